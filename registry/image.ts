@@ -1,0 +1,253 @@
+/** An image as a value: what its documents say, and layers whose bytes are opened only when wanted. */
+import { type ImageConfig, parseConfig } from "./oci/config.ts";
+import type { Descriptor, Platform } from "./oci/descriptor.ts";
+import { type Digest, digestOf } from "./oci/digest.ts";
+import { OciError } from "./oci/error.ts";
+import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
+import { type Manifest, parseDocument } from "./oci/manifest.ts";
+import { choosePlatform, formatPlatform } from "./oci/platform.ts";
+import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
+import { bytesSource, readAll, type Source } from "./source.ts";
+
+/** Where content lies already, so that it can be mounted there instead of sent. */
+export interface Origin {
+  /** The very object: two places are the same when it is the same object. */
+  readonly registry: Reader;
+  /** The repository that holds it. */
+  readonly repository: string;
+}
+
+/** One layer. Its bytes are read only when some place lacks them. */
+export interface Layer {
+  /** Of the plain tar. */
+  readonly diffId: Digest;
+  /** Of the blob as it travels. */
+  readonly descriptor: Descriptor;
+  /** Opens the blob; `undefined` where it lies is asked only then. */
+  readonly blob: () => Promise<Source>;
+  /** Where it is known to lie. */
+  readonly origin?: Origin | undefined;
+}
+
+/** An image. Immutable; a change makes another one. */
+export interface Image {
+  /** The manifest as bytes, with its type and digest. */
+  readonly raw: RawManifest;
+  /** The manifest, parsed. */
+  readonly manifest: Manifest;
+  /** The config as bytes. */
+  readonly rawConfig: Uint8Array<ArrayBuffer>;
+  /** The config, parsed. */
+  readonly config: ImageConfig;
+  /** Oldest first; as many as `rootfs.diff_ids`. */
+  readonly layers: readonly Layer[];
+}
+
+/** Config blobs of images are small; CNB labels make some of them large (C-GET-02). */
+export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Reads an image from a place: two small documents, no layer.
+ *
+ * @param wanted Chooses from an index; ignored for a single image.
+ * @returns `undefined` when the place has no such manifest.
+ * @throws {OciError} When the documents contradict each other (AN-4 "corrupt") or no child fits.
+ */
+export async function readImage(
+  registry: Reader,
+  repository: string,
+  reference: string,
+  wanted: Platform,
+  options: CallOptions = {},
+): Promise<Image | undefined> {
+  let raw = await registry.manifest(repository, reference, options);
+  if (raw === undefined) return undefined;
+  let document = parseDocument(raw.bytes, raw.mediaType);
+  for (let depth = 0; document.kind === "index"; depth++) {
+    const child = choosePlatform(document.index.manifests, wanted);
+    if (child === undefined || depth > MAX_INDEX_DEPTH) {
+      const have = document.index.manifests.map((entry) => formatPlatform(entry.platform));
+      throw new OciError(
+        "MANIFEST_UNKNOWN",
+        `Cannot choose an image of ${repository}:${reference} for ${
+          formatPlatform(wanted)
+        }: it has ${have.join(", ") || "none"}`,
+      );
+    }
+    raw = await registry.manifest(repository, child.digest, options);
+    if (raw === undefined) {
+      throw new OciError(
+        "MANIFEST_UNKNOWN",
+        `Cannot read ${repository}@${child.digest}: its index names it, the registry lacks it`,
+      );
+    }
+    document = parseDocument(raw.bytes, raw.mediaType);
+  }
+  const { manifest } = document;
+  const source = await registry.blob(repository, manifest.config.digest, options);
+  if (source === undefined) {
+    throw new OciError(
+      "BLOB_UNKNOWN",
+      `Cannot read config ${manifest.config.digest} of ${repository}: the registry lacks it`,
+    );
+  }
+  const rawConfig = await readAll(source, MAX_CONFIG_BYTES);
+  return assemble(raw, manifest, rawConfig, { registry, repository });
+}
+
+const MAX_INDEX_DEPTH = 8;
+
+function assemble(
+  raw: RawManifest,
+  manifest: Manifest,
+  rawConfig: Uint8Array<ArrayBuffer>,
+  origin: Origin,
+): Image {
+  const config = parseConfig(rawConfig);
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length !== manifest.layers.length) {
+    throw new OciError(
+      "MANIFEST_INVALID",
+      `Cannot use image ${raw.digest}: its manifest has ${manifest.layers.length} layers, its config ${diffIds.length}`,
+    );
+  }
+  const layers = manifest.layers.map((descriptor, at): Layer => ({
+    diffId: diffIds[at]!,
+    descriptor,
+    blob: async () => {
+      const blob = await origin.registry.blob(origin.repository, descriptor.digest);
+      if (blob === undefined) {
+        throw new OciError(
+          "BLOB_UNKNOWN",
+          `Cannot read layer ${descriptor.digest} of ${origin.repository}: the registry lacks it`,
+        );
+      }
+      return blob;
+    },
+    origin,
+  }));
+  return { raw, manifest, rawConfig, config, layers };
+}
+
+/**
+ * Makes an image of a config and layers, all of one family of media types.
+ *
+ * @param config Its `rootfs` is replaced by the layers' diffIDs.
+ * @param base Keeps the base's manifest annotations out and its family in (CF-6, C-MT-05); OCI without one.
+ */
+export function makeImage(config: ImageConfig, layers: readonly Layer[], base?: Image): Image {
+  const docker = base !== undefined && isDockerType(base.raw.mediaType);
+  const rawConfig = encodeJson({
+    ...config,
+    rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
+  });
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: docker ? MediaType.dockerManifest : MediaType.ociManifest,
+    config: {
+      mediaType: docker ? MediaType.dockerConfig : MediaType.ociConfig,
+      digest: digestOf(rawConfig),
+      size: rawConfig.byteLength,
+    },
+    layers: layers.map((layer) => inFamily(layer.descriptor, docker)),
+  };
+  const bytes = encodeJson(manifest);
+  return {
+    raw: { mediaType: manifest.mediaType!, digest: digestOf(bytes), bytes },
+    manifest,
+    rawConfig,
+    config: parseConfig(rawConfig),
+    layers: layers.map((layer, at) => ({ ...layer, descriptor: manifest.layers[at]! })),
+  };
+}
+
+/** The same blob under the layer type of the other family, where it has one. */
+function inFamily(descriptor: Descriptor, docker: boolean): Descriptor {
+  const pairs: readonly (readonly [string, string])[] = [
+    [MediaType.ociLayer, MediaType.dockerLayer],
+    [MediaType.ociLayerGzip, MediaType.dockerLayerGzip],
+  ];
+  for (const [oci, other] of pairs) {
+    if (descriptor.mediaType === (docker ? oci : other)) {
+      return { ...descriptor, mediaType: docker ? other : oci };
+    }
+  }
+  return descriptor;
+}
+
+/** JSON as bytes, keys in the order of the value. */
+export function encodeJson(value: unknown): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+/**
+ * Puts an image into a place: blobs first, the config, the manifest, then its tags (RG-10). Nothing that is
+ * there is sent again, and what lies in the same place is mounted.
+ *
+ * @returns How each layer got there, in order of the layers.
+ */
+export async function pushImage(
+  image: Image,
+  to: Registry,
+  repository: string,
+  options: PushImageOptions = {},
+): Promise<readonly ("exists" | "mounted" | "uploaded" | "foreign")[]> {
+  const { signal, tags = [], concurrency = 4, onLayer } = options;
+  const moved: ("exists" | "mounted" | "uploaded" | "foreign")[] = [];
+  const queue = image.layers.map((layer, at) => ({ layer, at }));
+  const work = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      signal?.throwIfAborted();
+      const { layer, at } = next;
+      moved[at] = await pushLayer(layer, to, repository, options);
+      onLayer?.(layer, moved[at]);
+    }
+  };
+  const done = await Promise.allSettled(Array.from({ length: concurrency }, async () => {
+    try {
+      await work();
+    } catch (error) {
+      queue.length = 0; // one failure is enough: let the others finish what they hold
+      throw error;
+    }
+  }));
+  for (const result of done) if (result.status === "rejected") throw result.reason;
+  const { config } = image.manifest;
+  await to.pushBlob(repository, config, bytesSource(image.rawConfig), { signal });
+  await to.pushManifest(repository, image.raw, { signal, tags });
+  return moved;
+}
+
+/** Options of {@linkcode pushImage}. */
+export interface PushImageOptions extends CallOptions {
+  /** Tags to set last; none leaves the image reachable by digest only. */
+  readonly tags?: readonly string[] | undefined;
+  /** Layers under way at once. Default 4. */
+  readonly concurrency?: number | undefined;
+  /** Called as bytes of a layer leave. */
+  readonly onProgress?: ((layer: Layer, bytes: number) => void) | undefined;
+  /** Called when a layer is there. */
+  readonly onLayer?: ((layer: Layer, how: string) => void) | undefined;
+}
+
+async function pushLayer(
+  layer: Layer,
+  to: Registry,
+  repository: string,
+  options: PushImageOptions,
+): Promise<"exists" | "mounted" | "uploaded" | "foreign"> {
+  if (isForeignLayerType(layer.descriptor.mediaType)) return "foreign";
+  const { origin } = layer;
+  const sameplace = origin !== undefined && (origin.registry as unknown) === to;
+  if (sameplace && origin.repository === repository) return "exists";
+  let opened: Source | undefined;
+  const lazy: Source = {
+    size: layer.descriptor.size,
+    open: async (how) => await (opened ??= await layer.blob()).open(how),
+  };
+  return await to.pushBlob(repository, layer.descriptor, lazy, {
+    signal: options.signal,
+    mountFrom: sameplace ? origin.repository : undefined,
+    onProgress: options.onProgress && ((bytes) => options.onProgress!(layer, bytes)),
+  });
+}

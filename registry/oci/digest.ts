@@ -1,0 +1,72 @@
+import { createHash, type Hash } from "node:crypto";
+import { OciError } from "./error.ts";
+
+/** The digest algorithms wherry can verify. */
+export type Algorithm = "sha256" | "sha384" | "sha512";
+
+/** Names content by its hash: `sha256:` and 64 lower-case hex digits (or a longer sibling). */
+export type Digest = string & {
+  /** Set by {@linkcode parseDigest} only; there is nothing at run time. */
+  readonly __brand: "Digest";
+};
+
+const HEX_LENGTH: Readonly<Record<Algorithm, number>> = { sha256: 64, sha384: 96, sha512: 128 };
+const FORM = /^(sha256|sha384|sha512):([0-9a-f]+)$/;
+
+/** Whether `text` is a digest wherry can verify (C-REF-07). */
+export function isDigest(text: string): text is Digest {
+  const match = FORM.exec(text);
+  return match !== null && match[2]?.length === HEX_LENGTH[match[1] as Algorithm];
+}
+
+/**
+ * Reads a digest from outside text. Nothing unchecked ever becomes part of a path or a URL.
+ *
+ * @throws {OciError} `DIGEST_INVALID` when `text` is not one (C-REF-07, M-02).
+ */
+export function parseDigest(text: string): Digest {
+  if (isDigest(text)) return text;
+  const shown = text.length > 140 ? text.slice(0, 140) + "..." : text;
+  throw new OciError(
+    "DIGEST_INVALID",
+    `Cannot read digest ${JSON.stringify(shown)}: want sha256: and 64 lower-case hex digits`,
+  );
+}
+
+/** The part before the colon. */
+export function algorithmOf(digest: Digest): Algorithm {
+  return digest.slice(0, digest.indexOf(":")) as Algorithm;
+}
+
+/** The part after the colon. */
+export function hexOf(digest: Digest): string {
+  return digest.slice(digest.indexOf(":") + 1);
+}
+
+/** A running hash that ends in a {@linkcode Digest}. Feed it large chunks: each update has a price. */
+export class Digester {
+  readonly #algorithm: Algorithm;
+  readonly #hash: Hash;
+
+  /** Starts a hash of nothing. */
+  constructor(algorithm: Algorithm = "sha256") {
+    this.#algorithm = algorithm;
+    this.#hash = createHash(algorithm);
+  }
+
+  /** Adds `bytes`; they may be reused afterwards. */
+  update(bytes: Uint8Array): this {
+    this.#hash.update(bytes);
+    return this;
+  }
+
+  /** The digest of all that was added. May be called once. */
+  digest(): Digest {
+    return `${this.#algorithm}:${this.#hash.digest("hex")}` as Digest;
+  }
+}
+
+/** The digest of bytes that are already in memory. */
+export function digestOf(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
+  return new Digester(algorithm).update(bytes).digest();
+}

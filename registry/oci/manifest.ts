@@ -1,0 +1,127 @@
+import { z } from "zod";
+import { type Descriptor, descriptorSchema } from "./descriptor.ts";
+import { OciError } from "./error.ts";
+import { bareMediaType, isIndexType, isManifestType, MediaType } from "./media_type.ts";
+
+/** One image: a config and its layers, oldest first. Unknown keys are kept. */
+export interface Manifest {
+  /** Always 2. */
+  readonly schemaVersion: 2;
+  /** OCI leaves it out at times. */
+  readonly mediaType?: string | undefined;
+  /** The image config, or any blob for an artefact. */
+  readonly config: Descriptor;
+  /** Oldest first. */
+  readonly layers: readonly Descriptor[];
+  /** What this document speaks of, for referrers. */
+  readonly subject?: Descriptor | undefined;
+  /** For artefacts. */
+  readonly artifactType?: string | undefined;
+  /** Free-form. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Several images under one name, one a platform. Unknown keys are kept. */
+export interface Index {
+  /** Always 2. */
+  readonly schemaVersion: 2;
+  /** OCI leaves it out at times. */
+  readonly mediaType?: string | undefined;
+  /** In the order of the document. */
+  readonly manifests: readonly Descriptor[];
+  /** What this document speaks of, for referrers. */
+  readonly subject?: Descriptor | undefined;
+  /** For artefacts. */
+  readonly artifactType?: string | undefined;
+  /** Free-form. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A parsed document: which of the two it is, said once. */
+export type Document =
+  | { readonly kind: "manifest"; readonly mediaType: string; readonly manifest: Manifest }
+  | { readonly kind: "index"; readonly mediaType: string; readonly index: Index };
+
+const common = {
+  schemaVersion: z.literal(2),
+  mediaType: z.string().optional(),
+  subject: descriptorSchema.optional(),
+  artifactType: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+};
+const manifestSchema = z.looseObject({
+  ...common,
+  config: descriptorSchema,
+  layers: z.array(descriptorSchema),
+});
+const indexSchema = z.looseObject({ ...common, manifests: z.array(descriptorSchema) });
+
+/**
+ * Reads a manifest or index. The same bytes can never be both: a document with keys of both kinds, or one
+ * whose `mediaType` differs from the type it came with, is refused (M-01, CVE-2021-41190, C-MT-02).
+ *
+ * @param contentType What the place says it is; `undefined` or a generic type means: decide from the body.
+ * @throws {OciError} `MANIFEST_INVALID` with the path of the first fault.
+ */
+export function parseDocument(bytes: Uint8Array, contentType?: string): Document {
+  const json = parseJson(bytes);
+  const said = contentType === undefined ? undefined : bareMediaType(contentType);
+  const known = said !== undefined && (isIndexType(said) || isManifestType(said));
+  const inBody = json["mediaType"];
+  if (known && typeof inBody === "string" && inBody !== said) {
+    throw invalid(`it came as ${said} and calls itself ${JSON.stringify(inBody)}`);
+  }
+  if ("manifests" in json && ("layers" in json || "config" in json)) {
+    throw invalid("it has the keys of an image and of an index");
+  }
+  const mediaType = known
+    ? said
+    : typeof inBody === "string"
+    ? inBody
+    : "manifests" in json
+    ? MediaType.ociIndex
+    : MediaType.ociManifest;
+  if (json["schemaVersion"] === 1) throw invalid("schema 1 images are too old to read");
+  if (isIndexType(mediaType)) {
+    return { kind: "index", mediaType, index: check(indexSchema, json) as unknown as Index };
+  }
+  if (isManifestType(mediaType)) {
+    return {
+      kind: "manifest",
+      mediaType,
+      manifest: check(manifestSchema, json) as unknown as Manifest,
+    };
+  }
+  throw invalid(`its type is ${JSON.stringify(mediaType)}`);
+}
+
+/** The descriptors a document needs to be whole: its config, layers or children. */
+export function childrenOf(document: Document): readonly Descriptor[] {
+  return document.kind === "index"
+    ? document.index.manifests
+    : [document.manifest.config, ...document.manifest.layers];
+}
+
+function parseJson(bytes: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalid("it is not JSON in UTF-8", cause);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid("it is not a JSON object");
+  }
+  return value as Record<string, unknown>;
+}
+
+function check<T>(schema: z.ZodType<T>, json: unknown): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw invalid(`${issue?.path.join(".") || "document"}: ${issue?.message ?? "invalid"}`);
+}
+
+function invalid(why: string, cause?: unknown): OciError {
+  return new OciError("MANIFEST_INVALID", `Cannot read manifest: ${why}`, { cause });
+}

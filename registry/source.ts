@@ -1,0 +1,106 @@
+/** Options of {@linkcode Source.open}. */
+export interface OpenOptions {
+  /** Skip this many bytes. Default 0. */
+  readonly offset?: number | undefined;
+  /** Stop when aborted. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Bytes that can be read from the start, again and again: so every upload can be repeated. */
+export interface Source {
+  /** Bytes in all, known before reading. */
+  readonly size: number;
+  /**
+   * Opens the bytes. The reader owns the stream: it reads to the end or cancels. Chunks are its own, up to
+   * about 1 MiB. A source that was promised a digest verifies it and errors at the end on a mismatch.
+   */
+  open(options?: OpenOptions): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
+}
+
+/** A source over bytes in memory; the caller may not change them afterwards. */
+export function bytesSource(bytes: Uint8Array): Source {
+  return {
+    size: bytes.byteLength,
+    open: ({ offset = 0 } = {}) => {
+      const rest = new Uint8Array(bytes.subarray(offset));
+      return Promise.resolve(
+        new ReadableStream<Uint8Array<ArrayBuffer>>({
+          start(controller) {
+            if (rest.byteLength > 0) controller.enqueue(rest);
+            controller.close();
+          },
+        }),
+      );
+    },
+  };
+}
+
+/** A source over a file, read in chunks; the file must not change while it is read. */
+export function fileSource(path: string, size: number): Source {
+  return {
+    size,
+    open: async ({ offset = 0, signal } = {}) => {
+      const file = await Deno.open(path);
+      if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
+      let closed = false;
+      const close = () => {
+        if (!closed) file.close();
+        closed = true;
+      };
+      return new ReadableStream<Uint8Array<ArrayBuffer>>({
+        async pull(controller) {
+          try {
+            signal?.throwIfAborted();
+            const chunk = new Uint8Array(CHUNK);
+            const got = await file.read(chunk);
+            if (got === null) {
+              close();
+              controller.close();
+            } else controller.enqueue(chunk.subarray(0, got));
+          } catch (error) {
+            close();
+            throw error;
+          }
+        },
+        cancel: close,
+      }, { highWaterMark: 0 });
+    },
+  };
+}
+
+/** Big enough that the price of a chunk does not show, small enough to hold many. */
+const CHUNK = 256 * 1024;
+
+/**
+ * Reads a source into memory.
+ *
+ * @throws {RangeError} When it is longer than `limit` bytes.
+ */
+export async function readAll(source: Source, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  return await collect(await source.open(), limit);
+}
+
+/**
+ * Reads a stream into memory.
+ *
+ * @throws {RangeError} When it is longer than `limit` bytes; the stream is cancelled then.
+ */
+export async function collect(
+  stream: ReadableStream<Uint8Array>,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.byteLength;
+    if (size > limit) throw new RangeError(`Cannot read document: longer than ${limit} bytes`);
+    chunks.push(chunk);
+  }
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
+}
