@@ -1,0 +1,51 @@
+/**
+ * What a build leaves behind for the next one: layers with `cache = true` and a document that says which.
+ * A directory today; an image is another `Cache`.
+ */
+import type { Digest } from "../../registry/oci/digest.ts";
+import type { Source } from "../../registry/source.ts";
+import type { CacheMetadata } from "./metadata.ts";
+
+/** A place that keeps cache layers between builds. */
+export interface Cache {
+  /** For messages. */
+  readonly name: string;
+  /** What the last commit wrote; empty when there is none or it cannot be decoded (CA-4). */
+  metadata(): Promise<CacheMetadata>;
+  /**
+   * Opens the plain tar of a committed layer, after checking the whole of it (CA-5). A layer is checked
+   * at most once while the cache is open.
+   *
+   * @throws {CacheLayerError} When it is absent or its bytes are not `diffId`.
+   */
+  layer(diffId: Digest, signal?: AbortSignal): Promise<Source>;
+  /** Starts the next content of the cache; readers keep seeing the old one until it is committed. */
+  draft(): Promise<CacheDraft>;
+  /** Lets go of the cache: its lock, its draft. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The content a cache will have. A layer that is neither kept nor added is gone after the commit. */
+export interface CacheDraft {
+  /**
+   * Takes a committed layer over without copying it.
+   *
+   * @throws {CacheLayerError} When it is absent or its bytes are not `diffId` (CA-5).
+   */
+  keep(diffId: Digest, signal?: AbortSignal): Promise<void>;
+  /**
+   * Adds a layer, given as its plain tar; twice the same one costs nothing.
+   *
+   * @returns Of what was read.
+   */
+  add(tar: AsyncIterable<Uint8Array>): Promise<Digest>;
+  /** Makes the draft the content, in one step (CA-3). Nothing may be added afterwards. */
+  commit(metadata: CacheMetadata): Promise<void>;
+  /** Drops the draft. Idempotent, harmless after a commit. */
+  abort(): Promise<void>;
+}
+
+/** A cache layer that cannot be used: the build goes on without it (RE-11). */
+export class CacheLayerError extends Error {
+  override readonly name = "CacheLayerError";
+}

@@ -1,0 +1,99 @@
+/** Input and result of the analyze phase. */
+import type { Image } from "../../registry/image.ts";
+import type { Platform } from "../../registry/oci/descriptor.ts";
+import type { Reader } from "../../registry/registry.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import type { LifecycleMetadata } from "./analyze_metadata.ts";
+
+/** Where an image may be read. */
+export interface ImagePlace {
+  /** The place. Pass the very object that is written to later: equal objects mean "nothing to move". */
+  readonly registry: Reader;
+  /** The repository in that place. */
+  readonly repository: string;
+  /** Tag or digest. */
+  readonly reference: string;
+  /** For people, as they wrote it: `registry.example/app:1`. */
+  readonly name: string;
+  /** The part before `@` of a digest reference: `registry.example/app`. */
+  readonly repositoryName: string;
+}
+
+/** The base of the app image. */
+export interface RunImage {
+  /** Its documents; for `scratch` an image without layers. */
+  readonly image: Image;
+  /** The name as it was given; empty for `scratch`. */
+  readonly name: string;
+  /** Digest reference `registry.example/run@sha256:...`; empty for `scratch`. */
+  readonly reference: string;
+}
+
+/** One right the build will need, asked before any work (AN-3). */
+export interface AccessCheck {
+  /** The image, as people write it. */
+  readonly name: string;
+  /** What is needed. */
+  readonly mode: "read" | "read/write";
+  /** Resolves when it is granted; a name that does not exist yet is no reason to refuse. */
+  readonly check: (signal: AbortSignal) => Promise<void>;
+}
+
+/** What analyze starts from. */
+export interface AnalyzeInput {
+  /** The image whose layers may be reused; absent for none. */
+  readonly previous?: ImagePlace | undefined;
+  /** The base: a resolved image, or `scratch` for none at all. */
+  readonly run: RunImage | "scratch";
+  /** What the image is for: chooses from indexes, and is the platform of `scratch`. */
+  readonly platform: Platform;
+  /** User of a `scratch` image. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** Where SBOMs of the previous image are restored to (AN-5). */
+  readonly layers: Dir;
+  /** Neither layers nor SBOMs will be restored (AN-8). */
+  readonly skipLayers?: boolean | undefined;
+  /** Checks to make first, all at once (AN-3). */
+  readonly access?: readonly AccessCheck[] | undefined;
+}
+
+/** What the base runs on (AN-6). */
+export interface RunTarget {
+  /** Label `io.buildpacks.base.id`. */
+  readonly id?: string | undefined;
+  /** `linux`. */
+  readonly os: string;
+  /** `amd64`. */
+  readonly arch: string;
+  /** `v8`. */
+  readonly variant?: string | undefined;
+  /** Present when either label is. */
+  readonly distro?: { readonly name: string; readonly version: string } | undefined;
+}
+
+/** `analyzed.toml` as a value (ANT-1). */
+export interface AnalyzedValue {
+  /** Digest reference of the previous image; absent without one. */
+  readonly previousReference?: string | undefined;
+  /** The base. */
+  readonly runImage: {
+    /** Digest reference. */
+    readonly reference: string;
+    /** The name as given. */
+    readonly image: string;
+    /** What it runs on. */
+    readonly target: RunTarget;
+  };
+  /** Of the previous image; empty without one. */
+  readonly metadata: LifecycleMetadata;
+}
+
+/** What analyze found. */
+export interface AnalyzeResult {
+  /** For `analyzed.toml`. */
+  readonly analyzed: AnalyzedValue;
+  /** The previous image, when its label can be used. */
+  readonly previous?: Image | undefined;
+  /** The base, ready for export. */
+  readonly run: RunImage;
+}
