@@ -1,0 +1,124 @@
+/** What a client of remote registries is told from outside, as values: it reads no environment and no flag. */
+import type { Log } from "../context.ts";
+import type { CallOptions, Registry } from "../registry.ts";
+
+/** A secret for one registry. */
+export type Credential =
+  | { readonly kind: "basic"; readonly username: string; readonly password: string }
+  /** A refresh token, traded for access tokens (C-AUTH-03). */
+  | { readonly kind: "identity"; readonly token: string }
+  /** A finished access token, sent as it is. */
+  | { readonly kind: "bearer"; readonly token: string }
+  /** A finished `Authorization` value, sent as it is (C-AUTH-15). */
+  | { readonly kind: "header"; readonly value: string };
+
+/** Finds the secret for a repository of a registry; asked only when a registry wants one (C-CRED-06). */
+export type CredentialSource = (
+  registry: string,
+  repository: string | undefined,
+) => Promise<Credential | undefined>;
+
+/** Certificates for one host (C-CONN-04). */
+export interface HostTls {
+  /** PEM of certificate authorities trusted for this host besides the general ones. */
+  readonly caCerts?: readonly string[] | undefined;
+  /** PEM of our certificate for this host; goes with `key`. */
+  readonly cert?: string | undefined;
+  /** PEM of its private key. */
+  readonly key?: string | undefined;
+}
+
+/** Which proxy to use, as the usual variables say it (C-CONN-06). */
+export interface ProxySettings {
+  /** `HTTP_PROXY`: for plain http. */
+  readonly http?: string | undefined;
+  /** `HTTPS_PROXY`: a tunnel for https. */
+  readonly https?: string | undefined;
+  /** `NO_PROXY`: hosts, `.suffixes`, `*`, CIDR ranges, each with an optional port, comma separated. */
+  readonly no?: string | undefined;
+}
+
+/** How connections are made. */
+export interface TransportOptions {
+  /** What `user-agent` says. Default `wherry`. */
+  readonly userAgent?: string | undefined;
+  /** PEM of certificate authorities trusted besides the built-in ones, for every host. */
+  readonly caCerts?: readonly string[] | undefined;
+  /** By `host` or `host:port`. */
+  readonly hosts?: Readonly<Record<string, HostTls>> | undefined;
+  /** `host` or `host:port` whose certificate is not checked and which may be plain http (C-CONN-05). */
+  readonly insecureHosts?: readonly string[] | undefined;
+  /** Whether a host may be reached at all; the name comes with its port if it has one (C-CONN-08). */
+  readonly allowHost?: ((host: string) => boolean) | undefined;
+  /** Hosts a registry may send us to even though they resolve to an address nearer than its own (C-AUTH-12). */
+  readonly trustedHosts?: readonly string[] | undefined;
+  /** Proxies; none by default. */
+  readonly proxy?: ProxySettings | undefined;
+  /** Until a connection stands, in milliseconds. Default 30,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** Until an answer begins after the request left. Default 300,000: some registries hash a blob first. */
+  readonly answerTimeoutMs?: number | undefined;
+  /** The longest pause within a body, either way. Default 60,000. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/** How often and how patiently to try again (C-RETRY). */
+export interface RetryOptions {
+  /** Tries in all. Default 5. */
+  readonly tries?: number | undefined;
+  /** First pause in milliseconds, doubled each time, with jitter. Default 250. */
+  readonly baseMs?: number | undefined;
+  /** The longest pause of our own. Default 30,000. */
+  readonly maxMs?: number | undefined;
+  /** The longest pause a registry may ask for. Default 300,000. */
+  readonly maxAskedMs?: number | undefined;
+  /** Pauses; replaced in tests so that they see the pause instead of living through it. */
+  readonly wait?: ((ms: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
+}
+
+/** Options of a client. */
+export interface ClientOptions extends TransportOptions {
+  /** Where secrets come from. Default: nowhere, every access is anonymous. */
+  readonly credentials?: CredentialSource | undefined;
+  /** Warnings of registries, retries and pauses go here. */
+  readonly log?: Log | undefined;
+  /** How to retry. */
+  readonly retry?: RetryOptions | undefined;
+  /** Small requests in flight per registry. Default 32. */
+  readonly maxSmall?: number | undefined;
+  /** Blobs on their way per registry. Default 6. */
+  readonly maxBulk?: number | undefined;
+  /** The clock, in milliseconds since 1970. Default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+}
+
+/** What went over the wire to one host. */
+export interface HostStats {
+  /** Requests sent, retries and redirects included. */
+  readonly requests: number;
+  /** The same by method. */
+  readonly methods: Readonly<Record<string, number>>;
+  /** Bytes of request bodies. */
+  readonly bytesSent: number;
+  /** Bytes of response bodies. */
+  readonly bytesReceived: number;
+}
+
+/** A remote registry as a place. Dispose it to close its connections. */
+export interface RegistryClient extends Registry, AsyncDisposable {
+  /** What went over the wire so far, by host: the registry, its token server, its storage. */
+  stats(): Readonly<Record<string, HostStats>>;
+  /**
+   * Proves that `repository` can be read or written, before any work is done (AN-3).
+   *
+   * Read: asks for the manifest `reference`; that it does not exist is fine. Write: starts an upload and
+   * cancels it.
+   *
+   * @throws {OciError} `UNAUTHORIZED`, `DENIED` or `UNAVAILABLE`, in words for people.
+   */
+  checkAccess(
+    repository: string,
+    access: "read" | "write",
+    options?: CallOptions & { readonly reference?: string | undefined },
+  ): Promise<void>;
+}
