@@ -1,0 +1,192 @@
+/**
+ * The edge where the bytes of a spec document become values: one-line errors that name file, line
+ * and key; writes that are whole or not there.
+ */
+import { z } from "zod";
+import { FileError } from "../error.ts";
+import { lineOf, type Path } from "./toml_line.ts";
+import { isTable, parseToml, type TomlTable } from "./toml.ts";
+
+/** A string that may be left out; left out and empty are the same to the spec. */
+export const text: z.ZodDefault<z.ZodString> = z.string().default("");
+
+/** A list of strings that may be left out. */
+export const texts: z.ZodDefault<z.ZodArray<z.ZodString>> = z.array(z.string()).default([]);
+
+/** A switch that is off when left out. */
+export const flag: z.ZodDefault<z.ZodBoolean> = z.boolean().default(false);
+
+/** A string that must be there and hold something. */
+export const name: z.ZodString = z.string().min(1);
+
+/** A free-form table, kept exactly as it was parsed. */
+export const table: z.ZodCustom<TomlTable, TomlTable> = z.custom<TomlTable>(isTable, "a table");
+
+/**
+ * Reads a TOML document of the spec. Unknown keys are dropped by `schema`.
+ *
+ * @param file What messages call it.
+ * @throws {FileError} `Cannot parse <file>:<line>: <key> ...`: the first thing that is wrong.
+ */
+export function parseDocument<T>(schema: z.ZodType<T>, source: string, file: string): T {
+  const parsed = parseToml(source, file);
+  return check(schema, parsed, file, (path) => lineOf(source, path));
+}
+
+/**
+ * Checks a parsed document against `schema`.
+ *
+ * @throws {FileError} With the first thing that is wrong.
+ */
+export function check<T>(
+  schema: z.ZodType<T>,
+  parsed: unknown,
+  file: string,
+  line: (path: Path) => number | undefined = () => undefined,
+): T {
+  const result = schema.safeParse(parsed);
+  if (result.success) return result.data;
+  const issue = deepest(result.error.issues);
+  const path = issue.path.map((step) => typeof step === "number" ? step : String(step));
+  const at = line(path);
+  const key = formatPath(path);
+  const where = at === undefined ? file : `${file}:${at}`;
+  throw new FileError(file, `Cannot parse ${where}: ${say(issue, key, valueAt(parsed, path))}`, {
+    line: at,
+    key,
+  });
+}
+
+/** A path for people: `order[0].group[1].id`. */
+export function formatPath(path: Path): string {
+  let out = "";
+  for (const step of path) {
+    if (typeof step === "number") out += `[${step}]`;
+    else out += (out === "" ? "" : ".") + (/^[\w-]+$/.test(step) ? step : JSON.stringify(step));
+  }
+  return out;
+}
+
+/**
+ * The text of `path`, or `undefined` when there is no such file.
+ *
+ * @throws {FileError} When it is not UTF-8 or cannot be read.
+ */
+export async function readText(path: string): Promise<string | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(path, `Cannot read ${path}: ${why}`, { cause });
+  }
+  return decode(bytes, path);
+}
+
+/**
+ * Bytes as text.
+ *
+ * @throws {FileError} When they are not UTF-8.
+ */
+export function decode(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new FileError(file, `Cannot read ${file}: it is not UTF-8`, { cause });
+  }
+}
+
+/**
+ * Reads the document at `path` with `parse`.
+ *
+ * @returns `undefined` when there is no such file.
+ * @throws {FileError} When it cannot be read or parsed.
+ */
+export async function readDocument<T>(
+  path: string,
+  parse: (source: string, file: string) => T,
+): Promise<T | undefined> {
+  const source = await readText(path);
+  return source === undefined ? undefined : parse(source, path);
+}
+
+/**
+ * Writes `content` to `path`, whole or not at all: a temporary file beside it, renamed. A file that
+ * was there keeps its old content until then. Missing parent directories are made.
+ *
+ * @throws {FileError} When it cannot be written.
+ */
+export async function writeText(path: string, content: string): Promise<void> {
+  const directory = path.slice(0, path.lastIndexOf("/")) || "/";
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  try {
+    await Deno.mkdir(directory, { recursive: true });
+    try {
+      await Deno.writeTextFile(temporary, content, { createNew: true });
+      await Deno.rename(temporary, path);
+    } catch (error) {
+      await Deno.remove(temporary).catch(() => {});
+      throw error;
+    }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(path, `Cannot write ${path}: ${why}`, { cause });
+  }
+}
+
+/** The first issue; of a union, the one of the alternative that came furthest. */
+function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
+  const issue = issues[0]!;
+  if (issue.code !== "invalid_union") return issue;
+  let best: z.core.$ZodIssue | undefined;
+  for (const alternative of issue.errors) {
+    const inner = alternative[0];
+    if (inner && (best === undefined || inner.path.length > best.path.length)) best = inner;
+  }
+  if (best === undefined || best.path.length === 0) return issue;
+  return { ...best, path: [...issue.path, ...best.path] };
+}
+
+function say(issue: z.core.$ZodIssue, key: string, seen: unknown): string {
+  if (issue.code === "custom") {
+    return seen === undefined
+      ? `${key} is missing`
+      : `${key} is ${show(seen)}, want ${issue.message}`;
+  }
+  const name = key === "" ? "the document" : key;
+  if (seen === undefined) return `${name} is missing`;
+  if (issue.code === "too_small") return `${name} is empty`;
+  if (issue.code === "invalid_type") {
+    return `${name} is ${show(seen)}, want ${kind(issue.expected)}`;
+  }
+  return `${name} is ${show(seen)}: ${issue.message}`;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: "a string",
+  array: "an array",
+  object: "a table",
+  boolean: "true or false",
+  bigint: "an integer",
+};
+
+function kind(expected: string): string {
+  return KINDS[expected] ?? expected;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 60));
+  if (Array.isArray(value)) return "an array";
+  if (isTable(value)) return "a table";
+  return String(value);
+}
+
+function valueAt(root: unknown, path: Path): unknown {
+  let here = root;
+  for (const step of path) {
+    if (typeof here !== "object" || here === null) return undefined;
+    here = (here as Record<string | number, unknown>)[step];
+  }
+  return here;
+}

@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { flag, parseDocument, text } from "./document.ts";
+import { type GroupMember, groupMember, memberTables } from "./group_toml.ts";
+import { type Label, labels, type Process, type Slice, slices } from "./launch_toml.ts";
+import { execEnv } from "./module.ts";
+import { formatToml } from "./toml.ts";
+
+/** `<layers>/config/metadata.toml`: from the builder to the exporter and the launcher (MDT-1). */
+export interface BuildMetadata {
+  /** Process type the image starts by default; empty: none. */
+  readonly buildpackDefaultProcessType: string;
+  /** Who took part. */
+  readonly buildpacks: readonly GroupMember[];
+  /** Image extensions that took part. */
+  readonly extensions: readonly GroupMember[];
+  /** In order; a later one with the same key wins. */
+  readonly labels: readonly Label[];
+  /** Sorted by type. */
+  readonly processes: readonly Process[];
+  /** In order. */
+  readonly slices: readonly Slice[];
+}
+
+/** `command` is an array, or before P0.10 a string (MDT-2). */
+const command: z.ZodType<readonly string[]> = z.union([
+  z.array(z.string()),
+  z.string().transform((one) => [one]),
+]);
+
+const schema: z.ZodType<BuildMetadata> = z.object({
+  "buildpack-default-process-type": text,
+  buildpacks: z.array(groupMember).default([]),
+  extensions: z.array(groupMember).default([]),
+  labels,
+  processes: z.array(
+    z.object({
+      type: text,
+      command,
+      args: z.array(z.string()).optional(),
+      direct: flag,
+      "buildpack-id": text,
+      "working-dir": text,
+      "exec-env": execEnv,
+    }).transform((one): Process => ({
+      type: one.type,
+      command: one.command,
+      args: one.args,
+      direct: one.direct,
+      default: false,
+      workingDir: one["working-dir"],
+      execEnv: one["exec-env"],
+      buildpackId: one["buildpack-id"],
+    })),
+  ).default([]),
+  slices,
+}).transform((file): BuildMetadata => ({
+  buildpackDefaultProcessType: file["buildpack-default-process-type"],
+  buildpacks: file.buildpacks,
+  extensions: file.extensions,
+  labels: file.labels,
+  processes: file.processes,
+  slices: file.slices,
+}));
+
+/**
+ * Reads `metadata.toml`.
+ *
+ * @throws {FileError} When it is malformed.
+ */
+export function parseMetadataToml(source: string, file: string): BuildMetadata {
+  return parseDocument(schema, source, file);
+}
+
+/** Writes `metadata.toml`. `default` of a process is never written (MDT-3). */
+export function formatMetadataToml(metadata: BuildMetadata): string {
+  const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
+  return formatToml({
+    "buildpack-default-process-type": metadata.buildpackDefaultProcessType || undefined,
+    buildpacks: list(memberTables(metadata.buildpacks)),
+    extensions: list(memberTables(metadata.extensions)),
+    labels: list(metadata.labels),
+    processes: list(metadata.processes.map((one) => ({
+      type: one.type,
+      command: one.command,
+      args: one.args,
+      direct: one.direct,
+      "buildpack-id": one.buildpackId,
+      "working-dir": one.workingDir || undefined,
+      "exec-env": list(one.execEnv),
+    }))),
+    slices: list(metadata.slices),
+  });
+}
