@@ -8,7 +8,7 @@ import { formatToml } from "./toml.ts";
 /** `<layers>/config/metadata.toml`: from the builder to the exporter and the launcher (MDT-1). */
 export interface BuildMetadata {
   /** Process type the image starts by default; empty: none. */
-  readonly buildpackDefaultProcessType: string;
+  readonly defaultProcessType: string;
   /** Who took part. */
   readonly buildpacks: readonly GroupMember[];
   /** Image extensions that took part. */
@@ -54,7 +54,7 @@ const schema: z.ZodType<BuildMetadata> = z.object({
   ).default([]),
   slices,
 }).transform((file): BuildMetadata => ({
-  buildpackDefaultProcessType: file["buildpack-default-process-type"],
+  defaultProcessType: file["buildpack-default-process-type"],
   buildpacks: file.buildpacks,
   extensions: file.extensions,
   labels: file.labels,
@@ -75,7 +75,7 @@ export function parseMetadataToml(source: string, file: string): BuildMetadata {
 export function formatMetadataToml(metadata: BuildMetadata): string {
   const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
   return formatToml({
-    "buildpack-default-process-type": metadata.buildpackDefaultProcessType || undefined,
+    "buildpack-default-process-type": metadata.defaultProcessType || undefined,
     buildpacks: list(memberTables(metadata.buildpacks)),
     extensions: list(memberTables(metadata.extensions)),
     labels: list(metadata.labels),

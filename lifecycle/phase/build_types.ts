@@ -3,7 +3,7 @@ import type { GroupMember } from "../file/group_toml.ts";
 import type { LayerFile } from "../file/layer_toml.ts";
 import type { BuildMetadata } from "../file/metadata_toml.ts";
 import type { Plan } from "../file/plan_toml.ts";
-import type { BuildpackInput } from "./detect_input.ts";
+import type { BuildpackInput } from "./detect_types.ts";
 
 /** What building is given. */
 export interface BuildInput extends BuildpackInput {
