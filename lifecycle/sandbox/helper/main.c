@@ -1,0 +1,169 @@
+/* helper run OPTIONS -- PROGRAM ARG...   run one program in a sandbox
+ * helper probe                           what this machine allows, as JSON
+ * helper remove DIR...                   delete trees a build left, whatever their modes
+ * helper chown UID GID DIR...            give trees to a user, links not followed
+ *
+ * The environment of `run` is the environment of the program, exactly. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helper.h"
+
+extern char **environ;
+
+static char *word(char ***words) {
+  if (!**words) fail(EXIT_HELPER, "read", "options of run", EINVAL);
+  return *(*words)++;
+}
+
+static long number(char ***words) {
+  char *text = word(words), *end;
+  errno = 0;
+  long value = strtol(text, &end, 10);
+  if (errno || *end || end == text || value < 0) fail(EXIT_HELPER, "read number", text, EINVAL);
+  return value;
+}
+
+static void add_entry(struct options *o, enum entry_kind kind, const char *source,
+                      const char *place) {
+  if (*place != '/') fail(EXIT_HELPER, "use as a path inside", place, EINVAL);
+  o->entries[o->entry_count++] = (struct entry){kind, source, place};
+}
+
+static void parse(struct options *o, char **words, size_t count) {
+  o->entries = calloc(count + 1, sizeof *o->entries);
+  o->grants = calloc(count + 1, sizeof *o->grants);
+  if (!o->entries || !o->grants) fail(EXIT_HELPER, "read", "options of run", ENOMEM);
+  for (;;) {
+    const char *option = word(&words), *source;
+#define IS(name) (!strcmp(option, name))
+    if (IS("--")) break;
+    if (IS("--view")) o->stage = word(&words);
+    else if (IS("--userns")) o->userns = true;
+    else if (IS("--pidns")) o->pidns = true;
+    else if (IS("--netns")) o->netns = true;
+    else if (IS("--uid")) o->uid = (uid_t)number(&words), o->set_ids = true;
+    else if (IS("--gid")) o->gid = (gid_t)number(&words);
+    else if (IS("--cwd")) o->cwd = word(&words);
+    else if (IS("--timeout")) o->timeout_s = number(&words);
+    else if (IS("--grace")) o->grace_s = number(&words);
+    else if (IS("--nproc")) o->nproc = number(&words);
+    else if (IS("--parent")) o->parent = (pid_t)number(&words);
+    else if (IS("--status")) o->status = word(&words);
+    else if (IS("--bind")) source = word(&words), add_entry(o, BIND, source, word(&words));
+    else if (IS("--ro-bind")) source = word(&words), add_entry(o, RO_BIND, source, word(&words));
+    else if (IS("--link")) source = word(&words), add_entry(o, LINK, source, word(&words));
+    else if (IS("--tmpfs")) add_entry(o, TMPFS, NULL, word(&words));
+    else if (IS("--mask")) add_entry(o, MASK, NULL, word(&words));
+    else if (IS("--landlock")) o->landlock = true;
+    else if (IS("--ll-ro")) o->grants[o->grant_count++] = (struct grant){word(&words), false};
+    else if (IS("--ll-rw")) o->grants[o->grant_count++] = (struct grant){word(&words), true};
+    else if (IS("--ll-no-tcp")) o->no_tcp = true;
+    else if (IS("--check")) o->check = true; /* everything but the program */
+    else fail(EXIT_HELPER, "understand option", option, EINVAL);
+#undef IS
+  }
+  o->program = words;
+  if (!*words && !o->check) fail(EXIT_HELPER, "run", "", EINVAL);
+}
+
+static _Noreturn void become_program(const struct options *o, pid_t reaper) {
+  drop_everything(o, reaper);
+  if (o->cwd && chdir(o->cwd) != 0) fail(EXIT_HELPER, "enter directory", o->cwd, errno);
+  if (o->check) _exit(0);
+  status_event("exec");
+  execve(o->program[0], o->program, environ);
+  int error = errno;
+  /* ENOENT with the file in place: the interpreter of its first line, or its ld.so, is missing. */
+  bool absent = (error == ENOENT || error == ENOTDIR) && access(o->program[0], F_OK) != 0;
+  fail(absent ? EXIT_ABSENT : EXIT_NOEXEC, "run", o->program[0], error);
+}
+
+/* From here on we watch: forks the program, gives up what watching does not need. */
+static int watch(const struct options *o, bool init) {
+  pid_t self = getpid(), target = fork();
+  if (target < 0) fail(EXIT_HELPER, "start", "process", errno);
+  if (target == 0) become_program(o, self);
+  keep_only_kill(o->set_ids && !o->userns);
+  return supervise(target, o, init);
+}
+
+/* Inside the namespaces, as their first process. `alive` is readable when the outer half is gone. */
+static int inside(const struct options *o, int alive, uid_t uid, gid_t gid) {
+  prctl(PR_SET_PDEATHSIG, o->pidns ? SIGKILL : SIGPWR, 0, 0, 0);
+  struct pollfd outer = {alive, POLLIN, 0};
+  if (poll(&outer, 1, 0) != 0) return EXIT_HELPER;
+  close(alive);
+  if (o->userns && map_single_ids(o->uid, o->gid, uid, gid) != 0) {
+    fail(EXIT_HELPER, "map", "ids", errno);
+  }
+  view_enter(o);
+  if (!o->pidns) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  /* The program may have our uid: it must not read our memory or descriptors. */
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  status_event("sandboxed");
+  return watch(o, o->pidns);
+}
+
+/* /dev/stderr opens the pipe again, which its owner alone may do (docker had this bug for years). */
+static void hand_over_output(const struct options *o) {
+  if (!o->set_ids || geteuid() != 0) return;
+  for (int fd = 1; fd <= 2; fd++) {
+    struct stat about;
+    if (fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode) && fchown(fd, o->uid, o->gid) != 0) {
+      status_warn("output pipes cannot be opened again", errno);
+    }
+  }
+}
+
+static int run(char **words, size_t count) {
+  struct options o;
+  memset(&o, 0, sizeof o);
+  close_from_three();
+  prctl(PR_SET_PDEATHSIG, SIGPWR, 0, 0, 0);
+  block_signals();
+  parse(&o, words, count);
+  if (o.status) status_open(o.status);
+  if (o.parent && getppid() != o.parent) fail(EXIT_HELPER, "find", "parent process", ESRCH);
+  int nothing = open("/dev/null", O_RDONLY);
+  if (nothing < 0 || dup2(nothing, 0) != 0) fail(EXIT_HELPER, "open", "/dev/null", errno);
+  if (nothing > 2) close(nothing);
+  prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (!o.userns) hand_over_output(&o);
+  if (!o.stage) {
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return watch(&o, false);
+  }
+  int alive[2];
+  if (pipe2(alive, O_CLOEXEC) != 0) fail(EXIT_HELPER, "make", "pipe", errno);
+  uid_t uid = geteuid();
+  gid_t gid = getegid();
+  pid_t reaper = clone_into(namespace_flags(&o));
+  if (reaper < 0) fail(EXIT_HELPER, "make", "namespaces", errno);
+  if (reaper == 0) {
+    close(alive[1]);
+    _exit(inside(&o, alive[0], uid, gid));
+  }
+  close(alive[0]);
+  /* After the clone: the child writes its own /proc/self/uid_map, which needs dumpable. */
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  return relay(reaper, &o);
+}
+
+int main(int argc, char **argv) {
+  const char *verb = argc > 1 ? argv[1] : "";
+  if (!strcmp(verb, "run")) return run(argv + 2, (size_t)argc);
+  if (!strcmp(verb, "probe")) return probe();
+  if (!strcmp(verb, "remove")) return remove_trees(argv + 2);
+  if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
+  fail(EXIT_HELPER, "understand", verb, EINVAL);
+}

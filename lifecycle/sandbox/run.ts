@@ -1,0 +1,216 @@
+/** The helper as a child process: the only file of the lifecycle that starts one. */
+
+import { z } from "zod";
+import { type Command, type Outcome, StartError } from "./executor.ts";
+import { parseProbe, type Probe } from "./probe.ts";
+import { signalName } from "./signal.ts";
+
+/** Seconds between TERM and KILL when a build is aborted or out of time. */
+const GRACE_SECONDS = 2;
+
+/** How long the helper may take beyond that before it is killed itself, which kills all below. */
+const PATIENCE_MS = 3000;
+
+/** Asks the helper what this machine allows; takes a few milliseconds. */
+export async function probeMachine(helper: string): Promise<Probe> {
+  return parseProbe(await runVerb(helper, ["probe"]));
+}
+
+/**
+ * Deletes directory trees a build left, whatever modes, names and depth they have. A path that is
+ * not there is fine.
+ *
+ * @throws {Error} With the helper's reason.
+ */
+export async function removeTrees(helper: string, paths: readonly string[]): Promise<void> {
+  if (paths.length > 0) await runVerb(helper, ["remove", ...paths]);
+}
+
+/**
+ * Gives directory trees to `uid`:`gid`, entries that are theirs already left alone, links not
+ * followed. For real root only: in a user namespace the caller's files are the build's.
+ *
+ * @throws {Error} With the helper's reason.
+ */
+export async function handOver(
+  helper: string,
+  paths: readonly string[],
+  uid: number,
+  gid: number,
+): Promise<void> {
+  if (paths.length > 0) await runVerb(helper, ["chown", `${uid}`, `${gid}`, ...paths]);
+}
+
+/** Makes the walls once around nothing. `undefined` when they stand, else why not. */
+export async function tryWalls(
+  helper: string,
+  walls: readonly string[],
+  statusFile: string,
+): Promise<string | undefined> {
+  const status = ["--status", statusFile, "--check", "--"];
+  const { code } = await start(helper, ["run", ...walls, ...status], {}, "null").status;
+  const said = await readStatus(statusFile);
+  if (code === 0) return undefined;
+  return said.failure?.message ?? `the sandbox helper ended with ${code} and no reason`;
+}
+
+/**
+ * Runs one command behind `walls` (options of `helper run`).
+ *
+ * @param statusFile A path where nothing is; the helper writes there and it is removed again.
+ * @throws {StartError} When it was not started.
+ * @throws The reason of the command's signal, after everything it started has ended.
+ */
+export async function runBehind(
+  helper: string,
+  walls: readonly string[],
+  command: Command,
+  statusFile: string,
+): Promise<Outcome> {
+  command.signal.throwIfAborted();
+  const child = start(helper, [
+    ...["run", ...walls, "--status", statusFile, "--parent", `${Deno.pid}`],
+    ...["--grace", `${GRACE_SECONDS}`, "--cwd", command.cwd, "--", command.program],
+    ...command.args,
+  ], command.env);
+  let impatience: ReturnType<typeof setTimeout> | undefined;
+  const end = () => {
+    kill(child, "SIGTERM");
+    impatience ??= setTimeout(() => kill(child, "SIGKILL"), GRACE_SECONDS * 1000 + PATIENCE_MS);
+  };
+  command.signal.addEventListener("abort", end, { once: true });
+  try {
+    const ended = await Promise.allSettled([
+      child.status,
+      pass(child.stdout, end, (chunk) => command.onOutput(chunk, "stdout")),
+      pass(child.stderr, end, (chunk) => command.onOutput(chunk, "stderr")),
+    ]);
+    for (const result of ended) if (result.status === "rejected") throw result.reason;
+    const said = await readStatus(statusFile);
+    command.signal.throwIfAborted();
+    return outcome(await child.status, said);
+  } finally {
+    clearTimeout(impatience);
+    command.signal.removeEventListener("abort", end);
+  }
+}
+
+function outcome(status: Deno.CommandStatus, said: Status): Outcome {
+  if (said.failure) throw said.failure;
+  if (said.exit) {
+    const name = said.exit.signal > 0 ? signalName(said.exit.signal) : undefined;
+    return {
+      code: said.exit.exit,
+      maxRssKb: said.exit.maxrss_kb,
+      ...(name === undefined ? {} : { signal: name }),
+    };
+  }
+  if (status.signal === null) {
+    throw new StartError(125, `Cannot run the sandbox helper: it ended with ${status.code}`);
+  }
+  return { code: status.code, signal: status.signal };
+}
+
+/** Starts the helper with exactly `env`. Its input is empty. */
+function start(
+  helper: string,
+  args: string[],
+  env: Readonly<Record<string, string>>,
+  output: "piped" | "null" = "piped",
+): Deno.ChildProcess {
+  try {
+    return new Deno.Command(helper, {
+      args,
+      cwd: "/",
+      env: { ...env },
+      clearEnv: true,
+      stdin: "null",
+      stdout: output,
+      stderr: output,
+    }).spawn();
+  } catch (cause) {
+    // An argument with a NUL, an environment beyond what the kernel takes, a helper that is gone.
+    const reason = Error.isError(cause) ? cause.message : String(cause);
+    throw new StartError(125, `Cannot start the sandbox helper: ${reason}`, { cause });
+  }
+}
+
+async function runVerb(helper: string, args: string[]): Promise<string> {
+  const { code, signal, stdout, stderr } = await start(helper, args, {}).output();
+  const text = new TextDecoder();
+  if (code === 0) return text.decode(stdout);
+  const said = text.decode(stderr).trim().replace(/^wherry: sandbox: /, "");
+  throw new Error(
+    said || `Cannot run sandbox helper "${args[0]}": it ended with ${signal ?? code}`,
+  );
+}
+
+async function pass(
+  from: ReadableStream<Uint8Array>,
+  end: () => void,
+  to: (chunk: Uint8Array) => void,
+): Promise<void> {
+  let failure: { reason: unknown } | undefined;
+  for await (const chunk of from) {
+    if (failure) continue; // the pipe is emptied, so that nobody below blocks while ending
+    try {
+      to(chunk);
+    } catch (reason) {
+      failure = { reason };
+      end();
+    }
+  }
+  if (failure) throw failure.reason;
+}
+
+function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+const exitLine = z.object({
+  exit: z.number().int(),
+  signal: z.number().int(),
+  timeout: z.boolean(),
+  maxrss_kb: z.number().int(),
+});
+
+const failLine = z.object({
+  fail: z.union([z.literal(125), z.literal(126), z.literal(127)]),
+  act: z.string(),
+  thing: z.string(),
+  errno: z.number().int(),
+  error: z.string(),
+});
+
+/** What the helper wrote: how the program ended, or why it never began. */
+interface Status {
+  exit?: z.infer<typeof exitLine>;
+  failure?: StartError;
+}
+
+async function readStatus(path: string): Promise<Status> {
+  const status: Status = {};
+  let text = "";
+  try {
+    text = await Deno.readTextFile(path);
+    await Deno.remove(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+  }
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    const value: unknown = JSON.parse(line);
+    const exit = exitLine.safeParse(value);
+    if (exit.success) status.exit = exit.data;
+    const fail = failLine.safeParse(value);
+    if (fail.success) {
+      const { act, thing, error } = fail.data;
+      status.failure ??= new StartError(fail.data.fail, `Cannot ${act} "${thing}": ${error}`);
+    }
+  }
+  return status;
+}
