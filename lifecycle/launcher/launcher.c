@@ -1,0 +1,84 @@
+/* launcher.c: the program an image starts with. Every argument belongs to the user. */
+#include "launcher.h"
+#include "sys.h"
+
+int launch_main(char **argv, char **environ);
+
+static const char *
+or_default(const char *value, const char *usual)
+{
+	return *value ? value : usual;
+}
+
+static const char *
+absolute(const char *path)
+{
+	static char here[4096];
+
+	if (*path != '/' && SYS2(getcwd, here, sizeof(here)) > 0)
+		return join(here, path);
+	return join(path, "");
+}
+
+static void
+warn_of_type(const struct launch *launch)
+{
+	const char *type = env_get(&launch->env, "CNB_PROCESS_TYPE");
+
+	if (!*type)
+		return;
+	warn("CNB_PROCESS_TYPE is not supported in Platform API ", number(launch->platform.major), ".",
+	     number(launch->platform.minor), NULL);
+	warn("Run with ENTRYPOINT '", type, "' to invoke the '", type, "' process type", NULL);
+}
+
+static void
+prepare(struct launch *launch, char **environ)
+{
+	struct environment *env = &launch->env;
+	const char *mode;
+
+	env_start(env, environ);
+	mode = env_get(env, "CNB_DEPRECATION_MODE");
+	api_check_platform(env_get(env, "CNB_PLATFORM_API"), &launch->platform, mode);
+	launch->layers = absolute(or_default(env_get(env, "CNB_LAYERS_DIR"), "/layers"));
+	launch->app = absolute(or_default(env_get(env, "CNB_APP_DIR"), "/workspace"));
+	launch->exec_env = or_default(env_get(env, "CNB_EXEC_ENV"), "production");
+	metadata_read(join(launch->layers, "config/metadata.toml"), &launch->metadata);
+	api_check_buildpacks(&launch->metadata, mode);
+	warn_of_type(launch);
+	env_hide(env);
+}
+
+static void
+enter_app(const struct launch *launch)
+{
+	long error = SYS1(chdir, launch->app);
+
+	if (error < 0)
+		fail(LAUNCH, "launch: change to app directory: chdir ", launch->app, ": ",
+		     reason(error), NULL);
+}
+
+int
+launch_main(char **argv, char **environ)
+{
+	struct launch launch = { 0 };
+	struct process process;
+	struct list user = { 0 };
+	const char *type;
+
+	launch.self = argv[0] ? argv[0] : "";
+	if (argv[0])
+		for (user.at = argv + 1; user.at[user.count];)
+			user.count++;
+	prepare(&launch, environ);
+	type = base(launch.self);
+	if (!process_known(&launch.metadata, type))
+		type = "";
+	process = process_choose(&launch, type, user);
+	enter_app(&launch);
+	layers_env(&launch, process.type);
+	execd_run(&launch, process.type);
+	exec_process(&launch, &process);
+}
