@@ -2,9 +2,13 @@
  * What a build leaves behind for the next one: layers with `cache = true` and a document that says which.
  * A directory today; an image is another `Cache`.
  */
+import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
-import type { CacheMetadata } from "./metadata.ts";
+import type { CacheMetadata } from "../file/lifecycle_metadata.ts";
+
+/** A cache that knows nothing. */
+export const EMPTY_CACHE_METADATA: CacheMetadata = { sbom: { sha: "" }, buildpacks: [] };
 
 /** A place that keeps cache layers between builds. */
 export interface Cache {
@@ -19,13 +23,14 @@ export interface Cache {
    * @throws {CacheLayerError} When it is absent or its bytes are not `diffId`.
    */
   layer(diffId: Digest, signal?: AbortSignal): Promise<Source>;
-  /** Starts the next content of the cache; readers keep seeing the old one until it is committed. */
-  draft(): Promise<CacheDraft>;
-  /** Lets go of the cache: its lock, its draft. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Starts the next content of the cache; readers keep seeing the old one until it is committed. Waits
+   * while another build holds a draft of the same cache.
+   */
+  draft(signal?: AbortSignal): Promise<CacheDraft>;
 }
 
-/** The content a cache will have. A layer that is neither kept nor added is gone after the commit. */
+/** The content a cache will have; exactly one of `commit` and `abort` ends it. A layer that is neither kept nor added is gone after the commit. */
 export interface CacheDraft {
   /**
    * Takes a committed layer over without copying it.
@@ -34,11 +39,10 @@ export interface CacheDraft {
    */
   keep(diffId: Digest, signal?: AbortSignal): Promise<void>;
   /**
-   * Adds a layer, given as its plain tar; twice the same one costs nothing.
-   *
-   * @returns Of what was read.
+   * Adds the plain tar that `write` writes, under the diffID it returns; one that is there already is
+   * dropped again. Nothing stays behind when `write` throws.
    */
-  add(tar: AsyncIterable<Uint8Array>): Promise<Digest>;
+  add(write: (sink: ByteSink) => Promise<Digest>): Promise<Digest>;
   /** Makes the draft the content, in one step (CA-3). Nothing may be added afterwards. */
   commit(metadata: CacheMetadata): Promise<void>;
   /** Drops the draft. Idempotent, harmless after a commit. */

@@ -3,7 +3,17 @@ import type { Image } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Reader } from "../../registry/registry.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import type { LifecycleMetadata } from "./analyze_metadata.ts";
+import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
+
+/** What is known of an image that does not exist. */
+export const EMPTY_METADATA: LifecycleMetadata = {
+  app: [],
+  buildpacks: [],
+  config: { sha: "" },
+  launcher: { sha: "" },
+  processTypes: { sha: "" },
+  runImage: { topLayer: "", reference: "" },
+};
 
 /** Where an image may be read. */
 export interface ImagePlace {

@@ -1,43 +1,13 @@
 /** Input and result of the export phase. */
 import type { Image } from "../../registry/image.ts";
-import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
+import type { Store } from "../../registry/store/store.ts";
 import type { Cache } from "../cache/cache.ts";
+import type { BuildMetadata } from "../file/metadata_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import type { LifecycleMetadata, RunImageNames } from "./analyze_metadata.ts";
+import type { LifecycleMetadata, RunImageNames } from "../file/lifecycle_metadata.ts";
 import type { RunImage } from "./analyze_types.ts";
-import type { GroupMember } from "./restore_types.ts";
-
-/** One process of the app (MDT-1). */
-export interface ExportProcess {
-  /** Its type. */
-  readonly type: string;
-  /** The command: one entry, or more that users cannot replace. */
-  readonly command: readonly string[];
-  /** Its arguments. */
-  readonly args?: readonly string[] | undefined;
-  /** Whether it runs without a shell. */
-  readonly direct: boolean;
-  /** Where it starts; the app directory without one. */
-  readonly workingDir?: string | undefined;
-  /** Who wants it. */
-  readonly buildpackId: string;
-  /** [P0.15] */
-  readonly execEnv?: readonly string[] | undefined;
-}
-
-/** What the build phase decided: `<layers>/config/metadata.toml` as a value (MDT-1). */
-export interface BuildResult {
-  /** The type that starts when nothing is asked; absent for none. */
-  readonly defaultProcessType?: string | undefined;
-  /** Sorted by type (MDT-3). */
-  readonly processes: readonly ExportProcess[];
-  /** In the order buildpacks wrote them; a later one of a key wins (BU-8). */
-  readonly labels: readonly { readonly key: string; readonly value: string }[];
-  /** In the order buildpacks wrote them (SL-3). */
-  readonly slices: readonly { readonly paths: readonly string[] }[];
-}
 
 /** The launcher that goes into the image, as bytes. */
 export interface Launcher {
@@ -71,20 +41,8 @@ export interface Destination {
   readonly name: string;
 }
 
-/** Where layers made here are kept until the image is pushed; the local store is one. */
-export interface LayerSpool {
-  /** Holds blobs; the very destination object when the image stays in the store. */
-  readonly registry: Registry;
-  /** The repository that new blobs are filed under. */
-  readonly repository: string;
-  /** A blob of this content that is there already, in `repository` of the spool. */
-  findLayer(diffId: Digest): Promise<SpooledLayer | undefined>;
-  /** Keeps the pair for later builds. */
-  rememberLayer(diffId: Digest, layer: SpooledLayer): Promise<void>;
-}
-
-/** A compressed layer in a spool. */
-export type SpooledLayer = Descriptor;
+/** What export needs of the place that keeps new layers: a registry that remembers what it knows. */
+export type LayerStore = Registry & Pick<Store, "adopt" | "memo" | "rememberLayer">;
 
 /** What export starts from. */
 export interface ExportInput {
@@ -98,12 +56,8 @@ export interface ExportInput {
   readonly previous?: Image | undefined;
   /** What its label says; empty without one. */
   readonly previousMetadata: LifecycleMetadata;
-  /** The buildpacks that took part, in order. */
-  readonly group: readonly GroupMember[];
-  /** The extensions that took part, in order. */
-  readonly extensions?: readonly GroupMember[] | undefined;
-  /** What they decided. */
-  readonly build: BuildResult;
+  /** What the build decided, and who took part, in order (MDT-1). */
+  readonly build: BuildMetadata;
   /** `project-metadata.toml`'s `[source]`, or absent (PMD-1). */
   readonly projectSource?: Readonly<Record<string, unknown>> | undefined;
   /** The layers directory. */
@@ -126,13 +80,15 @@ export interface ExportInput {
   readonly compression?: "gzip" | "zstd" | undefined;
   /** Layers made at once. Default 2. */
   readonly concurrency?: number | undefined;
-  /** Where new layers are kept. */
-  readonly spool: LayerSpool;
+  /** Where new layers are kept, so that each can be sent again; the very `to` when the image stays there. */
+  readonly store: LayerStore;
+  /** The repository of `store` that new layers are filed under. */
+  readonly storeRepository: string;
   /** Where the image goes. */
   readonly to: Registry;
   /** Its names there, at least one; the first is written first. */
   readonly destinations: readonly Destination[];
-  /** What the next build finds; absent for none. Stays open: the caller closes it. */
+  /** What the next build finds; absent for none. */
   readonly cache?: Cache | undefined;
 }
 
@@ -152,7 +108,7 @@ export interface ExportedLayer {
   readonly id: string;
   /** Its content. */
   readonly diffId: Digest;
-  /** `added` was compressed now, `reused` came from the previous image, `known` from the spool. */
+  /** `added` was compressed now, `reused` came from the previous image, `known` from the store. */
   readonly how: "added" | "reused" | "known";
 }
 

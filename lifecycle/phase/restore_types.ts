@@ -1,25 +1,12 @@
 /** Input and result of the restore phase. */
+import type { PlatformCapabilities } from "../api.ts";
 import type { Cache } from "../cache/cache.ts";
+import type { GroupMember } from "../file/group_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import type { LifecycleMetadata } from "./analyze_metadata.ts";
+import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
 
-/** A member of the group that takes part in a build. */
-export interface GroupMember {
-  /** Its id, with slashes. */
-  readonly id: string;
-  /** Its version. */
-  readonly version: string;
-  /** Its buildpack API. */
-  readonly api: string;
-  /** Its home page. */
-  readonly homepage?: string | undefined;
-}
-
-/** What the platform API turns on in this phase; from the version table. */
-export interface RestoreCapability {
-  /** [P0.14] a launch layer that only the cache knows gets its metadata from there (RE-9). */
-  readonly launchMetadataFromCache: boolean;
-}
+/** What the platform API turns on in this phase (RE-9). */
+export type RestoreCapability = Pick<PlatformCapabilities, "launchMetadataFromCache">;
 
 /** What restore starts from. */
 export interface RestoreInput {
@@ -27,7 +14,7 @@ export interface RestoreInput {
   readonly group: readonly GroupMember[];
   /** What the previous image knows; empty without one. */
   readonly app: LifecycleMetadata;
-  /** What the cache keeps; absent for none (RE-13). Stays open: the caller closes it. */
+  /** What the cache keeps; absent for none (RE-13). */
   readonly cache?: Cache | undefined;
   /** Where layers go. */
   readonly layers: Dir;

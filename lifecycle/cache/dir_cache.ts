@@ -1,0 +1,254 @@
+/**
+ * The directory cache, in the layout of the Go lifecycle so that either can go on with what the other left
+ * (CA-1): `committed/` is what readers see, `staging/` what a draft collects, and a commit is two renames.
+ */
+import type { ByteSink } from "../../registry/layer/write_layer.ts";
+import { type Digest, Digester, isDigest } from "../../registry/oci/digest.ts";
+import { fileSource, type Source } from "../../registry/source.ts";
+import { type Cache, type CacheDraft, CacheLayerError, EMPTY_CACHE_METADATA } from "./cache.ts";
+import { type DirLock, lockDir } from "./dir_lock.ts";
+import {
+  type CacheMetadata,
+  formatCacheMetadata,
+  parseCacheMetadata,
+} from "../file/lifecycle_metadata.ts";
+
+/** The document's file name, which is the image cache's label too. */
+const METADATA = "io.buildpacks.lifecycle.cache.metadata";
+
+/** Options of {@linkcode openDirCache}. */
+export interface DirCacheOptions {
+  /** Stops waiting for another process. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Opens the cache in `dir` (CA-2). What a killed build left behind is cleared away; if it was killed between
+ * the two renames of its commit, the content before that commit comes back.
+ *
+ * @throws {Deno.errors.NotFound} When there is no such directory.
+ */
+export async function openDirCache(dir: string, options: DirCacheOptions = {}): Promise<Cache> {
+  const { isDirectory } = await Deno.stat(dir);
+  if (!isDirectory) throw new TypeError(`Cannot use cache ${dir}: it is not a directory`);
+  {
+    using _lock = await lockDir(dir, options.signal);
+    const places = placesOf(dir);
+    if (!(await exists(places.committed)) && await exists(places.backup)) {
+      await Deno.rename(places.backup, places.committed);
+    }
+    await remove(places.staging);
+    await remove(places.backup);
+    await Deno.mkdir(places.committed, { recursive: true });
+  }
+  return new DirCache(dir);
+}
+
+type Places = { readonly committed: string; readonly staging: string; readonly backup: string };
+
+function placesOf(dir: string): Places {
+  return {
+    committed: `${dir}/committed`,
+    staging: `${dir}/staging`,
+    backup: `${dir}/committed-backup`,
+  };
+}
+
+class DirCache implements Cache {
+  readonly name: string;
+  readonly #places: Places;
+  /** Layers this process has read to the end and found right, or has written itself. */
+  readonly #verified = new Set<Digest>();
+
+  constructor(dir: string) {
+    this.name = dir;
+    this.#places = placesOf(dir);
+  }
+
+  async metadata(): Promise<CacheMetadata> {
+    try {
+      const text = await Deno.readTextFile(`${this.#places.committed}/${METADATA}`);
+      return parseCacheMetadata(text);
+    } catch {
+      return EMPTY_CACHE_METADATA; // CA-4: whatever is wrong with it, a cache is only a cache
+    }
+  }
+
+  async layer(diffId: Digest, signal?: AbortSignal): Promise<Source> {
+    const path = layerPath(this.#places.committed, diffId);
+    const size = await this.#verify(path, diffId, signal);
+    return fileSource(path, size);
+  }
+
+  async draft(signal?: AbortSignal): Promise<CacheDraft> {
+    const lock = await lockDir(this.name, signal);
+    try {
+      await remove(this.#places.staging);
+      await Deno.mkdir(this.#places.staging, { recursive: true });
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+    const verify = (path: string, diffId: Digest, stop?: AbortSignal) =>
+      this.#verify(path, diffId, stop);
+    return new DirDraft(this.#places, lock, verify, this.#verified);
+  }
+
+  /** Bytes of the layer file at `path`, after its hash was found right once. */
+  async #verify(path: string, diffId: Digest, signal?: AbortSignal): Promise<number> {
+    let size: number;
+    try {
+      const info = await Deno.lstat(path);
+      if (!info.isFile) throw new Deno.errors.NotFound("not a file");
+      size = info.size;
+      if (this.#verified.has(diffId)) return size;
+    } catch (cause) {
+      throw new CacheLayerError(`Cannot use cache layer ${diffId}: ${path} is not there`, {
+        cause,
+      });
+    }
+    const digester = new Digester();
+    for await (const chunk of await fileSource(path, size).open({ signal })) digester.update(chunk);
+    const found = digester.digest();
+    if (found !== diffId) {
+      throw new CacheLayerError(
+        `expected layer contents to have SHA '${diffId}'; found '${found}'`,
+      );
+    }
+    this.#verified.add(diffId);
+    return size;
+  }
+}
+
+class DirDraft implements CacheDraft {
+  readonly #places: Places;
+  readonly #lock: DirLock;
+  readonly #verify: (path: string, diffId: Digest, signal?: AbortSignal) => Promise<number>;
+  readonly #verified: Set<Digest>;
+  #ended = false;
+  #count = 0;
+
+  constructor(
+    places: Places,
+    lock: DirLock,
+    verify: (path: string, diffId: Digest, signal?: AbortSignal) => Promise<number>,
+    verified: Set<Digest>,
+  ) {
+    this.#places = places;
+    this.#lock = lock;
+    this.#verify = verify;
+    this.#verified = verified;
+  }
+
+  async keep(diffId: Digest, signal?: AbortSignal): Promise<void> {
+    this.#check();
+    const staged = layerPath(this.#places.staging, diffId);
+    if (await exists(staged)) return;
+    const committed = layerPath(this.#places.committed, diffId);
+    await this.#verify(committed, diffId, signal);
+    try {
+      await Deno.link(committed, staged);
+    } catch (error) {
+      // Some file systems (FAT, some network mounts) know no hard links.
+      if (error instanceof Deno.errors.NotFound) throw error;
+      await Deno.copyFile(committed, staged);
+    }
+  }
+
+  async add(write: (sink: ByteSink) => Promise<Digest>): Promise<Digest> {
+    this.#check();
+    const temporary = `${this.#places.staging}/adding-${this.#count++}`;
+    const file = await Deno.open(temporary, { createNew: true, write: true });
+    let diffId: Digest;
+    try {
+      try {
+        diffId = await write({ write: async (chunk) => await writeAll(file, chunk) });
+        await file.syncData();
+      } finally {
+        file.close();
+      }
+    } catch (error) {
+      await remove(temporary);
+      throw error;
+    }
+    await Deno.rename(temporary, layerPath(this.#places.staging, diffId));
+    this.#verified.add(diffId);
+    return diffId;
+  }
+
+  async commit(metadata: CacheMetadata): Promise<void> {
+    this.#check();
+    this.#ended = true;
+    const { committed, staging, backup } = this.#places;
+    try {
+      const file = await Deno.open(`${staging}/${METADATA}`, { create: true, write: true });
+      try {
+        await writeAll(file, new TextEncoder().encode(formatCacheMetadata(metadata) + "\n"));
+        await file.syncData();
+      } finally {
+        file.close();
+      }
+      await remove(backup);
+      await Deno.rename(committed, backup);
+      try {
+        await Deno.rename(staging, committed);
+      } catch (error) {
+        await Deno.rename(backup, committed);
+        throw error;
+      }
+      await remove(backup);
+    } catch (error) {
+      await remove(staging);
+      throw error;
+    } finally {
+      this.#lock[Symbol.dispose]();
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      await remove(this.#places.staging);
+    } finally {
+      this.#lock[Symbol.dispose]();
+    }
+  }
+
+  #check(): void {
+    if (this.#ended) throw new TypeError("Cannot change cache: it is committed or aborted already");
+  }
+}
+
+/** The file of a layer. Digests come from documents anyone may write: only sha256 names a file here. */
+function layerPath(directory: string, diffId: Digest): string {
+  if (!isDigest(diffId) || !diffId.startsWith("sha256:")) {
+    throw new CacheLayerError(
+      `Cannot use cache layer "${String(diffId).slice(0, 80)}": want sha256`,
+    );
+  }
+  return `${directory}/${diffId}.tar`;
+}
+
+async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
+  let rest = chunk;
+  while (rest.byteLength > 0) rest = rest.subarray(await file.write(rest));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,55 @@
+/** The image is checked against itself before anybody can pull it. */
+import type { Image } from "../../registry/image.ts";
+import { digestOf } from "../../registry/oci/digest.ts";
+import { isDockerType } from "../../registry/oci/media_type.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+
+/**
+ * Makes sure that manifest, config, layers and history of `image` agree, and that it stands on `base`.
+ *
+ * @throws {LifecycleError} 62 with the first contradiction: a fault in wherry, never in the input.
+ */
+export function checkImage(image: Image, base: Image): void {
+  const { manifest, config, layers } = image;
+  const diffIds = config.rootfs.diff_ids;
+  const history = (config.history ?? []).filter((entry) => entry.empty_layer !== true);
+  if (manifest.layers.length !== layers.length) {
+    throw contradiction(`${layers.length} layers, ${manifest.layers.length} in the manifest`);
+  }
+  if (diffIds.length !== layers.length) {
+    throw contradiction(`${layers.length} layers, ${diffIds.length} in the config`);
+  }
+  if (history.length !== layers.length) {
+    throw contradiction(`${layers.length} layers, ${history.length} in the history`);
+  }
+  layers.forEach((layer, at) => {
+    const listed = manifest.layers[at]!;
+    if (layer.diffId !== diffIds[at]) throw contradiction(`layer ${at} is not ${diffIds[at]}`);
+    if (layer.descriptor.digest !== listed.digest || layer.descriptor.size !== listed.size) {
+      throw contradiction(`layer ${at} is not ${listed.digest} of ${listed.size} bytes`);
+    }
+    const under = base.layers[at];
+    if (under !== undefined && under.diffId !== layer.diffId) {
+      throw contradiction(`layer ${at} is not the base's ${under.diffId}`);
+    }
+  });
+  if (layers.length < base.layers.length) throw contradiction("it lacks layers of its base");
+  if (digestOf(image.rawConfig) !== manifest.config.digest) {
+    throw contradiction(`its config is not ${manifest.config.digest}`);
+  }
+  if (image.rawConfig.byteLength !== manifest.config.size) {
+    throw contradiction(`its config is not of ${manifest.config.size} bytes`);
+  }
+  if (digestOf(image.raw.bytes) !== image.raw.digest) {
+    throw contradiction(`its manifest is not ${image.raw.digest}`);
+  }
+  const family = isDockerType(image.raw.mediaType);
+  // One family in one image (CF-6), as far as it is ours: a base may have been mixed before.
+  const odd = [manifest.config, ...manifest.layers.slice(base.layers.length)]
+    .find(({ mediaType }) => isDockerType(mediaType) !== family);
+  if (odd) throw contradiction(`${odd.mediaType} in a ${image.raw.mediaType}`);
+}
+
+function contradiction(what: string): LifecycleError {
+  return new LifecycleError(ExitCode.export, `Cannot export image: it contradicts itself: ${what}`);
+}

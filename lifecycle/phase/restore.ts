@@ -1,0 +1,222 @@
+/** Brings back what the last build left: first what is known of its layers, then the layers themselves. */
+import type { Context } from "../../registry/context.ts";
+import { extractLayer } from "../../registry/layer/extract.ts";
+import { parseDigest } from "../../registry/oci/digest.ts";
+import { type Cache, EMPTY_CACHE_METADATA } from "../cache/cache.ts";
+import { ExitCode, failAs } from "../error.ts";
+import { compareBytes } from "../file/compare_bytes.ts";
+import { writeText } from "../file/document.ts";
+import type { GroupMember } from "../file/group_toml.ts";
+import { formatLayerToml, isLayerName } from "../file/layer_toml.ts";
+import { escapeId } from "../file/module.ts";
+import { formatToml } from "../file/toml.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import type { BuildpackLayers, CacheMetadata } from "../file/lifecycle_metadata.ts";
+import { decideContents, decideMetadata } from "./restore_decide.ts";
+import { copySboms } from "./restore_sbom.ts";
+import type { RestoreInput, RestoreResult } from "./restore_types.ts";
+
+/** Layers written to disk at once. */
+const CONCURRENCY = 4;
+
+/**
+ * Restores `store.toml`, layer TOML files without `[types]`, layer directories and SBOM files (RE-6..RE-21).
+ * A cache layer that is gone or corrupt costs a warning, its TOML stays (RE-11).
+ *
+ * @throws {LifecycleError} 42 when the layers directory cannot be written.
+ */
+export async function restore(input: RestoreInput, ctx: Context): Promise<RestoreResult> {
+  return await failAs(ExitCode.restore, ctx.signal, async () => {
+    const { group, layers, cache } = input;
+    for (const member of group) await restoreStore(member, input);
+    if (input.skipLayers) {
+      ctx.log.info("Skipping buildpack layer analysis");
+      await Deno.remove(`${layers.outside}/sbom`, { recursive: true }).catch(ignoreAbsent);
+      return { metadata: [], contents: [] };
+    }
+    const known = cache ? await cache.metadata() : EMPTY_CACHE_METADATA;
+    if (cache && known.buildpacks.length === 0) ctx.log.debug("Layer cache not found");
+    const shas = new Map<string, string>();
+    for (const member of group) await restoreMetadata(member, input, known, shas, ctx);
+    const contents = cache ? await restoreContents(input, cache, known, shas, ctx) : [];
+    if (cache) await restoreCacheSbom(cache, known, layers, ctx);
+    await copySboms(group, layers.outside);
+    return { metadata: [...shas.keys()], contents };
+  });
+}
+
+function layersOf(
+  buildpacks: readonly BuildpackLayers[],
+  id: string,
+): BuildpackLayers | undefined {
+  return buildpacks.find(({ key }) => key === id); // RE-16: any version
+}
+
+function directoryOf(layers: Dir, member: GroupMember): Dir {
+  const name = escapeId(member.id);
+  return { inside: `${layers.inside}/${name}`, outside: `${layers.outside}/${name}` };
+}
+
+async function restoreStore(member: GroupMember, input: RestoreInput): Promise<void> {
+  const store = layersOf(input.app.buildpacks, member.id)?.store;
+  if (store === undefined) return;
+  const directory = directoryOf(input.layers, member).outside;
+  await writeText(`${directory}/store.toml`, formatToml({ metadata: store.metadata }));
+}
+
+/** Writes the TOML files of one buildpack and notes the sha each came with (RE-8, RE-9). */
+async function restoreMetadata(
+  member: GroupMember,
+  input: RestoreInput,
+  known: CacheMetadata,
+  shas: Map<string, string>,
+  ctx: Context,
+): Promise<void> {
+  const app = layersOf(input.app.buildpacks, member.id);
+  const cached = layersOf(known.buildpacks, member.id);
+  const directory = directoryOf(input.layers, member).outside;
+  for (const decision of decideMetadata(app, cached, input.capability)) {
+    const id = `${member.id}:${decision.name}`;
+    if (decision.kind === "skip") {
+      ctx.log.debug(`Not restoring metadata for "${id}", ${decision.why}`);
+      continue;
+    }
+    ctx.log.info(`Restoring metadata for "${id}" from ${decision.from}`);
+    const { data, sha } = decision.layer;
+    await writeText(
+      `${directory}/${decision.name}.toml`,
+      formatLayerToml({ metadata: data ?? undefined }),
+    );
+    shas.set(id, sha);
+  }
+}
+
+/** Writes, removes or leaves the directory of each layer whose TOML is there (RE-10..RE-13). */
+async function restoreContents(
+  input: RestoreInput,
+  cache: Cache,
+  known: CacheMetadata,
+  shas: ReadonlyMap<string, string>,
+  ctx: Context,
+): Promise<string[]> {
+  const jobs: (() => Promise<void>)[] = [];
+  const restored: string[] = [];
+  for (const member of input.group) {
+    const cached = layersOf(known.buildpacks, member.id);
+    const directory = directoryOf(input.layers, member);
+    for (const name of await layerNames(directory.outside)) {
+      const id = `${member.id}:${name}`;
+      const layer = cached && Object.hasOwn(cached.layers, name) ? cached.layers[name] : undefined;
+      const decision = decideContents(shas.get(id), layer);
+      if (decision.kind === "leave") continue;
+      if (decision.kind === "remove") {
+        ctx.log.info(`Removing "${id}", ${decision.why}`);
+        await removeLayer(directory.outside, name);
+        continue;
+      }
+      restored.push(id);
+      jobs.push(async () => {
+        if (await restoreLayer(cache, decision.sha, id, directory, ctx)) return;
+        restored.splice(restored.indexOf(id), 1);
+      });
+    }
+  }
+  await runAll(jobs);
+  return restored;
+}
+
+/** Whether the layer's contents are on disk now. */
+async function restoreLayer(
+  cache: Cache,
+  sha: string,
+  id: string,
+  directory: Dir,
+  ctx: Context,
+): Promise<boolean> {
+  let stream: ReadableStream<Uint8Array>;
+  try {
+    const tar = await cache.layer(parseDigest(sha), ctx.signal);
+    stream = await tar.open({ signal: ctx.signal });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
+    return false;
+  }
+  ctx.log.info(`Restoring data for "${id}" from cache`);
+  // Only this buildpack's own directory: a cache that others can write may not reach further.
+  await Deno.mkdir(directory.outside, { recursive: true });
+  await extractLayer(stream, {
+    directories: { [directory.inside]: directory.outside },
+    signal: ctx.signal,
+  });
+  return true;
+}
+
+/** As for layers a lost or broken SBOM is no reason to fail (RE-18). */
+async function restoreCacheSbom(
+  cache: Cache,
+  known: CacheMetadata,
+  layers: Dir,
+  ctx: Context,
+): Promise<void> {
+  if (known.sbom.sha === "") return;
+  const directory = { inside: `${layers.inside}/sbom`, outside: `${layers.outside}/sbom` };
+  ctx.log.info("Restoring data for SBOM from cache");
+  try {
+    const tar = await cache.layer(parseDigest(known.sbom.sha), ctx.signal);
+    await Deno.mkdir(directory.outside, { recursive: true });
+    await extractLayer(await tar.open({ signal: ctx.signal }), {
+      directories: { [directory.inside]: directory.outside },
+      signal: ctx.signal,
+    });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    ctx.log.warn(`Skipping restore for SBOM: ${messageOf(error)}`);
+  }
+}
+
+/** Names of the layers in a buildpack's directory, by their TOML files, in byte order. */
+async function layerNames(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name, isFile } of Deno.readDir(directory)) {
+      if (isFile && name.endsWith(".toml") && isLayerName(name.slice(0, -5))) {
+        names.push(name.slice(0, -5));
+      }
+    }
+  } catch (error) {
+    ignoreAbsent(error);
+  }
+  return names.sort(compareBytes);
+}
+
+async function removeLayer(directory: string, name: string): Promise<void> {
+  for (const file of [name, `${name}.toml`, `${name}.sha`]) {
+    await Deno.remove(`${directory}/${file}`, { recursive: true }).catch(ignoreAbsent);
+  }
+}
+
+/** Runs jobs a few at a time; after a failure none is started, and those under way end first. */
+async function runAll(jobs: readonly (() => Promise<void>)[]): Promise<void> {
+  const queue = [...jobs];
+  const worker = async () => {
+    for (let job = queue.shift(); job !== undefined; job = queue.shift()) {
+      try {
+        await job();
+      } catch (error) {
+        queue.length = 0;
+        throw error;
+      }
+    }
+  };
+  const ends = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function ignoreAbsent(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}

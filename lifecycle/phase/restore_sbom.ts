@@ -1,0 +1,46 @@
+/** Puts the SBOM files of restored layers beside them, where buildpacks expect them (RE-17). */
+import { escapeId } from "../file/module.ts";
+import { isLayerName } from "../file/layer_toml.ts";
+
+/**
+ * Copies `<layers>/sbom/{cache,launch}/<bp>/<layer>/sbom.*json` to `<layers>/<bp>/<layer>.sbom.*json` for the
+ * buildpacks of the group that have a directory, launch over cache, then removes `<layers>/sbom`. Files of a
+ * buildpack as a whole are not brought back. Links are not followed: the tree came from an image or a cache.
+ *
+ * @param layers The layers directory on this machine.
+ */
+export async function copySboms(
+  group: readonly { readonly id: string }[],
+  layers: string,
+): Promise<void> {
+  for (const kind of ["cache", "launch"]) {
+    for (const { id } of group) {
+      const directory = `${layers}/${escapeId(id)}`;
+      const from = `${layers}/sbom/${kind}/${escapeId(id)}`;
+      if (!(await isDirectory(directory)) || !(await isDirectory(from))) continue;
+      for await (const layer of Deno.readDir(from)) {
+        if (!layer.isDirectory || !isLayerName(layer.name)) continue;
+        for await (const file of Deno.readDir(`${from}/${layer.name}`)) {
+          const rest = /^sbom\.(.*json)$/.exec(file.name)?.[1];
+          if (!file.isFile || rest === undefined) continue;
+          const bytes = await Deno.readFile(`${from}/${layer.name}/${file.name}`);
+          await Deno.writeFile(`${directory}/${layer.name}.sbom.${rest}`, bytes);
+        }
+      }
+    }
+  }
+  try {
+    await Deno.remove(`${layers}/sbom`, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await Deno.lstat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
