@@ -1,10 +1,652 @@
-import { notYet } from "./not_yet.ts";
-import type { Store, StoreOptions } from "./store.ts";
+/** The store over files and one database; see `store.ts` for what it promises. */
+import { join, resolve } from "node:path";
+import type { Descriptor } from "../oci/descriptor.ts";
+import {
+  type Algorithm,
+  algorithmOf,
+  type Digest,
+  digestOf,
+  isDigest,
+  parseDigest,
+} from "../oci/digest.ts";
+import { OciError } from "../oci/error.ts";
+import { isForeignLayerType, isIndexType, isManifestType } from "../oci/media_type.ts";
+import { childrenOf, type Document, parseDocument } from "../oci/manifest.ts";
+import { isRepositoryName, isTag } from "../oci/reference.ts";
+import type {
+  BlobUpload,
+  CallOptions,
+  ListOptions,
+  PushOptions,
+  RawManifest,
+} from "../registry.ts";
+import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
+import { BlobFiles } from "./blob_files.ts";
+import { Database, type Row } from "./database.ts";
+import { collectGarbage } from "./gc.ts";
+import { claimDirectory } from "./open.ts";
+import { Remembered } from "./remembered.ts";
+import type { GcOptions, GcReport, Memo, Store, StoreOptions } from "./store.ts";
+import { FileUpload, INLINE_BYTES, isUploadId, newUploadId, type UploadHost } from "./upload.ts";
+import { verifiedSource } from "./verified.ts";
+import { referrerOf } from "./referrer.ts";
 
-/** The store over plain files. */
-export class FileStore {
-  /** Opens it. */
-  static open(_dir: string, _options: StoreOptions): Promise<Store> {
-    return notYet("open store");
+/** A look at a blob keeps it from the collector; one note in this time is enough. */
+const TOUCH_MS = 10 * 60 * 1000;
+/** Rows fetched at once by a listing: no query stays open while a caller thinks. */
+const PAGE = 1000;
+/** Upload files kept open between requests. */
+const MAX_OPEN = 64;
+/** Uploads known at once; the oldest is dropped then. */
+const MAX_UPLOADS = 4096;
+
+/** The one implementation of {@linkcode Store}. */
+export class FileStore implements Store, UploadHost {
+  readonly name = "store";
+  readonly dir: string;
+  readonly files: BlobFiles;
+  readonly memo: Memo;
+  readonly #db: Database;
+  readonly #readOnly: boolean;
+  readonly #verify: boolean;
+  readonly #now: () => Date;
+  readonly #remembered: Remembered;
+  /** Held shared while open for writing, so that a collector elsewhere knows of us. */
+  readonly #writers: Deno.FsFile | undefined;
+  readonly #uploads = new Map<string, FileUpload>();
+  readonly #open = new Set<FileUpload>();
+
+  private constructor(
+    dir: string,
+    db: Database,
+    writers: Deno.FsFile | undefined,
+    options: StoreOptions,
+  ) {
+    this.dir = dir;
+    this.files = new BlobFiles(dir);
+    this.#db = db;
+    this.#writers = writers;
+    this.#readOnly = options.readOnly ?? false;
+    this.#verify = options.verifyReads ?? true;
+    this.#now = options.now ?? (() => new Date());
+    this.#remembered = new Remembered(db, this.#readOnly, () => this.#time());
+    this.memo = this.#remembered;
   }
+
+  /** Opens the store in `path`. */
+  static async open(path: string, options: StoreOptions): Promise<FileStore> {
+    const dir = resolve(path);
+    const readOnly = options.readOnly ?? false;
+    await claimDirectory(dir, {
+      create: !readOnly && options.create !== false,
+      foreignOwner: options.foreignOwner ?? false,
+    });
+    const db = new Database(dir, readOnly);
+    let writers: Deno.FsFile | undefined;
+    try {
+      if (!readOnly) {
+        const how = { create: true, read: true, write: true, mode: 0o600 };
+        writers = await Deno.open(join(dir, "writers.lock"), how);
+        await writers.lock(false);
+      }
+      const store = new FileStore(dir, db, writers, options);
+      if (!readOnly) await store.files.purge(store.#time());
+      return store;
+    } catch (error) {
+      writers?.close();
+      await db.close();
+      throw error;
+    }
+  }
+
+  async manifest(
+    repository: string,
+    reference: string,
+    _options: CallOptions = {},
+  ): Promise<RawManifest | undefined> {
+    const row = this.#findManifest(repository, reference, "c.bytes");
+    if (row === undefined) return undefined;
+    this.#touch(row);
+    const digest = row["digest"] as Digest;
+    const inline = row["bytes"] as Uint8Array<ArrayBuffer> | null;
+    let bytes: Uint8Array<ArrayBuffer>;
+    if (inline !== null) bytes = inline;
+    else {
+      const size = this.files.sizeOf(digest);
+      if (size === undefined) return undefined;
+      bytes = await readAll(fileSource(this.files.path(digest), size), size);
+    }
+    if (this.#verify && digestOf(bytes, algorithmOf(digest)) !== digest) {
+      throw new OciError(
+        "DIGEST_INVALID",
+        `Cannot read manifest ${digest} of ${repository}: its bytes have changed on the disk`,
+      );
+    }
+    return { mediaType: String(row["media_type"]), digest, bytes };
+  }
+
+  // deno-lint-ignore require-await
+  async stat(
+    repository: string,
+    reference: string,
+    _options: CallOptions = {},
+  ): Promise<Descriptor | undefined> {
+    const row = this.#findManifest(repository, reference, "c.bytes IS NULL AS filed");
+    if (row === undefined) return undefined;
+    const digest = row["digest"] as Digest;
+    if (row["filed"] === 1 && this.files.sizeOf(digest) === undefined) return undefined;
+    this.#touch(row);
+    return { mediaType: String(row["media_type"]), digest, size: Number(row["size"]) };
+  }
+
+  // deno-lint-ignore require-await
+  async blob(
+    repository: string,
+    digest: Digest,
+    _options: CallOptions = {},
+  ): Promise<Source | undefined> {
+    const row = this.#db.get(
+      `SELECT c.* FROM repository r JOIN content c ON c.digest = ?
+       JOIN member m ON m.repository = r.id AND m.content = c.id WHERE r.name = ?`,
+      digest,
+      repository,
+    );
+    return row && this.#source(row);
+  }
+
+  // deno-lint-ignore require-await
+  async content(digest: Digest): Promise<Source | undefined> {
+    const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+    return row && this.#source(row);
+  }
+
+  // deno-lint-ignore require-await
+  async locate(digest: Digest): Promise<string | undefined> {
+    const row = this.#db.get(
+      `SELECT r.name FROM content c JOIN member m ON m.content = c.id
+       JOIN repository r ON r.id = m.repository WHERE c.digest = ? LIMIT 1`,
+      digest,
+    );
+    return row && String(row["name"]);
+  }
+
+  async adopt(repository: string, digest: Digest): Promise<boolean> {
+    checkName(repository);
+    const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+    if (row === undefined || !this.#present(row)) return false;
+    const adopted = this.#db.write(() => {
+      // Looked up again: a collector may have been here since.
+      const again = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+      if (again === undefined || !this.#present(again)) return false;
+      this.#join(this.#repository(repository), Number(again["id"]));
+      return true;
+    });
+    await this.#db.durable();
+    return adopted;
+  }
+
+  async pushBlob(
+    repository: string,
+    descriptor: Descriptor,
+    source: Source,
+    options: PushOptions = {},
+  ): Promise<"exists" | "mounted" | "uploaded"> {
+    checkName(repository);
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    const { digest, size } = descriptor;
+    const here = await this.blob(repository, digest);
+    if (here?.size === size) return "exists";
+    // The caller is this machine's user and may see all of the store: bytes that are here are not read again.
+    const elsewhere = this.#db.get("SELECT size FROM content WHERE digest = ?", digest);
+    if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
+    const upload = this.#newUpload(repository, "push", algorithmOf(digest));
+    try {
+      for await (const chunk of await source.open({ signal })) {
+        signal?.throwIfAborted();
+        await upload.write(chunk);
+        if (upload.size > size) break;
+        onProgress?.(chunk.byteLength);
+      }
+      if (upload.size !== size) {
+        throw new OciError(
+          "SIZE_INVALID",
+          `Cannot store blob ${digest} in ${repository}: it has ${
+            upload.size > size ? "more" : upload.size
+          } bytes, want ${size}`,
+        );
+      }
+      await upload.commit(digest);
+      return "uploaded";
+    } finally {
+      await upload.abort();
+    }
+  }
+
+  // deno-lint-ignore require-await
+  async upload(
+    repository: string,
+    options: CallOptions & { readonly algorithm?: Algorithm | undefined } = {},
+  ): Promise<BlobUpload> {
+    checkName(repository);
+    const upload = this.#newUpload(repository, "upload", options.algorithm);
+    const oldest = this.#uploads.values().next().value;
+    if (this.#uploads.size >= MAX_UPLOADS) void oldest?.abort();
+    this.#uploads.set(upload.id, upload);
+    return upload;
+  }
+
+  async resumeUpload(repository: string, id: string): Promise<BlobUpload | undefined> {
+    if (!isUploadId(id, repository)) return undefined;
+    const known = this.#uploads.get(id);
+    if (known !== undefined) return known;
+    const upload = new FileUpload(this, id, "upload", repository);
+    if (!await upload.takeUp()) return undefined;
+    const faster = this.#uploads.get(id);
+    if (faster !== undefined) {
+      this.#open.delete(upload);
+      upload.park();
+      return faster;
+    }
+    this.#uploads.set(id, upload);
+    return upload;
+  }
+
+  #newUpload(repository: string, kind: "upload" | "push", algorithm?: Algorithm): FileUpload {
+    this.#mayWrite();
+    return new FileUpload(this, newUploadId(repository), kind, repository, algorithm);
+  }
+
+  async record(
+    repository: string,
+    { digest, size }: { readonly digest: Digest; readonly size: number },
+    how: { readonly bytes: Uint8Array } | { readonly publish: () => void },
+  ): Promise<void> {
+    this.#db.write(() => {
+      // Publishing inside the transaction keeps the collector, which unlinks inside one, from our file (ST-04).
+      if ("publish" in how) how.publish();
+      const id = this.#content(digest, size, "bytes" in how ? how.bytes : null);
+      this.#join(this.#repository(repository), id);
+    });
+    if ("publish" in how) await this.files.settle(digest);
+    await this.#db.durable();
+  }
+
+  opened(upload: FileUpload): void {
+    this.#open.delete(upload);
+    this.#open.add(upload);
+    for (const oldest of this.#open) {
+      if (this.#open.size <= MAX_OPEN) break;
+      this.#open.delete(oldest);
+      oldest.park();
+    }
+  }
+
+  ended(upload: FileUpload): void {
+    this.#uploads.delete(upload.id);
+    this.#open.delete(upload);
+  }
+
+  async pushManifest(
+    repository: string,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+    options: CallOptions & {
+      readonly tags?: readonly string[] | undefined;
+      readonly digest?: Digest | undefined;
+    } = {},
+  ): Promise<Descriptor> {
+    checkName(repository);
+    const { tags = [], signal } = options;
+    tags.forEach(checkTag);
+    signal?.throwIfAborted();
+    this.#mayWrite();
+    const { bytes } = manifest;
+    const document = parseDocument(bytes, manifest.mediaType);
+    const algorithm = options.digest === undefined ? "sha256" : algorithmOf(options.digest);
+    const digest = digestOf(bytes, algorithm);
+    if (options.digest !== undefined && options.digest !== digest) {
+      throw new OciError(
+        "DIGEST_INVALID",
+        `Cannot store manifest in ${repository}: its bytes have digest ${digest}, want ${options.digest}`,
+      );
+    }
+    const descriptor = { mediaType: document.mediaType, digest, size: bytes.byteLength };
+    const publish = await this.#fileLarge(bytes, digest);
+    this.#db.write(() => {
+      const id = this.#repository(repository);
+      const children = this.#checkChildren(id, repository, document);
+      publish?.();
+      const content = this.#content(digest, bytes.byteLength, publish === undefined ? bytes : null);
+      const said = referrerOf(document, descriptor);
+      this.#db.run(
+        `INSERT INTO manifest (repository, content, media_type, subject, referrer) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET media_type = excluded.media_type`,
+        id,
+        content,
+        document.mediaType,
+        said?.subject ?? null,
+        said === undefined ? null : JSON.stringify(said.descriptor),
+      );
+      for (const child of children) {
+        this.#db.run("INSERT OR IGNORE INTO child VALUES (?, ?, ?)", id, content, child);
+      }
+      for (const tag of tags) {
+        this.#db.run(
+          `INSERT INTO tag (repository, name, content) VALUES (?, ?, ?)
+           ON CONFLICT DO UPDATE SET content = excluded.content`,
+          id,
+          tag,
+          content,
+        );
+      }
+    });
+    if (publish !== undefined) await this.files.settle(digest);
+    await this.#db.durable();
+    return descriptor;
+  }
+
+  /** Manifests too large for the metadata go the way of blobs. */
+  async #fileLarge(bytes: Uint8Array, digest: Digest): Promise<(() => void) | undefined> {
+    if (bytes.byteLength <= INLINE_BYTES) return undefined;
+    const id = newUploadId("manifest");
+    const file = await this.files.ingest(id, "push");
+    try {
+      for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
+    } catch (error) {
+      file.close();
+      await this.files.discard(id, "push");
+      throw error;
+    }
+    return await this.files.seal(id, "push", file, digest);
+  }
+
+  /** The contents a document needs; MANIFEST_BLOB_UNKNOWN with those that are not in the repository. */
+  #checkChildren(id: number, repository: string, document: Document): number[] {
+    const missing: string[] = [];
+    const found: number[] = [];
+    for (const child of childrenOf(document)) {
+      const row = this.#db.get(
+        `SELECT c.id, c.digest, c.size, c.bytes IS NULL AS filed,
+           EXISTS (SELECT 1 FROM manifest WHERE repository = ?1 AND content = c.id) AS isManifest,
+           EXISTS (SELECT 1 FROM member WHERE repository = ?1 AND content = c.id) AS isBlob
+         FROM content c WHERE c.digest = ?2`,
+        id,
+        child.digest,
+      );
+      const inIndex = document.kind === "index";
+      const wantsManifest = inIndex &&
+        (isIndexType(child.mediaType) || isManifestType(child.mediaType));
+      const there = row !== undefined &&
+        (row["isManifest"] === 1 && inIndex || row["isBlob"] === 1 && !wantsManifest) &&
+        (row["filed"] === 0 || this.files.sizeOf(child.digest) === row["size"]);
+      if (there) found.push(Number(row["id"]));
+      else if (inIndex || !isForeignLayerType(child.mediaType)) missing.push(child.digest);
+    }
+    if (missing.length > 0) {
+      throw new OciError(
+        "MANIFEST_BLOB_UNKNOWN",
+        `Cannot store manifest in ${repository}: it names ${missing.length} blobs that are not there, first ${
+          missing[0]
+        }`,
+        { detail: missing.map((digest) => ({ digest })) },
+      );
+    }
+    return found;
+  }
+
+  async deleteManifest(
+    repository: string,
+    reference: string,
+    _options: CallOptions = {},
+  ): Promise<boolean> {
+    const id = this.#repositoryId(repository);
+    if (id === undefined) return false;
+    const deleted = this.#db.write(() => {
+      if (!reference.includes(":")) {
+        return this.#db.run("DELETE FROM tag WHERE repository = ? AND name = ?", id, reference) > 0;
+      }
+      const row = this.#db.get("SELECT id FROM content WHERE digest = ?", parseDigest(reference));
+      if (row === undefined) return false;
+      const content = Number(row["id"]);
+      this.#db.run("DELETE FROM tag WHERE repository = ? AND content = ?", id, content);
+      this.#db.run("DELETE FROM child WHERE repository = ? AND parent = ?", id, content);
+      return this.#db.run(
+        "DELETE FROM manifest WHERE repository = ? AND content = ?",
+        id,
+        content,
+      ) > 0;
+    });
+    await this.#db.durable();
+    return deleted;
+  }
+
+  async deleteBlob(
+    repository: string,
+    digest: Digest,
+    _options: CallOptions = {},
+  ): Promise<boolean> {
+    const deleted = this.#db.write(() =>
+      this.#db.run(
+        `DELETE FROM member WHERE repository = (SELECT id FROM repository WHERE name = ?)
+         AND content = (SELECT id FROM content WHERE digest = ?)`,
+        repository,
+        digest,
+      ) > 0
+    );
+    await this.#db.durable();
+    return deleted;
+  }
+
+  async *repositories(options: ListOptions = {}): AsyncIterable<string> {
+    yield* this.#pages(
+      (after) =>
+        this.#db.all(
+          `SELECT name FROM repository WHERE name > ? AND
+           EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?`,
+          after,
+          PAGE,
+        ),
+      options,
+    );
+  }
+
+  async *tags(repository: string, options: ListOptions = {}): AsyncIterable<string> {
+    const id = this.#repositoryId(repository);
+    if (id === undefined) {
+      throw new OciError(
+        "NAME_UNKNOWN",
+        `Cannot list tags of ${repository}: it is not in the store`,
+      );
+    }
+    yield* this.#pages(
+      (after) =>
+        this.#db.all(
+          "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
+          id,
+          after,
+          PAGE,
+        ),
+      options,
+    );
+  }
+
+  async *#pages(page: (after: string) => Row[], options: ListOptions): AsyncIterable<string> {
+    let after = options.after ?? "";
+    while (true) {
+      options.signal?.throwIfAborted();
+      const rows = page(after);
+      for (const row of rows) yield after = String(row["name"]);
+      if (rows.length < PAGE) return;
+    }
+  }
+
+  // deno-lint-ignore require-await
+  async referrers(
+    repository: string,
+    digest: Digest,
+    options: CallOptions & { readonly artifactType?: string | undefined } = {},
+  ): Promise<readonly Descriptor[]> {
+    const rows = this.#db.all(
+      `SELECT m.referrer FROM manifest m JOIN repository r ON r.id = m.repository
+       WHERE r.name = ? AND m.subject = ? ORDER BY m.content`,
+      repository,
+      digest,
+    );
+    return rows.map((row) => JSON.parse(String(row["referrer"])) as Descriptor).filter(
+      ({ artifactType }) =>
+        options.artifactType === undefined || artifactType === options.artifactType,
+    );
+  }
+
+  // deno-lint-ignore require-await
+  async rememberLayer(diffId: Digest, descriptor: Descriptor): Promise<void> {
+    this.#remembered.addLayer(diffId, descriptor);
+  }
+
+  async findLayer(diffId: Digest): Promise<readonly Descriptor[]> {
+    return (await this.findLayerAnywhere(diffId)).filter(({ digest, size }) => {
+      const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+      return row !== undefined && row["size"] === size && this.#present(row);
+    });
+  }
+
+  // deno-lint-ignore require-await
+  async findLayerAnywhere(diffId: Digest): Promise<readonly Descriptor[]> {
+    return this.#remembered.layers(diffId);
+  }
+
+  // deno-lint-ignore require-await
+  async rememberLocation(digest: Digest, host: string, repository: string): Promise<void> {
+    this.#remembered.addLocation(digest, host, repository);
+  }
+
+  // deno-lint-ignore require-await
+  async findLocations(digest: Digest, host: string): Promise<readonly string[]> {
+    return this.#remembered.locations(digest, host);
+  }
+
+  // deno-lint-ignore require-await
+  async forgetLocation(digest: Digest, host: string, repository: string): Promise<void> {
+    this.#remembered.removeLocation(digest, host, repository);
+  }
+
+  async gc(options: GcOptions = {}): Promise<GcReport> {
+    this.#mayWrite();
+    return await collectGarbage(this.#db, this.files, this.#writers!, this.#time(), options);
+  }
+
+  /** Drops uploads that live in memory, closes every file. Idempotent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const upload of this.#open) upload.park();
+    this.#open.clear();
+    this.#uploads.clear();
+    await this.#db.close();
+    try {
+      this.#writers?.close();
+    } catch { /* closed before */ }
+  }
+
+  #findManifest(repository: string, reference: string, columns: string): Row | undefined {
+    const wanted = `c.id, c.digest, c.size, c.touched, m.media_type, ${columns}`;
+    if (!reference.includes(":")) {
+      return this.#db.get(
+        `SELECT ${wanted} FROM repository r JOIN tag t ON t.repository = r.id AND t.name = ?
+         JOIN manifest m ON m.repository = r.id AND m.content = t.content
+         JOIN content c ON c.id = t.content WHERE r.name = ?`,
+        reference,
+        repository,
+      );
+    }
+    return this.#db.get(
+      `SELECT ${wanted} FROM repository r JOIN content c ON c.digest = ?
+       JOIN manifest m ON m.repository = r.id AND m.content = c.id WHERE r.name = ?`,
+      parseDigest(reference),
+      repository,
+    );
+  }
+
+  #source(row: Row): Source | undefined {
+    if (!this.#present(row)) return undefined;
+    this.#touch(row);
+    const digest = row["digest"] as Digest;
+    const bytes = row["bytes"] as Uint8Array | null;
+    const source = bytes === null
+      ? fileSource(this.files.path(digest), Number(row["size"]))
+      : bytesSource(bytes);
+    return this.#verify ? verifiedSource(source, digest, this.dir) : source;
+  }
+
+  /** A row whose file is gone or cut short says nothing: the blob is not there. */
+  #present(row: Row): boolean {
+    return row["bytes"] !== null || this.files.sizeOf(row["digest"] as Digest) === row["size"];
+  }
+
+  #touch(row: Row): void {
+    const now = this.#time();
+    if (this.#readOnly || now - Number(row["touched"]) < TOUCH_MS) return;
+    try {
+      this.#db.write(() =>
+        this.#db.run("UPDATE content SET touched = ? WHERE id = ?", now, Number(row["id"]))
+      );
+    } catch { /* a full disk must not keep anyone from reading */ }
+  }
+
+  /** Inside a transaction: the id of a content that is there now. */
+  #content(digest: Digest, size: number, bytes: Uint8Array | null): number {
+    const row = this.#db.get(
+      `INSERT INTO content (digest, size, touched, bytes) VALUES (?, ?, ?, ?)
+       ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched, size = excluded.size,
+         bytes = excluded.bytes
+       RETURNING id`,
+      digest,
+      size,
+      this.#time(),
+      bytes,
+    );
+    return Number(row!["id"]);
+  }
+
+  #join(repository: number, content: number): void {
+    this.#db.run("INSERT OR IGNORE INTO member VALUES (?, ?)", repository, content);
+    this.#db.run("UPDATE content SET touched = ? WHERE id = ?", this.#time(), content);
+  }
+
+  /** Inside a transaction: the id of `name`, made when new. */
+  #repository(name: string): number {
+    this.#db.run("INSERT OR IGNORE INTO repository (name) VALUES (?)", name);
+    return this.#repositoryId(name)!;
+  }
+
+  #repositoryId(name: string): number | undefined {
+    const row = this.#db.get("SELECT id FROM repository WHERE name = ?", name);
+    return row && Number(row["id"]);
+  }
+
+  #mayWrite(): void {
+    if (this.#readOnly) {
+      throw new OciError("UNSUPPORTED", `Cannot write to store ${this.dir}: it is read-only`);
+    }
+  }
+
+  #time(): number {
+    return this.#now().getTime();
+  }
+}
+
+function checkName(repository: string): void {
+  if (isRepositoryName(repository)) return;
+  throw new OciError(
+    "NAME_INVALID",
+    `Cannot store in ${JSON.stringify(repository.slice(0, 300))}: it is not a repository name`,
+  );
+}
+
+function checkTag(tag: string): void {
+  if (isTag(tag) && !isDigest(tag)) return;
+  throw new OciError(
+    "MANIFEST_INVALID",
+    `Cannot set tag ${
+      JSON.stringify(tag.slice(0, 140))
+    }: want 1 to 128 letters, digits, "_", "." and "-"`,
+  );
 }

@@ -1,0 +1,204 @@
+/**
+ * The files of a store: `blobs/<algorithm>/<first two hex digits>/<hex>` (ST-12), and `ingest/` where bytes
+ * wait until they are verified. Nothing outside this file makes a path of a digest (ST-11).
+ */
+import { dirname, join } from "node:path";
+import { renameSync, unlinkSync } from "node:fs";
+import { algorithmOf, type Digest, hexOf, isDigest } from "../oci/digest.ts";
+import { translate } from "./database.ts";
+
+/** An ingest that nobody finished within a day is abandoned. */
+const UPLOAD_TTL_MS = 24 * 60 * 60 * 1000;
+/** Between making a file and locking it there is a moment; younger files are left alone. */
+const UNLOCKED_MS = 60 * 1000;
+
+/** Who may still write to an ingest file: an upload of a client lives between requests, a push does not. */
+export type IngestKind = "upload" | "push";
+
+/** The files below one store directory. */
+export class BlobFiles {
+  readonly #dir: string;
+
+  /** Of the store in `dir`; touches nothing. */
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Where the bytes of `digest` lie, if they do. */
+  path(digest: Digest): string {
+    const hex = hexOf(digest);
+    return join(this.#dir, "blobs", algorithmOf(digest), hex.slice(0, 2), hex);
+  }
+
+  /** Bytes on the disk, or `undefined`. */
+  sizeOf(digest: Digest): number | undefined {
+    try {
+      const info = Deno.lstatSync(this.path(digest));
+      return info.isFile ? info.size : undefined;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  /** Starts an ingest file, private to us; a push holds an OS lock on it, which a crash lets go (ST-03). */
+  async ingest(id: string, kind: IngestKind): Promise<Deno.FsFile> {
+    const path = this.#ingestPath(id, kind);
+    const options = { createNew: true, read: true, write: true, mode: 0o600 };
+    let file: Deno.FsFile;
+    try {
+      file = await Deno.open(path, options);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw translate(error, `write to ${path}`);
+      await makeDir(dirname(path));
+      file = await Deno.open(path, options);
+    }
+    if (kind === "push") await file.tryLock(true);
+    return file;
+  }
+
+  /** Opens the file of an upload again, at its end, or `undefined`. */
+  async reopen(id: string): Promise<{ file: Deno.FsFile; size: number } | undefined> {
+    try {
+      const file = await Deno.open(this.#ingestPath(id, "upload"), { read: true, write: true });
+      const size = await file.seek(0, Deno.SeekMode.End);
+      return { file, size };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  /** Drops an ingest file. Idempotent. */
+  async discard(id: string, kind: IngestKind): Promise<void> {
+    await Deno.remove(this.#ingestPath(id, kind)).catch(ignoreAbsent);
+  }
+
+  /**
+   * Makes the bytes durable and ready to be published: the file is synced, its shard exists. Closes `file`.
+   *
+   * @returns Publishes; to be called inside the transaction that records the blob, and then {@linkcode settle}.
+   */
+  async seal(
+    id: string,
+    kind: IngestKind,
+    file: Deno.FsFile,
+    digest: Digest,
+  ): Promise<() => void> {
+    const from = this.#ingestPath(id, kind);
+    const to = this.path(digest);
+    try {
+      await Deno.chmod(from, 0o444);
+      await file.sync();
+    } catch (cause) {
+      throw translate(cause, `write blob ${digest}`);
+    } finally {
+      file.close();
+    }
+    await makeDir(dirname(to));
+    return () => renameSync(from, to);
+  }
+
+  /** Makes a published name durable: syncs the directory that holds it. */
+  async settle(digest: Digest): Promise<void> {
+    await syncDir(dirname(this.path(digest)));
+  }
+
+  /** Takes a blob off the disk; inside the transaction that forgets it. Idempotent. */
+  removeSync(digest: Digest): void {
+    try {
+      unlinkSync(this.path(digest));
+    } catch (error) {
+      ignoreAbsent(error);
+    }
+  }
+
+  /** Every blob on the disk, a shard at a time. Names that are not digests are left out. */
+  async *list(): AsyncIterable<{ readonly digest: Digest; readonly modified: number }[]> {
+    for (const algorithm of ["sha256", "sha384", "sha512"]) {
+      const top = join(this.#dir, "blobs", algorithm);
+      for (const shard of await namesIn(top)) {
+        const found: { digest: Digest; modified: number }[] = [];
+        for (const hex of await namesIn(join(top, shard))) {
+          const digest = `${algorithm}:${hex}`;
+          if (!isDigest(digest)) continue;
+          const info = await Deno.lstat(join(top, shard, hex)).catch(ignoreAbsent);
+          if (info?.isFile) found.push({ digest, modified: info.mtime?.getTime() ?? 0 });
+        }
+        if (found.length > 0) yield found;
+      }
+    }
+  }
+
+  /** Removes what crashed pushes and forgotten uploads left behind; returns how many. */
+  async purge(now: number): Promise<number> {
+    let removed = 0;
+    const dir = join(this.#dir, "ingest");
+    for (const name of await namesIn(dir)) {
+      const path = join(dir, name);
+      const info = await Deno.lstat(path).catch(ignoreAbsent);
+      if (info === undefined || !info.isFile) continue;
+      const age = now - (info.mtime?.getTime() ?? 0);
+      if (age < (name.startsWith("upload-") ? UPLOAD_TTL_MS : UNLOCKED_MS)) continue;
+      if (!name.startsWith("upload-") && await isLocked(path)) continue;
+      await Deno.remove(path).catch(ignoreAbsent);
+      removed++;
+    }
+    return removed;
+  }
+
+  #ingestPath(id: string, kind: IngestKind): string {
+    return join(this.#dir, "ingest", `${kind}-${id}`);
+  }
+}
+
+async function isLocked(path: string): Promise<boolean> {
+  try {
+    using file = await Deno.open(path, { read: true, write: true });
+    return !await file.tryLock(true);
+  } catch (error) {
+    ignoreAbsent(error);
+    return true;
+  }
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
+  } catch (error) {
+    ignoreAbsent(error);
+    return [];
+  }
+}
+
+/** Makes `dir` and what is missing above it, for us alone, each name durable (ST-07). */
+export async function makeDir(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (!(error instanceof Deno.errors.NotFound)) throw translate(error, `make directory ${dir}`);
+    await makeDir(dirname(dir));
+    await Deno.mkdir(dir, { mode: 0o700 }).catch((cause) => {
+      if (!(cause instanceof Deno.errors.AlreadyExists)) {
+        throw translate(cause, `make directory ${dir}`);
+      }
+    });
+  }
+  await syncDir(dirname(dir));
+}
+
+/** Makes the names in `dir` durable; some file systems cannot and say so, which is not an error. */
+export async function syncDir(dir: string): Promise<void> {
+  using handle = await Deno.open(dir);
+  try {
+    await handle.sync();
+  } catch (error) {
+    if (!/EINVAL|ENOTSUP|EBADF/.test(String((error as { code?: unknown }).code))) throw error;
+  }
+}
+
+function ignoreAbsent(error: unknown): undefined {
+  if ((error as { code?: unknown }).code !== "ENOENT") throw error;
+  return undefined;
+}

@@ -1,0 +1,264 @@
+/**
+ * The store's metadata: which repository holds what, under which tags, and the small documents themselves.
+ * One SQLite file in write-ahead mode (docs/decision/0006-store.md says why not a log of our own).
+ */
+import { DatabaseSync, type StatementSync, type SupportedValueType } from "node:sqlite";
+import { join } from "node:path";
+import { OciError } from "../oci/error.ts";
+
+/** One row, by column name. */
+export type Row = Readonly<Record<string, SupportedValueType>>;
+
+/** Raised when the schema changes; a store of a newer one is refused, an older one is brought up. */
+const VERSION = 1;
+const APPLICATION = 0x77687279; // "whry"
+
+/** Everything refers to `content.id`, so that a digest is stored once however many images share it. */
+const SCHEMA = `
+CREATE TABLE repository (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- bytes is NULL for content that is a file below blobs/ (over 64 KiB)
+CREATE TABLE content (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
+  touched INTEGER NOT NULL, bytes BLOB);
+CREATE TABLE member (repository INTEGER NOT NULL, content INTEGER NOT NULL,
+  PRIMARY KEY (repository, content)) WITHOUT ROWID;
+CREATE INDEX member_of ON member (content);
+CREATE TABLE manifest (repository INTEGER NOT NULL, content INTEGER NOT NULL, media_type TEXT NOT NULL,
+  subject TEXT, referrer TEXT, PRIMARY KEY (repository, content)) WITHOUT ROWID;
+CREATE INDEX manifest_of ON manifest (content);
+CREATE INDEX manifest_subject ON manifest (repository, subject) WHERE subject IS NOT NULL;
+CREATE TABLE child (repository INTEGER NOT NULL, parent INTEGER NOT NULL, child INTEGER NOT NULL,
+  PRIMARY KEY (repository, parent, child)) WITHOUT ROWID;
+CREATE INDEX child_of ON child (repository, child);
+CREATE TABLE tag (repository INTEGER NOT NULL, name TEXT NOT NULL, content INTEGER NOT NULL,
+  PRIMARY KEY (repository, name)) WITHOUT ROWID;
+CREATE INDEX tag_of ON tag (repository, content);
+CREATE TABLE layer (diff_id TEXT NOT NULL, digest TEXT NOT NULL, descriptor TEXT NOT NULL,
+  seen INTEGER NOT NULL, PRIMARY KEY (diff_id, digest)) WITHOUT ROWID;
+CREATE INDEX layer_seen ON layer (seen);
+CREATE TABLE location (digest TEXT NOT NULL, host TEXT NOT NULL, repository TEXT NOT NULL,
+  seen INTEGER NOT NULL, PRIMARY KEY (digest, host, repository)) WITHOUT ROWID;
+CREATE INDEX location_seen ON location (seen);
+CREATE TABLE memo (key TEXT PRIMARY KEY, value TEXT NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX memo_seen ON memo (seen);
+`;
+
+/** The metadata of one store, opened by one process. */
+export class Database {
+  readonly #db: DatabaseSync;
+  readonly #dir: string;
+  readonly #statements = new Map<string, StatementSync>();
+  readonly #readOnly: boolean;
+  /** The write-ahead file, opened to be synced without stopping the main thread. */
+  #log: Deno.FsFile | undefined;
+  #syncing: Promise<void> | undefined;
+  #waiting: Promise<void> | undefined;
+  #closed = false;
+
+  /**
+   * Opens `metadata.db` below `dir`, making it unless `readOnly`.
+   *
+   * @throws {OciError} `UNAVAILABLE` when it is damaged, not ours, of a newer wherry or cannot be opened.
+   */
+  constructor(dir: string, readOnly: boolean) {
+    this.#dir = dir;
+    this.#readOnly = readOnly;
+    const path = join(dir, "metadata.db");
+    try {
+      this.#db = readOnly ? openReadOnly(path) : new DatabaseSync(path);
+    } catch (cause) {
+      throw translate(cause, `open store ${dir}`);
+    }
+    try {
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+      if (!readOnly) this.#prepare();
+      this.#checkVersion();
+    } catch (cause) {
+      this.#db.close();
+      throw translate(cause, `open store ${dir}`);
+    }
+  }
+
+  #prepare(): void {
+    // On file systems without shared memory SQLite stays with its rollback journal, and then syncs itself.
+    const mode = this.#db.prepare("PRAGMA journal_mode = WAL").get() as Row;
+    this.#db.exec(
+      mode["journal_mode"] === "wal"
+        ? `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000`
+        : `PRAGMA synchronous = FULL`,
+    );
+    this.#db.exec("PRAGMA cache_size = -8192");
+    if (this.#version() !== 0) return;
+    this.write(() => {
+      if (this.#version() !== 0) return; // another process was faster
+      this.#db.exec(SCHEMA);
+      this.#db.exec(`PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${VERSION}`);
+    });
+  }
+
+  #version(): number {
+    return Number((this.#db.prepare("PRAGMA user_version").get() as Row)["user_version"]);
+  }
+
+  #checkVersion(): void {
+    const id = Number((this.#db.prepare("PRAGMA application_id").get() as Row)["application_id"]);
+    const version = this.#version();
+    if (id !== APPLICATION || version !== VERSION) {
+      throw new OciError(
+        "UNAVAILABLE",
+        `Cannot open store ${this.#dir}: its metadata has version ${version}, this wherry reads ${VERSION}`,
+      );
+    }
+  }
+
+  /** Rows of a query, all at once: for bounded results. */
+  all(sql: string, ...values: SupportedValueType[]): Row[] {
+    try {
+      return this.#statement(sql).all(...values) as Row[];
+    } catch (cause) {
+      throw translate(cause, `read store ${this.#dir}`);
+    }
+  }
+
+  /** The first row of a query. */
+  get(sql: string, ...values: SupportedValueType[]): Row | undefined {
+    try {
+      return this.#statement(sql).get(...values) as Row | undefined;
+    } catch (cause) {
+      throw translate(cause, `read store ${this.#dir}`);
+    }
+  }
+
+  /** Runs one statement inside {@linkcode write}; returns how many rows changed. */
+  run(sql: string, ...values: SupportedValueType[]): number {
+    return Number(this.#statement(sql).run(...values).changes);
+  }
+
+  /**
+   * Runs `act` as one transaction: all of it is visible at once or none of it. It must not wait for anything.
+   * It is durable only after {@linkcode durable}.
+   */
+  write<T>(act: () => T): T {
+    if (this.#readOnly) {
+      throw new OciError("UNSUPPORTED", `Cannot write to store ${this.#dir}: it is read-only`);
+    }
+    try {
+      this.#db.exec("BEGIN IMMEDIATE");
+    } catch (cause) {
+      throw translate(cause, `write to store ${this.#dir}`);
+    }
+    try {
+      const result = act();
+      this.#db.exec("COMMIT");
+      return result;
+    } catch (cause) {
+      try {
+        this.#db.exec("ROLLBACK");
+      } catch { /* it has rolled back by itself, as it does when the disk is full */ }
+      throw translate(cause, `write to store ${this.#dir}`);
+    }
+  }
+
+  /**
+   * Resolves when every transaction before this call is on the disk. All callers of one moment share a sync
+   * (ST-05 "group commit"): a sync under way may have begun too early for this call, so it waits for the next.
+   */
+  async durable(): Promise<void> {
+    if (this.#syncing === undefined) return await this.#sync();
+    this.#waiting ??= this.#syncing.catch(() => {}).then(() => {
+      this.#waiting = undefined;
+      return this.#sync();
+    });
+    return await this.#waiting;
+  }
+
+  #sync(): Promise<void> {
+    this.#syncing = (async () => {
+      try {
+        this.#log ??= await Deno.open(join(this.#dir, "metadata.db-wal"));
+        await this.#log.syncData();
+      } catch (cause) {
+        // Without a write-ahead file the journal mode is the one that syncs by itself.
+        if (!(cause instanceof Deno.errors.NotFound)) {
+          throw translate(cause, `sync store ${this.#dir}`);
+        }
+      } finally {
+        this.#syncing = undefined;
+      }
+    })();
+    return this.#syncing;
+  }
+
+  /** Whether every page is sound; the first fault otherwise. Reads the whole file. */
+  fault(): string | undefined {
+    const row = this.get("PRAGMA quick_check(1)");
+    const said = String(row?.["quick_check"] ?? "no answer");
+    return said === "ok" ? undefined : said;
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  /** Folds the write-ahead file into the main one, when nobody else reads it, and closes. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#waiting?.catch(() => {});
+    await this.#syncing?.catch(() => {});
+    this.#log?.close();
+    this.#statements.clear();
+    this.#db.close();
+  }
+}
+
+/** How long a writer waits for another process: transactions take well under a millisecond. */
+const BUSY_MS = 10_000;
+
+/** A mount that cannot be written has no place for the shared memory of a live store: read it as it lies. */
+function openReadOnly(path: string): DatabaseSync {
+  Deno.statSync(path);
+  const url = new URL("file:///");
+  url.pathname = path.replaceAll("%", "%25").replaceAll("?", "%3f").replaceAll("#", "%23");
+  const db = new DatabaseSync(`${url.href}?mode=ro`);
+  try {
+    db.prepare("SELECT count(*) FROM repository").get();
+    return db;
+  } catch {
+    db.close();
+    return new DatabaseSync(`${url.href}?immutable=1`);
+  }
+}
+
+/** SQLite's words, and the system's, as an error a caller can act on. */
+export function translate(cause: unknown, act: string): Error {
+  if (cause instanceof OciError) return cause;
+  const said = cause instanceof Error ? cause.message : String(cause);
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  if (/disk is full|ENOSPC|EDQUOT|No space left|quota exceeded/i.test(`${code} ${said}`)) {
+    return new OciError("UNAVAILABLE", `Cannot ${act}: no space left on the device`, {
+      cause,
+      status: 507,
+    });
+  }
+  if (/malformed|not a database|is corrupt/i.test(said)) {
+    return new OciError("UNAVAILABLE", `Cannot ${act}: its metadata is damaged (${said})`, {
+      cause,
+    });
+  }
+  if (/is locked|busy/i.test(said)) {
+    return new OciError("UNAVAILABLE", `Cannot ${act}: another process holds it for too long`, {
+      cause,
+    });
+  }
+  if (
+    code === "ERR_SQLITE_ERROR" || cause instanceof Deno.errors.NotFound || /^E[A-Z]+$/.test(code)
+  ) {
+    return new OciError("UNAVAILABLE", `Cannot ${act}: ${said}`, { cause });
+  }
+  return cause instanceof Error ? cause : new Error(said);
+}

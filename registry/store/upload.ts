@@ -1,0 +1,223 @@
+/** Blobs on their way into a store: small ones wait in memory, others in a file below `ingest/`. */
+import { Buffer } from "node:buffer";
+import { type Algorithm, algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { OciError } from "../oci/error.ts";
+import type { BlobUpload } from "../registry.ts";
+import type { BlobFiles, IngestKind } from "./blob_files.ts";
+import { translate } from "./database.ts";
+
+/** Content up to this size lies in the metadata and has no file of its own (ST-10). */
+export const INLINE_BYTES = 64 * 1024;
+
+/** What an upload needs of its store. */
+export interface UploadHost {
+  /** Where bytes wait. */
+  readonly files: BlobFiles;
+  /** Records a verified blob and makes it durable; `publish` moves its file into place, `bytes` is it inline. */
+  record(
+    repository: string,
+    blob: { readonly digest: Digest; readonly size: number },
+    how: { readonly bytes: Uint8Array } | { readonly publish: () => void },
+  ): Promise<void>;
+  /** The upload opened its file: the host closes the file of another one when there are too many. */
+  opened(upload: FileUpload): void;
+  /** The upload ended, well or not. */
+  ended(upload: FileUpload): void;
+}
+
+/** One upload. One caller at a time: a second one is refused, since their bytes would mix. */
+export class FileUpload implements BlobUpload {
+  readonly id: string;
+  readonly repository: string;
+  readonly #host: UploadHost;
+  readonly #kind: IngestKind;
+  #digester: Digester;
+  #algorithm: Algorithm;
+  #size = 0;
+  #inline: Uint8Array[] = [];
+  /** Bytes are in the ingest file; it may be closed between calls. */
+  #spilled = false;
+  #file: Deno.FsFile | undefined;
+  #busy = false;
+  #ended = false;
+
+  constructor(
+    host: UploadHost,
+    id: string,
+    kind: IngestKind,
+    repository: string,
+    algorithm: Algorithm = "sha256",
+  ) {
+    this.#host = host;
+    this.id = id;
+    this.#kind = kind;
+    this.repository = repository;
+    this.#algorithm = algorithm;
+    this.#digester = new Digester(algorithm);
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Takes up an upload that an earlier process left: its bytes are hashed again. */
+  async takeUp(): Promise<boolean> {
+    const found = await this.#host.files.reopen(this.id);
+    if (found === undefined) return false;
+    this.#file = found.file;
+    this.#spilled = true;
+    this.#size = found.size;
+    this.#digester = await this.#rehash(this.#algorithm);
+    this.#host.opened(this);
+    return true;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    await this.#alone(async () => {
+      if (!this.#spilled && this.#size + chunk.byteLength <= INLINE_BYTES) {
+        this.#inline.push(chunk.slice());
+      } else {
+        const file = await this.#open();
+        try {
+          for (const waiting of this.#inline) await writeAll(file, waiting);
+          this.#inline = [];
+          await writeAll(file, chunk);
+        } catch (cause) {
+          await this.#end(); // half a chunk may be on the disk: nothing after it can be right
+          throw translate(cause, `store blob of ${this.repository}`);
+        }
+      }
+      this.#digester.update(chunk);
+      this.#size += chunk.byteLength;
+    });
+  }
+
+  async commit(digest?: Digest): Promise<Descriptor> {
+    return await this.#alone(async () => {
+      try {
+        const wanted = digest === undefined ? "sha256" : algorithmOf(digest);
+        const digester = wanted === this.#algorithm ? this.#digester : await this.#rehash(wanted);
+        const seen = digester.digest();
+        if (digest !== undefined && seen !== digest) {
+          throw new OciError(
+            "DIGEST_INVALID",
+            `Cannot store blob in ${this.repository}: its bytes have digest ${seen}, want ${digest}`,
+          );
+        }
+        const blob = { digest: seen, size: this.#size };
+        if (this.#spilled) {
+          const file = await this.#open();
+          this.#file = undefined; // seal closes it
+          const publish = await this.#host.files.seal(this.id, this.#kind, file, seen);
+          await this.#host.record(this.repository, blob, { publish });
+        } else {await this.#host.record(this.repository, blob, {
+            bytes: Buffer.concat(this.#inline),
+          });}
+        this.#spilled = false;
+        return { mediaType: "application/octet-stream", ...blob };
+      } finally {
+        await this.#end();
+      }
+    });
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    await this.#end();
+  }
+
+  /** Closes the file until the next call, unless one is under way. */
+  park(): void {
+    if (this.#busy || this.#kind === "push") return;
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#inline = [];
+    this.#file?.close();
+    this.#file = undefined;
+    this.#host.ended(this);
+    if (this.#spilled) await this.#host.files.discard(this.id, this.#kind);
+  }
+
+  async #open(): Promise<Deno.FsFile> {
+    if (this.#file !== undefined) return this.#file;
+    if (this.#spilled) {
+      const found = await this.#host.files.reopen(this.id);
+      if (found === undefined || found.size !== this.#size) {
+        found?.file.close();
+        throw new OciError(
+          "BLOB_UPLOAD_UNKNOWN",
+          `Cannot go on with upload ${this.id}: it is gone`,
+        );
+      }
+      this.#file = found.file;
+    } else {
+      this.#file = await this.#host.files.ingest(this.id, this.#kind);
+      this.#spilled = true;
+    }
+    this.#host.opened(this);
+    return this.#file;
+  }
+
+  async #rehash(algorithm: Algorithm): Promise<Digester> {
+    const digester = new Digester(algorithm);
+    for (const chunk of this.#inline) digester.update(chunk);
+    if (!this.#spilled) return digester;
+    const file = await this.#open();
+    await file.seek(0, Deno.SeekMode.Start);
+    const buffer = new Uint8Array(1024 * 1024);
+    for (let got = await file.read(buffer); got !== null; got = await file.read(buffer)) {
+      digester.update(buffer.subarray(0, got));
+    }
+    return digester;
+  }
+
+  async #alone<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#ended) {
+      throw new OciError(
+        "BLOB_UPLOAD_UNKNOWN",
+        `Cannot go on with upload ${this.id}: it has ended`,
+      );
+    }
+    if (this.#busy) {
+      throw new OciError(
+        "BLOB_UPLOAD_INVALID",
+        `Cannot write to upload ${this.id}: another request is writing to it`,
+      );
+    }
+    this.#busy = true;
+    try {
+      return await act();
+    } finally {
+      this.#busy = false;
+      // Closed from outside while we worked: nothing may be left behind.
+      if (this.#ended && this.#file !== undefined) {
+        (this.#file as Deno.FsFile).close();
+        this.#file = undefined;
+      }
+    }
+  }
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
+}
+
+/** A new id: unguessable, and good for `repository` only. */
+export function newUploadId(repository: string): string {
+  return crypto.getRandomValues(new Uint8Array(16)).toHex() + "-" + repositoryMark(repository);
+}
+
+/** Whether `id` is an id that {@linkcode newUploadId} gave out for `repository`. */
+export function isUploadId(id: string, repository: string): boolean {
+  return /^[0-9a-f]{32}-[0-9a-f]{8}$/.test(id) && id.endsWith(`-${repositoryMark(repository)}`);
+}
+
+function repositoryMark(repository: string): string {
+  return digestOf(new TextEncoder().encode(repository)).slice(7, 15);
+}
