@@ -29,7 +29,7 @@ import { Remembered } from "./remembered.ts";
 import type { GcOptions, GcReport, Memo, Store, StoreOptions } from "./store.ts";
 import { FileUpload, INLINE_BYTES, isUploadId, newUploadId, type UploadHost } from "./upload.ts";
 import { verifiedSource } from "./verified.ts";
-import { referrerOf } from "./referrer.ts";
+import { referrerOf } from "../referrer.ts";
 
 /** A look at a blob keeps it from the collector; one note in this time is enough. */
 const TOUCH_MS = 10 * 60 * 1000;

@@ -1,6 +1,6 @@
-import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
-import type { Document } from "../oci/manifest.ts";
+import type { Descriptor } from "./oci/descriptor.ts";
+import type { Digest } from "./oci/digest.ts";
+import type { Document } from "./oci/manifest.ts";
 
 /**
  * How a manifest with a `subject` shows up in the list of its subject's referrers: its own descriptor with its
