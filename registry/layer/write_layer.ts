@@ -1,7 +1,12 @@
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
-import type { CompressPool } from "./compress_pool.ts";
+import { type Digest, Digester } from "../oci/digest.ts";
+import { MediaType } from "../oci/media_type.ts";
+import { type Codec, COMPRESS_BLOCK, compressBlock } from "./compress_block.ts";
+import { type CompressPool, openCompressPool, type PoolAnswer } from "./compress_pool.ts";
 import type { TreeEntry } from "./entry.ts";
+import { GZIP_HEADER, gzipTrailer, joinCrc } from "./gzip_frame.ts";
+import { TarPacker } from "./tar_packer.ts";
+import { nextTurn, SLICE_MS } from "./turn.ts";
 
 /** Where the bytes of a layer go: a `BlobUpload`, or anything else that takes chunks in order. */
 export interface ByteSink {
@@ -34,22 +39,166 @@ export interface WrittenLayer {
 /**
  * Packs `entries` in one pass: tar, diffID, compress, digest, `sink.write`. The same entries give the same
  * bytes whatever the number of cores. The caller commits the upload with `descriptor.digest`, or aborts it
- * when this throws. Constant memory, a few MiB a worker.
+ * when this throws. Constant memory, a few MiB a worker; the thread is never held for more than a few ms.
  *
- * @throws {RangeError} When a file changes length while it is read (X-17).
+ * @throws {RangeError} When a file changes while it is read (X-17).
+ * @throws {TypeError} For a name or link target that is not UTF-8, when `entries` walks a directory.
  */
-export function writeLayer(
-  _entries: Iterable<TreeEntry>,
-  _sink: ByteSink,
-  _options: WriteLayerOptions = {},
+export async function writeLayer(
+  entries: Iterable<TreeEntry>,
+  sink: ByteSink,
+  options: WriteLayerOptions = {},
 ): Promise<WrittenLayer> {
-  return Promise.reject(new Error("not written yet"));
+  const { compression = "gzip" } = options;
+  const out = new DigestedSink(sink);
+  const blocks = tarBlocks(entries, options);
+  const plain = compression === "none"
+    ? await writePlain(blocks, out)
+    : await writeCompressed(compression, blocks, out, options);
+  return {
+    diffId: plain.diffId,
+    descriptor: { mediaType: TYPES[compression], digest: out.digest(), size: out.size },
+    tarSize: plain.tarSize,
+  };
 }
 
+const TYPES = {
+  gzip: MediaType.ociLayerGzip,
+  zstd: MediaType.ociLayerZstd,
+  none: MediaType.ociLayer,
+} as const;
+
 /** The diffID alone, for "is it still the same layer?": nothing is compressed or kept. */
-export function hashLayer(
-  _entries: Iterable<TreeEntry>,
-  _options: Pick<WriteLayerOptions, "signal" | "onProgress"> = {},
+export async function hashLayer(
+  entries: Iterable<TreeEntry>,
+  options: Pick<WriteLayerOptions, "signal" | "onProgress"> = {},
 ): Promise<Pick<WrittenLayer, "diffId" | "tarSize">> {
-  return Promise.reject(new Error("not written yet"));
+  return await writePlain(tarBlocks(entries, options), undefined);
+}
+
+type Plain = Pick<WrittenLayer, "diffId" | "tarSize">;
+
+async function writePlain(blocks: TarBlocks, out: DigestedSink | undefined): Promise<Plain> {
+  const diff = new Digester();
+  let tarSize = 0;
+  for await (const block of blocks) {
+    diff.update(block);
+    tarSize += block.byteLength;
+    await out?.write(block);
+    blocks.giveBack(block);
+  }
+  return { diffId: diff.digest(), tarSize };
+}
+
+async function writeCompressed(
+  codec: Codec,
+  blocks: TarBlocks,
+  out: DigestedSink,
+  options: WriteLayerOptions,
+): Promise<Plain> {
+  const diff = new Digester();
+  let tarSize = 0;
+  let crc = 0;
+  let own: CompressPool | undefined;
+  // Answers in order of the blocks; the bound keeps memory constant when the sink is slow.
+  const flying: { readonly size: number; readonly answer: Promise<PoolAnswer> }[] = [];
+  const land = async () => {
+    const { size, answer } = flying.shift()!;
+    const { block, bytes, crc: crcOfBlock } = await answer;
+    blocks.giveBack(block);
+    if (codec === "gzip") crc = joinCrc(crc, crcOfBlock, size);
+    await out.write(bytes);
+  };
+  try {
+    if (codec === "gzip") await out.write(GZIP_HEADER);
+    for await (const block of blocks) {
+      const size = block.byteLength;
+      diff.update(block);
+      tarSize += size;
+      if (tarSize === size && blocks.done) {
+        // A layer of one block: quicker here than to wake a worker.
+        flying.push({ size, answer: Promise.resolve({ ...compressBlock(codec, block), block }) });
+        continue;
+      }
+      const pool = options.pool ?? (own ??= openCompressPool());
+      const answer = pool.compress(codec, block);
+      answer.catch(() => {}); // it is awaited in its turn, or not at all after a failure
+      flying.push({ size, answer });
+      if (flying.length > 2 * pool.workers) await land();
+    }
+    while (flying.length > 0) {
+      options.signal?.throwIfAborted();
+      await land();
+    }
+    if (codec === "gzip") await out.write(gzipTrailer(crc, tarSize));
+  } finally {
+    own?.close();
+  }
+  return { diffId: diff.digest(), tarSize };
+}
+
+/** A sink that hashes and counts what it passes on. */
+class DigestedSink {
+  readonly #sink: ByteSink;
+  readonly #digester = new Digester();
+  size = 0;
+
+  constructor(sink: ByteSink) {
+    this.#sink = sink;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    this.#digester.update(chunk);
+    this.size += chunk.byteLength;
+    await this.#sink.write(chunk);
+  }
+
+  digest(): Digest {
+    return this.#digester.digest();
+  }
+}
+
+/** The tar in whole blocks (but for the last), in memory that whoever is done with a block gives back. */
+interface TarBlocks extends AsyncIterable<Uint8Array<ArrayBuffer>> {
+  /** Whether the block that was just given out is the last. */
+  readonly done: boolean;
+  /** Takes back the memory of a block. */
+  giveBack(block: Uint8Array<ArrayBuffer>): void;
+}
+
+function tarBlocks(
+  entries: Iterable<TreeEntry>,
+  options: Pick<WriteLayerOptions, "signal" | "onProgress">,
+): TarBlocks {
+  const { signal, onProgress } = options;
+  const spare: Uint8Array<ArrayBuffer>[] = [];
+  let done = false;
+  async function* blocks() {
+    using packer = new TarPacker(entries);
+    let deadline = performance.now() + SLICE_MS;
+    while (!packer.done) {
+      const block = spare.pop() ?? new Uint8Array(COMPRESS_BLOCK);
+      let filled = 0;
+      while (filled < block.byteLength && !packer.done) {
+        if (performance.now() > deadline) {
+          await nextTurn();
+          deadline = performance.now() + SLICE_MS;
+        }
+        signal?.throwIfAborted();
+        filled = packer.fill(block, filled, deadline);
+      }
+      done = packer.done;
+      onProgress?.(filled);
+      yield block.subarray(0, filled);
+    }
+  }
+  return {
+    [Symbol.asyncIterator]: blocks,
+    get done() {
+      return done;
+    },
+    giveBack: (block) => {
+      if (block.buffer.byteLength === COMPRESS_BLOCK) spare.push(new Uint8Array(block.buffer));
+    },
+  };
 }

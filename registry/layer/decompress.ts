@@ -1,0 +1,143 @@
+import { pipeline, Readable, type Transform } from "node:stream";
+import { createGunzip } from "node:zlib";
+import type { ReadLimits } from "./tar_reader.ts";
+import { zstdDecoder } from "./zstd.ts";
+
+/** Options of {@linkcode decompress}. */
+export interface DecompressOptions {
+  /** Only `maxRatio` and `maxBytes` are looked at. */
+  readonly limits?: ReadLimits | undefined;
+  /** Stops between two chunks. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MAX_RATIO = 1100;
+const RATIO_FREE_BYTES = 64 * 1024 * 1024;
+/** 128 MiB: what every zstd decoder must take and more than any layer tool uses (X-11). */
+const ZSTD_WINDOW_LOG = 27;
+const CHUNK = 256 * 1024;
+
+/**
+ * The plain bytes of a blob. gzip (also of several members), zstd and plain are told apart by their first bytes,
+ * never by a media type (CA-7). Leaving the loop cancels `stream`.
+ *
+ * @throws {SyntaxError} When compressed data is damaged or cut short.
+ * @throws {RangeError} When it grows beyond the limits.
+ */
+export async function* decompress(
+  stream: ReadableStream<Uint8Array>,
+  options: DecompressOptions = {},
+): AsyncGenerator<Uint8Array> {
+  const { limits = {}, signal } = options;
+  const counts = { packed: 0 };
+  const input = withMagic(counted(stream, counts, signal));
+  const first = await input.next();
+  if (first.done) return;
+  const codec = codecOf(first.value);
+  if (codec === undefined) {
+    try {
+      yield first.value;
+      yield* input;
+    } finally {
+      await input.return(undefined);
+    }
+    return;
+  }
+  const maxRatio = limits.maxRatio ?? MAX_RATIO;
+  const maxBytes = limits.maxBytes ?? Infinity;
+  let plain = 0;
+  try {
+    for await (const chunk of inflate(first.value, input, codec.make())) {
+      plain += chunk.byteLength;
+      if (plain > maxBytes) {
+        throw new RangeError(`Cannot decompress ${codec.name}: longer than ${maxBytes} bytes`);
+      }
+      if (plain > RATIO_FREE_BYTES && plain > counts.packed * maxRatio) {
+        throw new RangeError(
+          `Cannot decompress ${codec.name}: ${counts.packed} bytes became ${plain}, more than ${maxRatio} times`,
+        );
+      }
+      yield chunk;
+    }
+  } catch (cause) {
+    const code = (cause as { code?: unknown }).code;
+    if (typeof code === "string" && /^(Z_|ZSTD_|ERR_ZLIB|ERR_ZSTD)/.test(code)) {
+      throw new SyntaxError(`Cannot decompress ${codec.name}: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+    throw cause;
+  }
+}
+
+interface Codec {
+  readonly name: string;
+  readonly make: () => Transform;
+}
+
+function codecOf(head: Uint8Array): Codec | undefined {
+  if (head[0] === 0x1f && head[1] === 0x8b) {
+    return { name: "gzip", make: () => createGunzip({ chunkSize: CHUNK }) };
+  }
+  // A frame, or a skippable frame as seekable formats put in front.
+  const zstd = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
+  const skip = (head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d &&
+    head[3] === 0x18;
+  if (!zstd && !skip) return undefined;
+  return { name: "zstd", make: () => zstdDecoder(ZSTD_WINDOW_LOG, CHUNK) };
+}
+
+async function* inflate(
+  first: Uint8Array,
+  rest: AsyncGenerator<Uint8Array>,
+  codec: Transform,
+): AsyncGenerator<Uint8Array> {
+  const all = async function* () {
+    try {
+      yield first;
+      yield* rest;
+    } finally {
+      await rest.return(undefined);
+    }
+  };
+  const source = Readable.from(all(), { objectMode: true, highWaterMark: 1 });
+  const fed = new Promise<void>((resolve) => pipeline(source, codec, () => resolve()));
+  try {
+    for await (const chunk of codec) yield chunk as Uint8Array;
+  } finally {
+    codec.destroy();
+    source.destroy();
+    await fed;
+  }
+}
+
+async function* counted(
+  stream: ReadableStream<Uint8Array>,
+  counts: { packed: number },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) {
+    signal?.throwIfAborted();
+    counts.packed += chunk.byteLength;
+    if (chunk.byteLength > 0) yield chunk;
+  }
+}
+
+/** The same chunks, the first of at least four bytes where there are that many. */
+async function* withMagic(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let head: Uint8Array | undefined = new Uint8Array();
+  for await (const chunk of chunks) {
+    if (head === undefined) {
+      yield chunk;
+      continue;
+    }
+    const joined: Uint8Array = new Uint8Array(head.byteLength + chunk.byteLength);
+    joined.set(head);
+    joined.set(chunk, head.byteLength);
+    head = joined;
+    if (head.byteLength < 4) continue;
+    yield head;
+    head = undefined;
+  }
+  if (head !== undefined && head.byteLength > 0) yield head;
+}
