@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { parseDocument, text, texts } from "./document.ts";
+import { formatToml } from "./toml.ts";
+
+/** `report.toml`: what was exported or rebased (RPT-1, RPT-3). */
+export interface ReportFile {
+  /** The image. */
+  readonly image: {
+    /** Names that were written. */
+    readonly tags: readonly string[];
+    /** Of its manifest; absent in an archive. */
+    readonly digest?: string | undefined;
+    /** For an engine. */
+    readonly imageId?: string | undefined;
+    /** Bytes of the manifest; left out when 0. */
+    readonly manifestSize?: number | undefined;
+  };
+  /** The base. */
+  readonly runImage?: {
+    /** Its name. */
+    readonly image?: string | undefined;
+    /** Other names. */
+    readonly mirrors?: readonly string[] | undefined;
+    /** Digest reference. */
+    readonly reference?: string | undefined;
+    /** DiffID of its last layer. */
+    readonly topLayer?: string | undefined;
+  } | undefined;
+}
+
+const schema = z.object({
+  image: z.object({
+    tags: texts,
+    digest: z.string().optional(),
+    "image-id": z.string().optional(),
+    "manifest-size": z.bigint().optional(),
+  }),
+  "run-image": z.object({
+    image: text,
+    mirrors: texts,
+    reference: text,
+    "top-layer": text,
+  }).optional(),
+});
+
+/**
+ * Reads `report.toml`.
+ *
+ * @throws {FileError} When it is malformed.
+ */
+export function parseReportToml(source: string, file: string): ReportFile {
+  const { image, "run-image": run } = parseDocument(schema, source, file);
+  return {
+    image: {
+      tags: image.tags,
+      digest: image.digest,
+      imageId: image["image-id"],
+      manifestSize: image["manifest-size"] === undefined
+        ? undefined
+        : Number(image["manifest-size"]),
+    },
+    runImage: run && {
+      image: run.image,
+      mirrors: run.mirrors,
+      reference: run.reference,
+      topLayer: run["top-layer"],
+    },
+  };
+}
+
+/** Writes `report.toml`. */
+export function formatReportToml({ image, runImage }: ReportFile): string {
+  return formatToml({
+    image: {
+      tags: image.tags,
+      digest: image.digest || undefined,
+      "image-id": image.imageId || undefined,
+      "manifest-size": image.manifestSize ? BigInt(image.manifestSize) : undefined,
+    },
+    "run-image": runImage && {
+      image: runImage.image || undefined,
+      mirrors: runImage.mirrors && runImage.mirrors.length > 0 ? runImage.mirrors : undefined,
+      reference: runImage.reference || undefined,
+      "top-layer": runImage.topLayer || undefined,
+    },
+  });
+}
