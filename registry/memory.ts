@@ -168,13 +168,11 @@ class Memory implements MemoryRegistry {
     return this.#repositories.get(repository)?.blobs.delete(digest) ?? false;
   }
 
-  // deno-lint-ignore require-await
   async *repositories({ after = "" }: { readonly after?: string | undefined } = {}) {
     const held = [...this.#repositories].filter(([, { manifests }]) => manifests.size > 0);
     yield* sorted(held.map(([name]) => name), after);
   }
 
-  // deno-lint-ignore require-await
   async *tags(repository: string, { after = "" }: { readonly after?: string | undefined } = {}) {
     const here = this.#repositories.get(repository);
     if (here === undefined) {
