@@ -191,9 +191,28 @@ export async function pushImage(
   to: Registry,
   repository: string,
   options: PushImageOptions = {},
-): Promise<readonly ("exists" | "mounted" | "uploaded" | "foreign")[]> {
-  const { signal, tags = [], concurrency = 4, onLayer } = options;
-  const moved: ("exists" | "mounted" | "uploaded" | "foreign")[] = [];
+): Promise<readonly LayerMove[]> {
+  const moved = await pushContents(image, to, repository, options);
+  const { signal, tags = [] } = options;
+  await to.pushManifest(repository, image.raw, { signal, tags });
+  return moved;
+}
+
+/** How a layer came to be in a place. */
+export type LayerMove = "exists" | "mounted" | "uploaded" | "foreign";
+
+/**
+ * The first half of {@linkcode pushImage}: all that the manifest needs, not the manifest. For callers that give
+ * an image several names and want to know which of them failed.
+ */
+export async function pushContents(
+  image: Image,
+  to: Registry,
+  repository: string,
+  options: Omit<PushImageOptions, "tags"> = {},
+): Promise<readonly LayerMove[]> {
+  const { signal, concurrency = 4, onLayer } = options;
+  const moved: LayerMove[] = [];
   const queue = image.layers.map((layer, at) => ({ layer, at }));
   const work = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -214,7 +233,6 @@ export async function pushImage(
   for (const result of done) if (result.status === "rejected") throw result.reason;
   const { config } = image.manifest;
   await to.pushBlob(repository, config, bytesSource(image.rawConfig), { signal });
-  await to.pushManifest(repository, image.raw, { signal, tags });
   return moved;
 }
 
@@ -230,12 +248,13 @@ export interface PushImageOptions extends CallOptions {
   readonly onLayer?: ((layer: Layer, how: string) => void) | undefined;
 }
 
-async function pushLayer(
+/** Puts one layer into a place; nothing is sent that is there or can be mounted. */
+export async function pushLayer(
   layer: Layer,
   to: Registry,
   repository: string,
-  options: PushImageOptions,
-): Promise<"exists" | "mounted" | "uploaded" | "foreign"> {
+  options: Omit<PushImageOptions, "tags"> = {},
+): Promise<LayerMove> {
   if (isForeignLayerType(layer.descriptor.mediaType)) return "foreign";
   const { origin } = layer;
   const sameplace = origin !== undefined && (origin.registry as unknown) === to;

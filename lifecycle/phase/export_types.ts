@@ -3,6 +3,7 @@ import type { Image } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Store } from "../../registry/store/store.ts";
+import type { Report } from "../report.ts";
 import type { Cache } from "../cache/cache.ts";
 import type { BuildMetadata } from "../file/metadata_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
@@ -110,28 +111,4 @@ export interface ExportedLayer {
   readonly diffId: Digest;
   /** `added` was compressed now, `reused` came from the previous image, `known` from the store. */
   readonly how: "added" | "reused" | "known";
-}
-
-/** `report.toml` as a value (RPT-1, RPT-3). */
-export interface Report {
-  /** The image. */
-  readonly image: {
-    /** Names that were written. */
-    readonly tags: readonly string[];
-    /** Of the manifest. */
-    readonly digest: Digest;
-    /** Bytes of the manifest. */
-    readonly manifestSize: number;
-  };
-  /** The base. */
-  readonly runImage?: {
-    /** Its name. */
-    readonly image?: string | undefined;
-    /** Other names. */
-    readonly mirrors?: readonly string[] | undefined;
-    /** Digest reference. */
-    readonly reference?: string | undefined;
-    /** DiffID. */
-    readonly topLayer?: string | undefined;
-  } | undefined;
 }

@@ -1,0 +1,207 @@
+/** The last phase: layers, config and labels become an image, and the image gets its names. */
+import type { Context } from "../../registry/context.ts";
+import { type Image, makeImage } from "../../registry/image.ts";
+import type { Digest } from "../../registry/oci/digest.ts";
+import { isDockerType } from "../../registry/oci/media_type.ts";
+import { ExitCode, failAs } from "../error.ts";
+import type {
+  BuildpackLayers,
+  LayerMetadata,
+  LifecycleMetadata,
+} from "../file/lifecycle_metadata.ts";
+import type { Report } from "../report.ts";
+import { exportCache } from "./export_cache.ts";
+import { checkImage } from "./export_check.ts";
+import {
+  checkProcessTypes,
+  chooseDefaultType,
+  composeConfig,
+  DEFAULT_CREATED,
+} from "./export_config.ts";
+import { composeLabels } from "./export_labels.ts";
+import { type MadeLayer, makeLayers } from "./export_make.ts";
+import { type BuildpackOnDisk, type LayerPlan, planLayers, readBuildpacks } from "./export_plan.ts";
+import { pushToAll } from "./export_push.ts";
+import { writeOwnSboms } from "./export_sbom.ts";
+import type { ExportInput, ExportResult } from "./export_types.ts";
+
+/** Layers made at once: each hashes on the main thread, so more would not be faster. */
+const CONCURRENCY = 2;
+
+/**
+ * Makes the app image, pushes it, and then writes the cache (13, 12). The same input gives the same digest.
+ * Nothing can be pulled before it is whole; a cache that cannot be written costs a warning (SV-3).
+ *
+ * @throws {LifecycleError} 62 with what is wrong; after a failed tag all others were written (SV-1).
+ */
+export async function exportImage(input: ExportInput, ctx: Context): Promise<ExportResult> {
+  return await failAs(ExitCode.export, ctx.signal, async () => {
+    const types = input.build.processes.map(({ type }) => type);
+    checkProcessTypes(types);
+    const defaultType = chooseDefaultType(
+      types,
+      input.processType,
+      input.build.defaultProcessType || undefined,
+    );
+    await writeOwnSboms(input.layers, input.ownSboms ?? []);
+    const buildpacks = await readBuildpacks(input);
+    const plans = await planLayers(input, buildpacks, ctx.signal);
+    const made = await makeAll(plans, input, ctx);
+    const image = composeImage(input, buildpacks, made, defaultType, ctx);
+    checkImage(image, input.run.image);
+    await pushToAll(image, input.to, input.destinations, ctx);
+    if (input.cache) await saveCache(input, buildpacks, made, ctx);
+    return {
+      image,
+      report: reportOf(input, image),
+      layers: made.map(({ id, diffId, how }) => ({ id, diffId, how })),
+    };
+  });
+}
+
+async function makeAll(
+  plans: readonly LayerPlan[],
+  input: ExportInput,
+  ctx: Context,
+): Promise<readonly MadeLayer[]> {
+  const compression = compressionFor(input, ctx);
+  const apps = { reused: 0, added: 0 };
+  const total = plans.filter(({ field }) => field === "app").length;
+  return await makeLayers(plans, {
+    previous: input.previous,
+    store: input.store,
+    repository: input.storeRepository,
+    compression,
+    concurrency: input.concurrency ?? CONCURRENCY,
+    onLayer: ({ plan, id, how }) => {
+      const word = how === "reused" ? "Reusing" : "Adding";
+      if (plan.field !== "app") {
+        ctx.log.info(`${word} layer '${id}'`);
+        return;
+      }
+      ctx.log.debug(`${word} layer '${id}'`);
+      apps[how === "reused" ? "reused" : "added"]++;
+      if (apps.reused + apps.added < total) return;
+      if (apps.reused > 0) ctx.log.info(`Reused ${apps.reused}/${total} app layer(s)`);
+      if (apps.added > 0) ctx.log.info(`Added ${apps.added}/${total} app layer(s)`);
+    },
+  }, ctx);
+}
+
+/** Docker's media types know no zstd, and an image stays within one family (CF-6). */
+function compressionFor(input: ExportInput, ctx: Context): "gzip" | "zstd" {
+  const wanted = input.compression ?? "gzip";
+  if (wanted === "gzip" || !isDockerType(input.run.image.raw.mediaType)) return wanted;
+  ctx.log.warn("Layers are compressed with gzip: the run image has Docker's media types");
+  return "gzip";
+}
+
+function composeImage(
+  input: ExportInput,
+  buildpacks: readonly BuildpackOnDisk[],
+  made: readonly MadeLayer[],
+  defaultType: string | undefined,
+  ctx: Context,
+): Image {
+  const base = input.run.image;
+  const metadata = metadataOf(input, buildpacks, made);
+  const labels = composeLabels(
+    {
+      metadata,
+      build: input.build,
+      launcher: input.launcher,
+      projectSource: input.projectSource,
+      execEnv: input.execEnv,
+    },
+    (key) => ctx.log.warn(`Label '${key}' of a buildpack is left out: io.buildpacks. is reserved`),
+  );
+  for (const key of labels.keys()) ctx.log.info(`Adding label '${key}'`);
+  ctx.log.info(
+    defaultType === undefined
+      ? "no default process type"
+      : `Setting default process type '${defaultType}'`,
+  );
+  const config = composeConfig(base.config, {
+    platformApi: input.platformApi,
+    layersDir: input.layers.inside,
+    appDir: input.app.inside,
+    defaultType,
+    labels,
+    createdBy: made.map(({ plan }) => plan.createdBy),
+    created: input.created ?? DEFAULT_CREATED,
+    baseLayers: base.layers.length,
+  });
+  return makeImage(config, [...base.layers, ...made.map(({ layer }) => layer)], base);
+}
+
+/** What the label tells the next build (LB-1). */
+function metadataOf(
+  input: ExportInput,
+  buildpacks: readonly BuildpackOnDisk[],
+  made: readonly MadeLayer[],
+): LifecycleMetadata {
+  const sha = (field: LayerPlan["field"]) => ({
+    sha: made.find(({ plan }) => plan.field === field)?.diffId ?? "",
+  });
+  const sbom = sha("sbom");
+  const names = input.runNames;
+  return {
+    app: made.filter(({ plan }) => plan.field === "app").map(({ diffId }) => ({ sha: diffId })),
+    ...(sbom.sha === "" ? {} : { sbom }),
+    buildpacks: buildpacks.map((buildpack) => layersOf(buildpack, made)),
+    config: sha("config"),
+    launcher: sha("launcher"),
+    processTypes: sha("processTypes"),
+    runImage: {
+      topLayer: input.run.image.layers.at(-1)?.diffId ?? "",
+      reference: input.run.reference,
+      ...names,
+    },
+    stack: { runImage: { ...names } },
+    ...(input.execEnv ? { execEnv: input.execEnv } : {}),
+  };
+}
+
+function layersOf(buildpack: BuildpackOnDisk, made: readonly MadeLayer[]): BuildpackLayers {
+  const layers: Record<string, LayerMetadata> = Object.create(null);
+  for (const { plan, diffId } of made) {
+    if (plan.layer?.member !== buildpack.member) continue;
+    const { name, file } = plan.layer;
+    layers[name] = { sha: diffId, data: file.metadata ?? null, ...file.types };
+  }
+  const { member: { id, version }, store } = buildpack;
+  return { key: id, version, layers, ...(store ? { store: { metadata: store } } : {}) };
+}
+
+async function saveCache(
+  input: ExportInput,
+  buildpacks: readonly BuildpackOnDisk[],
+  made: readonly MadeLayer[],
+  ctx: Context,
+): Promise<void> {
+  const known = new Map<string, Digest>();
+  for (const { plan, diffId } of made) if (plan.layer) known.set(plan.id, diffId);
+  try {
+    const { layers, owner } = input;
+    await exportCache(input.cache!, { buildpacks, layers, owner, known }, ctx);
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    ctx.log.warn(`Failed to export cache: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function reportOf(input: ExportInput, image: Image): Report {
+  return {
+    image: {
+      tags: input.destinations.map(({ name }) => name),
+      digest: image.raw.digest,
+      manifestSize: image.raw.bytes.byteLength,
+    },
+    runImage: {
+      image: input.runNames?.image ?? input.run.name,
+      mirrors: input.runNames?.mirrors,
+      reference: input.run.reference,
+      topLayer: input.run.image.layers.at(-1)?.diffId,
+    },
+  };
+}

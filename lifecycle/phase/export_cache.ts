@@ -1,0 +1,101 @@
+/** Writes what the next build finds: the layers with `cache = true` and their SBOMs (12). */
+import type { Context } from "../../registry/context.ts";
+import type { Owner, TreeEntry } from "../../registry/layer/entry.ts";
+import { walkTree } from "../../registry/layer/tree.ts";
+import { hashLayer, writeLayer } from "../../registry/layer/write_layer.ts";
+import { type Digest, isDigest } from "../../registry/oci/digest.ts";
+import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts";
+import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import { decideCached } from "./export_decide.ts";
+import { type BuildpackOnDisk, isDirectory, ownModes, within } from "./export_plan.ts";
+
+/** What {@linkcode exportCache} works on. */
+export interface CacheParts {
+  /** What the buildpacks left. */
+  readonly buildpacks: readonly BuildpackOnDisk[];
+  /** The layers directory. */
+  readonly layers: Dir;
+  /** Owner of everything in it. */
+  readonly owner: Owner;
+  /** DiffIDs that are known from the image, by `<id>:<name>`: those layers are not hashed again. */
+  readonly known: ReadonlyMap<string, Digest>;
+}
+
+/**
+ * Replaces the content of `cache`, in one step at the end. What is in it unchanged is kept, not written again
+ * (CA-3); one that turned out damaged is written anew (CA-5).
+ *
+ * @throws When the cache cannot be written; it has its old content then. For the caller that is a warning.
+ */
+export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context): Promise<void> {
+  const before = await cache.metadata();
+  const draft = await cache.draft(ctx.signal);
+  try {
+    const buildpacks: BuildpackLayers[] = [];
+    for (const { member, layers } of parts.buildpacks) {
+      const known = before.buildpacks.find(({ key }) => key === member.id)?.layers ?? {};
+      const cached: Record<string, LayerMetadata> = {};
+      for (const { name, file, directory, hasDirectory } of layers) {
+        const id = `${member.id}:${name}`;
+        const decision = decideCached(file.types, hasDirectory);
+        if (decision === "warn") {
+          ctx.log.warn(`Failed to cache layer '${id}' because it has no contents`);
+        }
+        if (decision !== "cache") continue;
+        const sha = await keepOrAdd(draft, {
+          id,
+          entries: () => walkTree(directory, { owner: parts.owner }),
+          before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
+          known: parts.known.get(id),
+        }, ctx);
+        cached[name] = { sha, data: file.metadata ?? null, ...file.types };
+      }
+      buildpacks.push({ key: member.id, version: member.version, layers: cached });
+    }
+    const sboms = within(parts.layers, "sbom/cache");
+    const sbom = !(await isDirectory(sboms.outside)) ? "" : await keepOrAdd(draft, {
+      id: "buildpacksio/lifecycle:cache.sbom",
+      entries: () => ownModes(walkTree(sboms, { owner: parts.owner })),
+      before: before.sbom.sha,
+      known: undefined,
+    }, ctx);
+    await draft.commit({ sbom: { sha: sbom }, buildpacks });
+  } catch (error) {
+    await draft.abort();
+    throw error;
+  }
+}
+
+interface CachedLayer {
+  readonly id: string;
+  readonly entries: () => Iterable<TreeEntry>;
+  /** What the cache holds under this name. */
+  readonly before: string | undefined;
+  /** What it is now, if that is known. */
+  readonly known: Digest | undefined;
+}
+
+async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): Promise<Digest> {
+  const { id, entries, before, known } = layer;
+  const { signal, log } = ctx;
+  if (before !== undefined && isDigest(before)) {
+    const now = known ?? (await hashLayer(entries(), { signal })).diffId;
+    if (now === before) {
+      try {
+        await draft.keep(before, signal);
+        log.info(`Reusing cache layer '${id}'`);
+        return before;
+      } catch (error) {
+        if (!(error instanceof CacheLayerError)) throw error;
+        log.warn(`Skipping reuse for layer ${id}: ${error.message}`);
+      }
+    }
+  }
+  const diffId = await draft.add(async (sink) => {
+    const written = await writeLayer(entries(), sink, { compression: "none", signal });
+    return written.diffId;
+  });
+  log.info(`Adding cache layer '${id}'`);
+  return diffId;
+}

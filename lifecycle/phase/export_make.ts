@@ -1,0 +1,191 @@
+/** Makes or finds the layers of a plan: nothing that is known already is compressed or kept again. */
+import type { Context } from "../../registry/context.ts";
+import type { Image, Layer } from "../../registry/image.ts";
+import { type CompressPool, openCompressPool } from "../../registry/layer/compress_pool.ts";
+import type { TreeEntry } from "../../registry/layer/entry.ts";
+import { hashLayer, writeLayer } from "../../registry/layer/write_layer.ts";
+import { type Descriptor, descriptorSchema } from "../../registry/oci/descriptor.ts";
+import { type Digest, isDigest } from "../../registry/oci/digest.ts";
+import { OciError } from "../../registry/oci/error.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+import type { LayerPlan } from "./export_plan.ts";
+import type { ExportedLayer, LayerStore } from "./export_types.ts";
+
+/** A layer of the app image that is there now. */
+export interface MadeLayer extends ExportedLayer {
+  /** What asked for it. */
+  readonly plan: LayerPlan;
+  /** It, ready to be pushed. */
+  readonly layer: Layer;
+}
+
+/** What {@linkcode makeLayers} works with. */
+export interface MakeOptions {
+  /** Its layers keep their blobs (EX-10). */
+  readonly previous: Image | undefined;
+  /** Takes new blobs. */
+  readonly store: LayerStore;
+  /** The repository they are filed under. */
+  readonly repository: string;
+  /** How new blobs travel. */
+  readonly compression: "gzip" | "zstd";
+  /** Layers under way at once. */
+  readonly concurrency: number;
+  /** Called for each layer, in the order of the plans. */
+  readonly onLayer: (layer: MadeLayer) => void;
+}
+
+/**
+ * Makes all layers, a few at a time. After a failure none is started; uploads under way are dropped.
+ *
+ * @returns In the order of `plans`.
+ * @throws {LifecycleError} 62 when a layer without contents is not in the previous image (EX-7).
+ */
+export async function makeLayers(
+  plans: readonly LayerPlan[],
+  options: MakeOptions,
+  ctx: Context,
+): Promise<readonly MadeLayer[]> {
+  using pool = openCompressPool();
+  const made: (MadeLayer | undefined)[] = plans.map(() => undefined);
+  let next = 0;
+  let told = 0;
+  const worker = async () => {
+    while (next < plans.length) {
+      const at = next++;
+      try {
+        made[at] = await makeLayer(plans[at]!, options, pool, ctx);
+      } catch (error) {
+        next = plans.length;
+        throw error;
+      }
+      for (let done = made[told]; done !== undefined; done = made[++told]) options.onLayer(done);
+    }
+  };
+  const workers = Math.max(1, Math.min(options.concurrency, plans.length));
+  const ends = await Promise.allSettled(Array.from({ length: workers }, worker));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  return made.filter((layer) => layer !== undefined);
+}
+
+async function makeLayer(
+  plan: LayerPlan,
+  options: MakeOptions,
+  pool: CompressPool,
+  ctx: Context,
+): Promise<MadeLayer> {
+  ctx.signal.throwIfAborted();
+  const { previous, store, repository, compression } = options;
+  const fromPrevious = (diffId: string) =>
+    plan.candidates.includes(diffId)
+      ? previous?.layers.findLast((layer) => layer.diffId === diffId)
+      : undefined;
+  if (plan.entries === undefined) {
+    const sha = plan.candidates[0] ?? "";
+    const layer = fromPrevious(sha);
+    if (layer === undefined) {
+      throw new LifecycleError(
+        ExitCode.export,
+        `cannot reuse '${plan.id}': previous image has no layer ${sha}`,
+      );
+    }
+    return { plan, id: plan.id, diffId: layer.diffId, layer, how: "reused" };
+  }
+  // What this layer was when it was last made here, for whatever image: worth reading it once to see.
+  // Not for slices of apps: of another app they are never the same.
+  const memory = plan.field === "app" ? undefined : `export/last/${plan.id}`;
+  const last = memory && await store.memo.get(memory);
+  if (plan.candidates.length > 0 || last !== undefined) {
+    const { diffId } = await hashLayer(plan.entries(), { signal: ctx.signal });
+    const before = fromPrevious(diffId);
+    if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
+    const known = await recall(diffId, options);
+    if (known) {
+      const layer = storedLayer(diffId, known, store, repository);
+      return { plan, id: plan.id, diffId, layer, how: "known" };
+    }
+  }
+  const { diffId, descriptor } = await writeNew(plan.id, plan.entries, options, pool, ctx);
+  if (memory) await store.memo.set(memory, diffId);
+  const layer = storedLayer(diffId, descriptor, store, repository);
+  // Only now its diffID is known: an equal slice of the previous image keeps its blob (EX-10).
+  const before = fromPrevious(diffId);
+  if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
+  await store.memo.set(madeKey(compression, diffId), JSON.stringify(descriptor));
+  await store.rememberLayer(diffId, descriptor);
+  return { plan, id: plan.id, diffId, layer, how: "added" };
+}
+
+/** One pass: walk, tar, diffID, compress, digest, store. */
+async function writeNew(
+  id: string,
+  entries: () => Iterable<TreeEntry>,
+  options: MakeOptions,
+  pool: CompressPool,
+  ctx: Context,
+): Promise<{ readonly diffId: Digest; readonly descriptor: Descriptor }> {
+  const { store, repository, compression } = options;
+  const meter = ctx.meter(id);
+  const upload = await store.upload(repository, { signal: ctx.signal });
+  try {
+    const written = await writeLayer(entries(), upload, {
+      compression,
+      pool,
+      signal: ctx.signal,
+      onProgress: (bytes) => meter.add(bytes),
+    });
+    await upload.commit(written.descriptor.digest);
+    return written;
+  } catch (error) {
+    await upload.abort();
+    throw error;
+  } finally {
+    meter.end();
+  }
+}
+
+/**
+ * Blobs are recalled only when this very code made them: another compressor's blob of the same diffID would
+ * give the image another digest on this machine than on others.
+ */
+function madeKey(compression: string, diffId: Digest): string {
+  return `export/made/1/${compression}/${diffId}`;
+}
+
+async function recall(diffId: Digest, options: MakeOptions): Promise<Descriptor | undefined> {
+  const { store, repository, compression } = options;
+  const text = await store.memo.get(madeKey(compression, diffId));
+  if (text === undefined) return undefined;
+  const parsed = descriptorSchema.safeParse(parseJson(text));
+  if (!parsed.success || !isDigest(parsed.data.digest)) return undefined;
+  return await store.adopt(repository, parsed.data.digest) ? parsed.data : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // a memo is only a memo
+  }
+}
+
+function storedLayer(
+  diffId: Digest,
+  descriptor: Descriptor,
+  store: LayerStore,
+  repository: string,
+): Layer {
+  return {
+    diffId,
+    descriptor,
+    blob: async () => {
+      const blob = await store.blob(repository, descriptor.digest);
+      if (blob !== undefined) return blob;
+      throw new OciError(
+        "BLOB_UNKNOWN",
+        `Cannot read layer ${descriptor.digest}: it left ${store.name}`,
+      );
+    },
+    origin: { registry: store, repository },
+  };
+}
