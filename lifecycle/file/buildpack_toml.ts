@@ -139,7 +139,7 @@ export function isComposite(descriptor: BuildpackDescriptor): boolean {
 
 /**
  * The targets of a component, also when it names only stacks or nothing (BPT-5). A target whose
- * fields are all empty matches everything; no target at all matches nothing.
+ * fields are all empty matches everything, and so does a list without any.
  *
  * @param modernApi Its API is 0.10 or newer.
  * @param hasBuild It has a `bin/build`.

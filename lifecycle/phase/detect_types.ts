@@ -1,4 +1,5 @@
 /** What detection is given and what it finds: plain values, and two things it may call. */
+import { type ExitCode, LifecycleError } from "../error.ts";
 import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
 import type { Group } from "../file/group_toml.ts";
 import type { Distro } from "../file/module.ts";
@@ -140,4 +141,17 @@ export interface DetectResult {
   readonly plan: Plan;
   /** All groups that were tried, in order; the last one passed. */
   readonly tree: readonly GroupTrial[];
+}
+
+/** No group passed: exit code 20, or 21 when a buildpack had an error. */
+export class DetectError extends LifecycleError {
+  /** All groups that were tried, in order. */
+  readonly tree: readonly GroupTrial[];
+
+  /** Makes an error that tells what was tried. */
+  constructor(exitCode: ExitCode, message: string, tree: readonly GroupTrial[]) {
+    super(exitCode, message);
+    this.name = "DetectError";
+    this.tree = tree;
+  }
 }

@@ -1,0 +1,200 @@
+/**
+ * Turns an order into fully expanded groups, one after the other, until one passes.
+ *
+ * A composite is replaced by each of its alternatives in turn, and the rest of its group is tried
+ * anew with each (DT-3, DT-4).
+ */
+import { buildpackCapabilities, type Capabilities, type PlatformCapabilities } from "../api.ts";
+import { ExitCode, failAs, LifecycleError } from "../error.ts";
+import { inferTargets, isComposite } from "../file/buildpack_toml.ts";
+import { type GroupElement, type GroupOrder, inExecEnv, moduleName } from "../file/module.ts";
+import type { Context } from "../../registry/context.ts";
+import { type DetectRun, notRun, runDetect } from "./detect_run.ts";
+import { describeMismatch, suitsRunImage } from "./detect_target.ts";
+import type { Buildpack, DetectInput } from "./detect_types.ts";
+
+/** An element of a group and how it got there. */
+export interface Element extends GroupElement {
+  /** The composites it came from, outermost first, as `id@version`. */
+  readonly from: readonly string[];
+}
+
+/** A component that was run, or will have been when `run` settles. */
+export interface Member {
+  /** Its place in the order. */
+  readonly element: Element;
+  /** The buildpack. */
+  readonly buildpack: Buildpack;
+  /** Its detection; started, shared between groups. */
+  readonly run: Promise<DetectRun>;
+}
+
+/** What became of one group: the answer of the whole search, or go on with the next. */
+export type Answer<T> =
+  | { readonly kind: "pass"; readonly value: T }
+  | { readonly kind: "fail" }
+  | { readonly kind: "error" };
+
+/** The search through an order. It starts each `bin/detect` at most once (DT-6). */
+export class Expansion<T> {
+  readonly #runs = new Map<string, Promise<DetectRun>>();
+  readonly #input: DetectInput;
+  readonly #platform: PlatformCapabilities;
+  readonly #ctx: Context;
+  readonly #resolve: (members: readonly Member[]) => Promise<Answer<T>>;
+
+  /** Prepares a search; `resolve` judges one fully expanded group. */
+  constructor(
+    input: DetectInput,
+    platform: PlatformCapabilities,
+    ctx: Context,
+    resolve: (members: readonly Member[]) => Promise<Answer<T>>,
+  ) {
+    this.#input = input;
+    this.#platform = platform;
+    this.#ctx = ctx;
+    this.#resolve = resolve;
+  }
+
+  /**
+   * Searches `order` for the first group that passes.
+   *
+   * @throws {LifecycleError} 22 for a nested buildpack that is not there, unreadable or part of itself;
+   * 12 for one whose API is not supported.
+   */
+  search(order: GroupOrder): Promise<Answer<T>> {
+    return this.#order(order, [], [], [], false);
+  }
+
+  /** Settles when every `bin/detect` that was started has ended. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#runs.values());
+  }
+
+  async #order(
+    order: GroupOrder,
+    from: readonly string[],
+    done: readonly Member[],
+    next: readonly Element[],
+    optional: boolean,
+  ): Promise<Answer<T>> {
+    let errored = false;
+    for (const { group } of order) {
+      const elements = group.map((element): Element => ({ ...element, from }));
+      const answer = await this.#group([...elements, ...next], done);
+      if (answer.kind === "pass") return answer;
+      errored ||= answer.kind === "error";
+    }
+    if (optional) return await this.#group(next, done);
+    return { kind: errored ? "error" : "fail" };
+  }
+
+  async #group(group: readonly Element[], before: readonly Member[]): Promise<Answer<T>> {
+    const done = [...before];
+    for (const [at, element] of group.entries()) {
+      if (done.some((member) => member.element.id === element.id)) continue;
+      const buildpack = await this.#find(element);
+      const { descriptor } = buildpack;
+      if (this.#platform.execEnv && !inExecEnv(element.execEnv, this.#input.execEnv)) {
+        this.#skipExecEnv(element, element.execEnv);
+        continue;
+      }
+      const name = moduleName(descriptor);
+      const can: Capabilities = capabilitiesOf(this.#platform, buildpack);
+      if (isComposite(descriptor)) {
+        if (element.from.includes(name)) {
+          throw new LifecycleError(
+            ExitCode.detect,
+            `Cannot expand buildpack "${name}": it is part of itself, ` +
+              [...element.from, name].join(" -> "),
+          );
+        }
+        const from = [...element.from, name];
+        return await this.#order(
+          descriptor.order,
+          from,
+          done,
+          group.slice(at + 1),
+          element.optional,
+        );
+      }
+      if (can.execEnv && !inExecEnv(descriptor.execEnv, this.#input.execEnv)) {
+        this.#skipExecEnv(element, descriptor.execEnv);
+        continue;
+      }
+      const refused = await this.#mismatch(element, buildpack, can);
+      const run = refused ? Promise.resolve(refused) : this.#start(buildpack, can);
+      done.push({ element, buildpack, run });
+    }
+    return await this.#resolve(done);
+  }
+
+  /** Nested elements are looked up here for the first time (DT-2). */
+  async #find(element: Element): Promise<Buildpack> {
+    return await failAs(ExitCode.detect, this.#ctx.signal, () => {
+      const buildpack = this.#input.store.find(element.id, element.version);
+      if (buildpack !== undefined) return buildpack;
+      const from = element.from.at(-1);
+      throw new LifecycleError(
+        ExitCode.detect,
+        `Cannot find buildpack "${moduleName(element)}"${from ? `, named by "${from}"` : ""}`,
+      );
+    });
+  }
+
+  /** The result of a buildpack that does not suit the run image and so is not run (DT-10). */
+  async #mismatch(
+    element: Element,
+    buildpack: Buildpack,
+    can: Capabilities,
+  ): Promise<DetectRun | undefined> {
+    if (!this.#platform.targets) return undefined;
+    const { target, buildDistro } = this.#input;
+    const hasBuild = await exists(`${buildpack.dir.outside}/bin/build`);
+    const targets = inferTargets(buildpack.descriptor, can.buildpack.targets, hasBuild);
+    if (suitsRunImage(targets, target, buildDistro)) return undefined;
+    // Go runs an optional one all the same; the text says to leave it out (D15).
+    const verdict = element.optional ? "skip" : "error";
+    return notRun(buildpack, verdict, describeMismatch(targets, target));
+  }
+
+  /** Starts `bin/detect`, or takes the result of an earlier group (DT-6). */
+  #start(buildpack: Buildpack, can: Capabilities): Promise<DetectRun> {
+    const key = moduleName(buildpack.descriptor);
+    let run = this.#runs.get(key);
+    if (run === undefined) {
+      run = runDetect(buildpack, can, this.#input, this.#ctx);
+      // It is awaited with its whole group; until then a failure is not unheard of.
+      run.catch(() => {});
+      this.#runs.set(key, run);
+    }
+    return run;
+  }
+
+  #skipExecEnv(element: Element, supported: readonly string[]): void {
+    this.#ctx.log.debug(
+      `Skipping ${moduleName(element)} due to execution environment mismatch; ` +
+        `current: ${this.#input.execEnv}, buildpack supports: ${supported.join(", ")}`,
+    );
+  }
+}
+
+/**
+ * What the versions of platform and `buildpack` turn on together.
+ *
+ * @throws {LifecycleError} 12 when the buildpack's API is not supported (VER-4).
+ */
+export function capabilitiesOf(platform: PlatformCapabilities, buildpack: Buildpack): Capabilities {
+  const { descriptor } = buildpack;
+  const own = buildpackCapabilities(descriptor.api, moduleName(descriptor));
+  return { platform, buildpack: own, execEnv: platform.execEnv && own.execEnv };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

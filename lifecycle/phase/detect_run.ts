@@ -1,0 +1,136 @@
+/** Runs one `bin/detect` and reads the plan it wrote. */
+import type { Context } from "../../registry/context.ts";
+import type { Capabilities } from "../api.ts";
+import { buildEnv } from "../env/env.ts";
+import { buildpackEnv } from "../env/buildpack.ts";
+import { type BuildPlan, EMPTY_BUILD_PLAN, parseBuildPlan } from "../file/build_plan.ts";
+import { readContained } from "../file/contained.ts";
+import { type Outcome, StartError } from "../sandbox/executor.ts";
+import { makeFor } from "./build_files.ts";
+import type { Buildpack, BuildpackInput, Detection } from "./detect_types.ts";
+
+/** More than this of one buildpack's output is not kept, in bytes. */
+const MAX_OUTPUT = 16 * 1024 * 1024;
+
+/** How a `bin/detect` ended, and what it wants. */
+export interface DetectRun {
+  /** How it ended. */
+  readonly detection: Detection;
+  /** What it wrote; empty unless it passed. */
+  readonly plan: BuildPlan;
+}
+
+/**
+ * Runs `bin/detect` of `buildpack` (DT-14, DT-15). What goes wrong with the buildpack is in the
+ * result, not thrown.
+ *
+ * @throws {FileError} When a variable of the user or the operator cannot be read.
+ * @throws The signal's reason when the signal was aborted.
+ */
+export async function runDetect(
+  buildpack: Buildpack,
+  can: Capabilities,
+  input: BuildpackInput,
+  ctx: Context,
+): Promise<DetectRun> {
+  const { descriptor, dir } = buildpack;
+  const planDir = `detect-${crypto.randomUUID()}`;
+  const outside = `${input.tempDir.outside}/${planDir}`;
+  const inside = `${input.tempDir.inside}/${planDir}`;
+  const planPath = `${inside}/plan.toml`;
+  const output = collector();
+  try {
+    await makeFor(outside, input.owner);
+    await makeFor(`${outside}/plan.toml`, input.owner, "");
+    const env = await buildpackEnv(buildEnv(input.env), {
+      can,
+      descriptor,
+      buildpackDir: dir.inside,
+      platformDir: input.platformDir,
+      buildConfigDir: input.buildConfigDir,
+      target: input.target,
+      buildDistro: input.buildDistro,
+      execEnv: input.execEnv,
+      inputs: { CNB_BUILD_PLAN_PATH: planPath },
+    });
+    let outcome: Outcome;
+    try {
+      outcome = await input.executor.run({
+        program: `${dir.inside}/bin/detect`,
+        args: [input.platformDir.inside, planPath],
+        cwd: input.appDir.inside,
+        env,
+        signal: ctx.signal,
+        onOutput: output.add,
+      });
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      return failed(buildpack, -1, output.bytes(), error.message);
+    }
+    if (outcome.signal !== undefined) {
+      return failed(buildpack, -1, output.bytes(), `killed by ${outcome.signal}`);
+    }
+    if (outcome.code !== 0) return failed(buildpack, outcome.code, output.bytes(), "");
+    try {
+      const text = await readContained(planPath, [{ inside, outside }]);
+      const plan = text === undefined ? EMPTY_BUILD_PLAN : parseBuildPlan(text, planPath);
+      return { detection: detection(buildpack, "pass", 0, output.bytes(), ""), plan };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return failed(buildpack, -1, output.bytes(), why);
+    }
+  } finally {
+    await Deno.remove(outside, { recursive: true }).catch(() => {});
+  }
+}
+
+/** The result of a buildpack that was not run. */
+export function notRun(
+  buildpack: Buildpack,
+  verdict: "error" | "skip",
+  error: string,
+): DetectRun {
+  const empty = new Uint8Array();
+  return {
+    detection: detection(buildpack, verdict, -1, empty, error),
+    plan: EMPTY_BUILD_PLAN,
+  };
+}
+
+function failed(buildpack: Buildpack, code: number, output: Uint8Array, error: string): DetectRun {
+  const verdict = code === 100 ? "fail" : "error";
+  return { detection: detection(buildpack, verdict, code, output, error), plan: EMPTY_BUILD_PLAN };
+}
+
+function detection(
+  { descriptor }: Buildpack,
+  verdict: Detection["verdict"],
+  code: number,
+  output: Uint8Array,
+  error: string,
+): Detection {
+  return { id: descriptor.id, version: descriptor.version, verdict, code, output, error };
+}
+
+/** Keeps output in order of arrival. */
+function collector(): { add: (chunk: Uint8Array) => void; bytes: () => Uint8Array } {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  return {
+    add(chunk) {
+      const room = MAX_OUTPUT - size;
+      if (room <= 0) return;
+      chunks.push(chunk.subarray(0, room));
+      size += Math.min(chunk.length, room);
+    },
+    bytes() {
+      const all = new Uint8Array(size);
+      let at = 0;
+      for (const chunk of chunks) {
+        all.set(chunk, at);
+        at += chunk.length;
+      }
+      return all;
+    },
+  };
+}
