@@ -5,6 +5,7 @@ import { extractLayer } from "../../registry/layer/extract.ts";
 import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
+import type { AnalyzedTarget } from "../file/analyzed_toml.ts";
 import { type LifecycleMetadata, parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
 import { scratchImage } from "./analyze_scratch.ts";
 import {
@@ -13,7 +14,6 @@ import {
   EMPTY_METADATA,
   type ImagePlace,
   type RunImage,
-  type RunTarget,
 } from "./analyze_types.ts";
 
 /** The label that tells the next build what it may reuse. */
@@ -37,8 +37,9 @@ export async function analyze(input: AnalyzeInput, ctx: Context): Promise<Analyz
     if (previous && !input.skipLayers) await restoreSbom(previous, input, ctx);
     return {
       analyzed: {
-        ...(previous ? { previousReference: previous.reference } : {}),
-        runImage: { reference: run.reference, image: run.name, target },
+        previousReference: previous?.reference ?? "",
+        buildReference: "",
+        runImage: { reference: run.reference, image: run.name, extend: false, target },
         metadata: previous?.metadata ?? EMPTY_METADATA,
       },
       ...(previous ? { previous: previous.image } : {}),
@@ -125,23 +126,22 @@ function metadataOf(image: Image, name: string, ctx: Context): LifecycleMetadata
  *
  * @throws {LifecycleError} 32 when it does not say its operating system.
  */
-export function runTarget(config: ImageConfig, name: string): RunTarget {
+export function runTarget(config: ImageConfig, name: string): AnalyzedTarget {
   if (config.os === "") {
     throw new LifecycleError(
       ExitCode.analyze,
       `failed to find OS in run image config: "${name}" says none`,
     );
   }
-  const id = labelOf(config, "io.buildpacks.base.id");
   const distro = {
     name: labelOf(config, "io.buildpacks.base.distro.name") ?? "",
     version: labelOf(config, "io.buildpacks.base.distro.version") ?? "",
   };
   return {
-    ...(id ? { id } : {}),
+    id: labelOf(config, "io.buildpacks.base.id") ?? "",
     os: config.os,
     arch: config.architecture,
-    ...(config.variant ? { variant: config.variant } : {}),
+    variant: config.variant ?? "",
     ...(distro.name !== "" || distro.version !== "" ? { distro } : {}),
   };
 }

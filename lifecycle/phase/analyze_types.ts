@@ -3,6 +3,7 @@ import type { Image } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Reader } from "../../registry/registry.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import type { Analyzed } from "../file/analyzed_toml.ts";
 import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
 
 /** What is known of an image that does not exist. */
@@ -67,41 +68,10 @@ export interface AnalyzeInput {
   readonly access?: readonly AccessCheck[] | undefined;
 }
 
-/** What the base runs on (AN-6). */
-export interface RunTarget {
-  /** Label `io.buildpacks.base.id`. */
-  readonly id?: string | undefined;
-  /** `linux`. */
-  readonly os: string;
-  /** `amd64`. */
-  readonly arch: string;
-  /** `v8`. */
-  readonly variant?: string | undefined;
-  /** Present when either label is. */
-  readonly distro?: { readonly name: string; readonly version: string } | undefined;
-}
-
-/** `analyzed.toml` as a value (ANT-1). */
-export interface AnalyzedValue {
-  /** Digest reference of the previous image; absent without one. */
-  readonly previousReference?: string | undefined;
-  /** The base. */
-  readonly runImage: {
-    /** Digest reference. */
-    readonly reference: string;
-    /** The name as given. */
-    readonly image: string;
-    /** What it runs on. */
-    readonly target: RunTarget;
-  };
-  /** Of the previous image; empty without one. */
-  readonly metadata: LifecycleMetadata;
-}
-
 /** What analyze found. */
 export interface AnalyzeResult {
   /** For `analyzed.toml`. */
-  readonly analyzed: AnalyzedValue;
+  readonly analyzed: Analyzed;
   /** The previous image, when its label can be used. */
   readonly previous?: Image | undefined;
   /** The base, ready for export. */

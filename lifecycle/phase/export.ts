@@ -9,7 +9,7 @@ import type {
   LayerMetadata,
   LifecycleMetadata,
 } from "../file/lifecycle_metadata.ts";
-import type { Report } from "../report.ts";
+import type { ReportFile } from "../file/report_toml.ts";
 import { exportCache } from "./export_cache.ts";
 import { checkImage } from "./export_check.ts";
 import {
@@ -110,7 +110,7 @@ function composeImage(
       metadata,
       build: input.build,
       launcher: input.launcher,
-      projectSource: input.projectSource,
+      project: input.project,
       execEnv: input.execEnv,
     },
     (key) => ctx.log.warn(`Label '${key}' of a buildpack is left out: io.buildpacks. is reserved`),
@@ -190,7 +190,7 @@ async function saveCache(
   }
 }
 
-function reportOf(input: ExportInput, image: Image): Report {
+function reportOf(input: ExportInput, image: Image): ReportFile {
   return {
     image: {
       tags: input.destinations.map(({ name }) => name),

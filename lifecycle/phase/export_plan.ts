@@ -1,11 +1,12 @@
 /** Which layers the app image gets, in which order, and what each is made of (13.2). */
 import { compareBytes } from "../file/compare_bytes.ts";
-import { readText } from "../file/document.ts";
+import { readContained } from "../file/contained.ts";
 import { isLayerName, type LayerFile, parseLayerToml } from "../file/layer_toml.ts";
 import { escapeId, moduleName } from "../file/module.ts";
 import type { GroupMember } from "../file/group_toml.ts";
 import type { BuildpackLayers } from "../file/lifecycle_metadata.ts";
-import { isTable, parseToml, type TomlTable } from "../file/toml.ts";
+import { parseStoreToml } from "../file/store_toml.ts";
+import type { TomlTable } from "../file/toml.ts";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { launcherLayer, processTypesLayer } from "../../registry/layer/fixed_layers.ts";
 import type { Owner, TreeEntry } from "../../registry/layer/entry.ts";
@@ -70,9 +71,9 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
   const broken: string[] = [];
   let first: FileError | undefined;
   for (const name of await layerNames(directory.outside)) {
-    const path = `${directory.outside}/${name}.toml`;
+    const path = `${directory.inside}/${name}.toml`;
     try {
-      const file = parseLayerToml(await readText(path) ?? "", path);
+      const file = parseLayerToml(await readContained(path, [input.layers]) ?? "", path);
       const place = within(directory, name);
       layers.push({
         member,
@@ -94,17 +95,13 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
       { cause: first, file: first.file },
     );
   }
-  return { member, layers, store: await readStore(`${directory.outside}/store.toml`) };
-}
-
-async function readStore(path: string): Promise<TomlTable | undefined> {
-  const source = await readText(path);
-  if (source === undefined) return undefined;
-  const { metadata } = parseToml(source, path);
-  if (metadata !== undefined && !isTable(metadata)) {
-    throw new FileError(path, `Cannot parse ${path}: metadata is not a table`);
-  }
-  return metadata;
+  const store = `${directory.inside}/store.toml`;
+  const source = await readContained(store, [input.layers]);
+  return {
+    member,
+    layers,
+    store: source === undefined ? undefined : parseStoreToml(source, store).metadata,
+  };
 }
 
 /**

@@ -3,23 +3,19 @@ import type { Image } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Store } from "../../registry/store/store.ts";
-import type { Report } from "../report.ts";
+import type { ProjectMetadata } from "../file/project_metadata_toml.ts";
+import type { ReportFile } from "../file/report_toml.ts";
 import type { Cache } from "../cache/cache.ts";
+import type { LauncherVersion } from "../file/build_metadata_label.ts";
 import type { BuildMetadata } from "../file/metadata_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { LifecycleMetadata, RunImageNames } from "../file/lifecycle_metadata.ts";
 import type { RunImage } from "./analyze_types.ts";
 
 /** The launcher that goes into the image, as bytes. */
-export interface Launcher {
+export interface Launcher extends LauncherVersion {
   /** The executable for the image's architecture. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Of the tool it came with; empty when not known. */
-  readonly version: string;
-  /** Where its source lies; empty when not known. */
-  readonly repository?: string | undefined;
-  /** The commit. */
-  readonly commit?: string | undefined;
 }
 
 /** A bill of materials that comes with wherry itself, not from a buildpack (SB-6). */
@@ -59,8 +55,8 @@ export interface ExportInput {
   readonly previousMetadata: LifecycleMetadata;
   /** What the build decided, and who took part, in order (MDT-1). */
   readonly build: BuildMetadata;
-  /** `project-metadata.toml`'s `[source]`, or absent (PMD-1). */
-  readonly projectSource?: Readonly<Record<string, unknown>> | undefined;
+  /** `project-metadata.toml`; absent when there is none (PMD-1). */
+  readonly project?: ProjectMetadata | undefined;
   /** The layers directory. */
   readonly layers: Dir;
   /** The app directory. */
@@ -98,7 +94,7 @@ export interface ExportResult {
   /** The image as it was pushed. */
   readonly image: Image;
   /** For `report.toml`. */
-  readonly report: Report;
+  readonly report: ReportFile;
   /** How layers came about, bottom to top, without those of the base. */
   readonly layers: readonly ExportedLayer[];
 }

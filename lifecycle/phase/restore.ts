@@ -9,7 +9,7 @@ import { writeText } from "../file/document.ts";
 import type { GroupMember } from "../file/group_toml.ts";
 import { formatLayerToml, isLayerName } from "../file/layer_toml.ts";
 import { escapeId } from "../file/module.ts";
-import { formatToml } from "../file/toml.ts";
+import { formatStoreToml } from "../file/store_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { BuildpackLayers, CacheMetadata } from "../file/lifecycle_metadata.ts";
 import { decideContents, decideMetadata } from "./restore_decide.ts";
@@ -61,7 +61,7 @@ async function restoreStore(member: GroupMember, input: RestoreInput): Promise<v
   const store = layersOf(input.app.buildpacks, member.id)?.store;
   if (store === undefined) return;
   const directory = directoryOf(input.layers, member).outside;
-  await writeText(`${directory}/store.toml`, formatToml({ metadata: store.metadata }));
+  await writeText(`${directory}/store.toml`, formatStoreToml(store));
 }
 
 /** Writes the TOML files of one buildpack and notes the sha each came with (RE-8, RE-9). */
