@@ -28,6 +28,8 @@ export interface Cache {
    * while another build holds a draft of the same cache.
    */
   draft(signal?: AbortSignal): Promise<CacheDraft>;
+  /** Drops a draft that is still open. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** The content a cache will have; exactly one of `commit` and `abort` ends it. A layer that is neither kept nor added is gone after the commit. */

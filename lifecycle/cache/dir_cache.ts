@@ -59,6 +59,7 @@ class DirCache implements Cache {
   readonly #places: Places;
   /** Layers this process has read to the end and found right, or has written itself. */
   readonly #verified = new Set<Digest>();
+  #draft: CacheDraft | undefined;
 
   constructor(dir: string) {
     this.name = dir;
@@ -91,7 +92,12 @@ class DirCache implements Cache {
     }
     const verify = (path: string, diffId: Digest, stop?: AbortSignal) =>
       this.#verify(path, diffId, stop);
-    return new DirDraft(this.#places, lock, verify, this.#verified);
+    this.#draft = new DirDraft(this.#places, lock, verify, this.#verified);
+    return this.#draft;
+  }
+
+  async close(): Promise<void> {
+    await this.#draft?.abort();
   }
 
   /** Bytes of the layer file at `path`, after its hash was found right once. */

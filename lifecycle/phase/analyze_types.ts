@@ -3,7 +3,7 @@ import type { Image } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Reader } from "../../registry/registry.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import type { Analyzed } from "../file/analyzed_toml.ts";
+import type { Analyzed, AnalyzedTarget } from "../file/analyzed_toml.ts";
 import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
 
 /** What is known of an image that does not exist. */
@@ -71,7 +71,10 @@ export interface AnalyzeInput {
 /** What analyze found. */
 export interface AnalyzeResult {
   /** For `analyzed.toml`. */
-  readonly analyzed: Analyzed;
+  readonly analyzed: Analyzed & {
+    /** Always known here. */
+    readonly runImage: NonNullable<Analyzed["runImage"]> & { readonly target: AnalyzedTarget };
+  };
   /** The previous image, when its label can be used. */
   readonly previous?: Image | undefined;
   /** The base, ready for export. */

@@ -109,7 +109,11 @@ function composeImage(
     {
       metadata,
       build: input.build,
-      launcher: input.launcher,
+      launcher: {
+        version: input.launcher.version,
+        repository: input.launcher.repository ?? "",
+        commit: input.launcher.commit ?? "",
+      },
       project: input.project,
       execEnv: input.execEnv,
     },

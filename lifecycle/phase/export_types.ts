@@ -13,7 +13,9 @@ import type { LifecycleMetadata, RunImageNames } from "../file/lifecycle_metadat
 import type { RunImage } from "./analyze_types.ts";
 
 /** The launcher that goes into the image, as bytes. */
-export interface Launcher extends LauncherVersion {
+export interface Launcher extends Partial<LauncherVersion> {
+  /** Of what it came with; empty when not known. */
+  readonly version: string;
   /** The executable for the image's architecture. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
