@@ -107,7 +107,7 @@ async function sourcesOf(
       for await (const entry of Deno.readDir(folder)) if (entry.isFile) files.push(entry.name);
     }
     files.sort();
-    const sources = files.filter((file) => file.endsWith(".c") && !file.startsWith("fuzz_"));
+    const sources = files.filter((file) => /^(?!fuzz_|test_).*\.c$/.test(file));
     const headers = files.filter((file) => file.endsWith(".h"));
     if (sources.length > 0) return { folder, sources, headers };
   }
@@ -264,20 +264,29 @@ export async function compileC(name: Program, arch: Arch): Promise<Uint8Array> {
   }
 }
 
+/** How a test wants its own program made of files of the launcher's folder. */
+export interface Variant {
+  /** Relative to lifecycle/launcher; those of the launcher itself when left out. */
+  readonly sources?: readonly string[];
+  /** Come last. */
+  readonly flags?: readonly string[];
+  /** Link against the machine's libc, with no size or freestanding flags. */
+  readonly libc?: boolean;
+}
+
 /**
- * A launcher compiled with other flags, for tests: `flags` come last. Sources are those of the
- * launcher itself, or `sources` relative to its folder. Nothing is kept.
+ * Compiles a program for tests and fuzzing, for this machine, to the file `out`. Nothing is kept.
+ *
+ * @throws {Error} When the compiler is missing or refuses.
  */
-export async function compileVariant(
-  out: string,
-  flags: readonly string[],
-  sources?: readonly string[],
-): Promise<void> {
+export async function compileVariant(out: string, variant: Variant): Promise<void> {
   const found = await sourcesOf("launcher");
-  if (found === undefined) throw new Error("Cannot compile launcher: no C file");
-  const plan = launcherPlan(Deno.build.arch === "x86_64" ? "amd64" : "arm64", found.sources);
-  const args = sources === undefined ? plan.before : [...WARNINGS, ...sources];
-  await run(plan.compiler, [...args, ...flags, "-o", out], found.folder);
+  if (found === undefined) throw new Error("Cannot compile a variant of the launcher: no C file");
+  const sources = variant.sources ?? found.sources;
+  const arch = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+  const plan = launcherPlan(arch, sources);
+  const args = variant.libc ? [...WARNINGS, ...sources] : plan.before;
+  await run(plan.compiler, [...args, ...variant.flags ?? [], "-o", out], found.folder);
 }
 
 async function print(line: string): Promise<void> {
