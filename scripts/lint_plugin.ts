@@ -117,7 +117,8 @@ const plugin: Deno.lint.Plugin = {
           const target = resolve(file, specifier);
           const there = rank(target);
           const outside = there < 0 && !/^(deno\.json|version\.ts)$/.test(target);
-          if ((outside || there < here) && !isTest(file)) {
+          const shared = there < 0 && !outside;
+          if (!shared && there < here && !isTest(file)) {
             context.report({
               node,
               message: `${file} imports ${target}, which is further out`,

@@ -1,0 +1,346 @@
+/** Turns the flags of `wherry build` into a request, runs it, and tells the result. */
+import { dirname, join } from "node:path";
+import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
+import { openDirCache } from "../lifecycle/cache/dir_cache.ts";
+import { readDocument } from "../lifecycle/file/document.ts";
+import type { RunImageNames } from "../lifecycle/file/lifecycle_metadata.ts";
+import { parseRunToml } from "../lifecycle/file/run_toml.ts";
+import type { AccessCheck, ImagePlace, RunImage } from "../lifecycle/phase/analyze_types.ts";
+import { resolveRunImage, runNamesFor } from "../lifecycle/phase/analyze_run_image.ts";
+import type { Launcher } from "../lifecycle/phase/export_types.ts";
+import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
+import { readImage } from "../registry/image.ts";
+import type { Platform } from "../registry/oci/descriptor.ts";
+import { parsePlatform } from "../registry/oci/platform.ts";
+import { familiarName, parseReference, type Place, wantedOf } from "../registry/oci/reference.ts";
+import { helperPath, launcherBytes } from "./assets.ts";
+import type { BuildFlags } from "./command/build.ts";
+import { credentialPaths } from "./credential_paths.ts";
+import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { readEnvFlags } from "./build_env.ts";
+import { type BuildTarget, openTarget } from "./build_target.ts";
+import { inRegistry, inStore, layout, openForReading, readPlace } from "./places.ts";
+import { Session } from "./session.ts";
+import { VERSION } from "./version.ts";
+
+/** The platform API our images are made for. */
+const PLATFORM_API = "0.15";
+
+/** Runs `wherry build`. `notes` are warnings about flags. */
+export async function buildApp(
+  io: Io,
+  name: string,
+  flags: BuildFlags,
+  notes: readonly string[],
+): Promise<void> {
+  await using session = new Session(io, flags);
+  const { ctx, log } = session;
+  for (const note of notes) log.warn(note);
+  const started = performance.now();
+  await using stack = new AsyncDisposableStack();
+  const platform = flags.platform ? readPlatform(flags.platform) : machinePlatform();
+  const owner = {
+    uid: readId("--uid", flags.uid, io.env["CNB_USER_ID"]),
+    gid: readId("--gid", flags.gid, io.env["CNB_GROUP_ID"]),
+  };
+  if (!/^\/[^/]/.test(flags.workspace)) {
+    throw new UsageError(
+      `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
+    );
+  }
+  const store = await session.store();
+  const target = await openTarget(session, name, flags, stack);
+  const previous = await openPrevious(session, flags, target, stack);
+  const { run, runNames } = await openRun(session, flags, target, platform, stack);
+  const outcome = await buildImage(
+    {
+      platformApi: PLATFORM_API,
+      app: session.path(flags.path),
+      appDir: flags.workspace,
+      buildpacks: {
+        named: flags.buildpack ?? [],
+        orderFile: flags.order ?? await defaultOrder(io),
+        dir: flags.buildpacks === undefined
+          ? io.env["CNB_BUILDPACKS_DIR"] ?? "/cnb/buildpacks"
+          : session.path(flags.buildpacks),
+        cwd: io.cwd,
+      },
+      env: await readEnvFlags(io, flags),
+      machine: {
+        helper: helperPath(),
+        env: io.env,
+        workDir: workParent(session),
+        home: io.env["HOME"],
+        hide: [store.dir, ...credentialPaths(io.env)],
+        network: flags.network as "host" | "none" | undefined,
+        allowRootBuild: flags.allowRootBuild,
+      },
+      owner,
+      run,
+      runNames,
+      platform,
+      previous,
+      access: [...accessOf(previous, "read"), ...target.access],
+      openCache: await cacheOf(session, flags, target),
+      store,
+      storeRepository: target.spoolRepository,
+      to: target.registry,
+      destinations: target.destinations,
+      launcher: (architecture) => launcherFor(architecture),
+      ownSboms: [],
+      processType: flags.defaultProcess,
+      execEnv: flags.execEnv,
+      created: creationTime(io, flags),
+      reportDir: flags.reportOutputDir && session.path(flags.reportOutputDir),
+      sbomDir: flags.sbomOutputDir && session.path(flags.sbomOutputDir),
+    },
+    ctx,
+    (bytes) => log.output(bytes),
+  );
+  await target.finish(outcome.image);
+  log.info(`Successfully built image ${target.name}`);
+  tell(io, flags, target, outcome, performance.now() - started);
+}
+
+function tell(
+  io: Io,
+  flags: BuildFlags,
+  target: BuildTarget,
+  outcome: BuildOutcome,
+  ms: number,
+): void {
+  const { digest, manifestSize } = outcome.report.image;
+  if (flags.output !== "json") {
+    io.stdout.write(`${target.repositoryName}@${digest}\n`);
+    return;
+  }
+  io.stdout.write(
+    JSON.stringify(
+      {
+        name: target.name,
+        tags: outcome.report.image.tags,
+        digest,
+        manifest_size: manifestSize,
+        config: outcome.image.manifest.config.digest,
+        run_image: outcome.report.runImage ?? null,
+        buildpacks: outcome.group.map(({ id, version }) => ({ id, version })),
+        layers: outcome.layers,
+        milliseconds: Math.round(ms),
+      },
+      null,
+      2,
+    ) + "\n",
+  );
+}
+
+function readPlatform(text: string): Platform {
+  try {
+    return parsePlatform(text);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+}
+
+function machinePlatform(): Platform {
+  return { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" };
+}
+
+/** `--uid`, else the build image's own variable, else 1000: never who happens to run us. */
+function readId(flag: string, given: string | undefined, fromImage: string | undefined): number {
+  const text = given ?? fromImage ?? "1000";
+  const id = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (id < 2 ** 31) return id;
+  throw new UsageError(
+    `Cannot use ${flag} ${JSON.stringify(text)}: want a number from 0 to 2147483647`,
+  );
+}
+
+async function defaultOrder(io: Io): Promise<string | undefined> {
+  const path = io.env["CNB_ORDER_PATH"] ?? "/cnb/order.toml";
+  const stat = await Deno.stat(path).catch(() => undefined);
+  return stat?.isFile ? path : undefined;
+}
+
+/** Beside the store: same disk, so that large layers are never squeezed into a small /tmp. */
+function workParent(session: Session): string {
+  return join(session.storeDir(), "work");
+}
+
+async function openPrevious(
+  session: Session,
+  flags: BuildFlags,
+  target: BuildTarget,
+  stack: AsyncDisposableStack,
+): Promise<ImagePlace | undefined> {
+  if (flags.previousImage === undefined) return target.previous;
+  const place = readPlace(flags.previousImage);
+  // A plain name means the same place as the destination, as pack has it: the registry when publishing.
+  if (place.kind === "registry" && !flags.publish) return await inStore(session, place.reference);
+  return await openForReading(session, place, stack);
+}
+
+async function openRun(
+  session: Session,
+  flags: BuildFlags,
+  target: BuildTarget,
+  platform: Platform,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly run: RunImage | "scratch"; readonly runNames?: RunImageNames | undefined }> {
+  const { env } = session.io;
+  const asked = flags.runImage ?? env["CNB_RUN_IMAGE"];
+  if (asked === "scratch") return { run: "scratch" };
+  const runFile = env["CNB_RUN_PATH"] ?? "/cnb/run.toml";
+  const images = (await readDocument(runFile, parseRunToml))?.images ?? [];
+  if (asked === undefined && images.length === 0) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      "--run-image is required when there is no run metadata available: want a name, oci:DIR, or scratch",
+    );
+  }
+  const name = asked ?? await resolveRunImage(images[0]!, target.host, {
+    registryOf: (text) => parseReference(text).registry,
+    readable: async (text) => await readable(session, text),
+  });
+  const place = readPlace(name);
+  const located = await openRunPlace(session, flags, place, stack);
+  const image = await readImage(located.registry, located.repository, located.reference, platform, {
+    signal: session.ctx.signal,
+  });
+  if (image === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot find run image ${JSON.stringify(name)}: ${located.name} is not there`,
+    );
+  }
+  // A path of this machine has no meaning for whoever gets the image, and would change its digest.
+  const known = place.kind === "registry" || place.kind === "store"
+    ? familiarName(place.reference)
+    : "";
+  const reference = known === ""
+    ? image.raw.digest
+    : `${located.repositoryName}@${image.raw.digest}`;
+  const normalize = (text: string) => familiarName(parseReference(text));
+  return {
+    run: { image, name: known, reference },
+    runNames: known === ""
+      ? undefined
+      : runNamesFor(images.length > 0 ? images : [{ image: known, mirrors: [] }], known, {
+        normalize,
+      }),
+  };
+}
+
+async function openRunPlace(
+  session: Session,
+  flags: BuildFlags,
+  place: Place,
+  stack: AsyncDisposableStack,
+): Promise<ImagePlace> {
+  if (place.kind === "oci") return await layout(session, place, false);
+  if (place.kind !== "registry") return await openForReading(session, place, stack);
+  if (flags.pullPolicy !== "always") {
+    const local = await inStore(session, place.reference);
+    const there = await local.registry.stat(local.repository, local.reference);
+    if (there !== undefined || flags.pullPolicy === "never") return local;
+  }
+  return await inRegistry(session, place.reference);
+}
+
+async function readable(session: Session, name: string): Promise<boolean> {
+  const reference = parseReference(name);
+  const client = await session.registry(reference.registry);
+  return await client.stat(reference.repository, wantedOf(reference)).catch(() => undefined) !==
+    undefined;
+}
+
+function accessOf(place: ImagePlace | undefined, mode: "read"): readonly AccessCheck[] {
+  const client = place?.registry;
+  if (place === undefined || client === undefined || !("checkAccess" in client)) return [];
+  const check = (client as { checkAccess: CheckAccess }).checkAccess.bind(client);
+  return [{
+    name: place.name,
+    mode,
+    check: async (signal) =>
+      await check(place.repository, mode, { signal, reference: place.reference }),
+  }];
+}
+
+type CheckAccess = (
+  repository: string,
+  access: "read" | "write",
+  options: { readonly signal: AbortSignal; readonly reference?: string },
+) => Promise<void>;
+
+function launcherFor(architecture: string): Launcher {
+  if (architecture !== "amd64" && architecture !== "arm64") {
+    throw new LifecycleError(
+      ExitCode.export,
+      `Cannot add a launcher for ${
+        architecture || "an image without an architecture"
+      }: there is one for amd64 and arm64`,
+    );
+  }
+  return { bytes: launcherBytes(architecture), version: VERSION };
+}
+
+async function cacheOf(
+  session: Session,
+  flags: BuildFlags,
+  target: BuildTarget,
+): Promise<() => ReturnType<typeof openDirCache>> {
+  let dir = join(session.storeDir(), "cache", target.cacheName);
+  for (const spec of flags.cache ?? []) {
+    const words = new Map(
+      spec.split(";").filter((word) => word !== "").map((word) => {
+        const [key = "", ...value] = word.split("=");
+        return [key.trim(), value.join("=").trim()] as const;
+      }),
+    );
+    const bad = (why: string) =>
+      new UsageError(`Cannot use --cache ${JSON.stringify(spec)}: ${why}`);
+    const type = words.get("type") ?? "build";
+    if (type === "launch") {
+      session.log.warn(
+        "--cache type=launch has no meaning here: there is no daemon to keep layers from",
+      );
+      continue;
+    }
+    if (type !== "build") throw bad(`type is ${JSON.stringify(type)}, want build or launch`);
+    const format = words.get("format") ?? "volume";
+    const source = words.get("source");
+    const named = words.get("name");
+    if (format === "bind" && source) dir = session.path(source);
+    else if (format === "volume" && named && /^[\w.-]+$/.test(named)) {
+      dir = join(session.storeDir(), "cache", `volume-${named}`);
+    } else if (format === "image") {
+      throw bad("cache images are not supported yet; want format=bind;source=DIR");
+    } else {throw bad(
+        "want type=build;format=bind;source=DIR or type=build;format=volume;name=NAME",
+      );}
+  }
+  if (flags.clearCache) {
+    for (const part of ["committed", "staging", "committed-backup"]) {
+      await Deno.remove(join(dir, part), { recursive: true }).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
+    }
+  }
+  return async () => {
+    await Deno.mkdir(dirname(dir), { recursive: true, mode: 0o700 });
+    await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+    return await openDirCache(dir, { signal: session.ctx.signal });
+  };
+}
+
+/** `--creation-time`, else SOURCE_DATE_EPOCH; one that is no number is a warning in the spec, an error here. */
+function creationTime(io: Io, flags: BuildFlags): Date | undefined {
+  const text = flags.creationTime ?? io.env["SOURCE_DATE_EPOCH"];
+  if (text === undefined || text === "") return undefined;
+  if (text === "now") return new Date();
+  if (/^\d{1,11}$/.test(text)) return new Date(Number(text) * 1000);
+  const where = flags.creationTime === undefined ? "SOURCE_DATE_EPOCH" : "--creation-time";
+  throw new UsageError(
+    `Cannot use ${where} ${JSON.stringify(text)}: want seconds since 1970, or now`,
+  );
+}

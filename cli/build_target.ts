@@ -1,0 +1,200 @@
+/** Where a built image goes: the store, a registry, an OCI layout or an archive. */
+import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
+import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
+import type { Destination } from "../lifecycle/phase/export_types.ts";
+import type { Image } from "../registry/image.ts";
+import {
+  familiarName,
+  familiarRepository,
+  type Place,
+  type Reference,
+} from "../registry/oci/reference.ts";
+import type { Registry } from "../registry/registry.ts";
+import { storeRepository } from "../registry/store/name.ts";
+import type { BuildFlags } from "./command/build.ts";
+import { UsageError } from "./exit.ts";
+import { inRegistry, inStore, layout, readName, readPlace } from "./places.ts";
+import type { Session } from "./session.ts";
+
+/** One destination, opened. */
+export interface BuildTarget {
+  /** For people, as typed. */
+  readonly name: string;
+  /** Goes before `@digest` in the result. */
+  readonly repositoryName: string;
+  /** The place. */
+  readonly registry: Registry;
+  /** Names there; the first is written first. */
+  readonly destinations: readonly Destination[];
+  /** The image that is there already, for reuse. */
+  readonly previous?: ImagePlace | undefined;
+  /** Rights to ask for. */
+  readonly access: readonly AccessCheck[];
+  /** The registry's host, for choosing among mirrors. */
+  readonly host?: string | undefined;
+  /** Repository of the store that new layers are kept in until they are where they belong. */
+  readonly spoolRepository: string;
+  /** A file name that is the same for the same image. */
+  readonly cacheName: string;
+  /** What is left to do when the image is made: archives are written here. */
+  finish(image: Image): Promise<void>;
+}
+
+/** Opens the destination `name`; archives are closed with `stack`. */
+export async function openTarget(
+  session: Session,
+  name: string,
+  flags: BuildFlags,
+  stack: AsyncDisposableStack,
+): Promise<BuildTarget> {
+  const place = readPlace(name);
+  const named = place.kind === "registry" || place.kind === "store";
+  if (!named && flags.publish) {
+    throw new UsageError(
+      `Cannot publish ${name}: --publish wants the name of an image in a registry`,
+    );
+  }
+  if (!named && (flags.tag?.length ?? 0) > 0) {
+    throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
+  }
+  if (named && place.reference.digest !== undefined) {
+    throw new UsageError(`Cannot build ${name}: its digest is not known before; want a tag`);
+  }
+  switch (place.kind) {
+    case "registry":
+      return flags.publish
+        ? await registryTarget(session, place.reference, flags)
+        : await storeTarget(session, place.reference, flags);
+    case "store":
+      return await storeTarget(session, place.reference, flags);
+    case "oci":
+      return await layoutTarget(session, place);
+    default:
+      return await archiveTarget(session, place, stack);
+  }
+}
+
+function destinations(
+  references: readonly Reference[],
+  repository: (of: Reference) => string,
+): readonly Destination[] {
+  return references.map((reference) => ({
+    repository: repository(reference),
+    tag: reference.tag ?? "latest",
+    name: familiarName(reference),
+  }));
+}
+
+const nothing = () => Promise.resolve();
+
+async function storeTarget(
+  session: Session,
+  reference: Reference,
+  flags: BuildFlags,
+): Promise<BuildTarget> {
+  const located = await inStore(session, reference);
+  const all = [reference, ...(flags.tag ?? []).map(readName)];
+  return {
+    ...located,
+    destinations: destinations(all, storeRepository),
+    previous: located,
+    access: [],
+    spoolRepository: located.repository,
+    cacheName: cacheNameOf(located.repository),
+    finish: nothing,
+  };
+}
+
+async function registryTarget(
+  session: Session,
+  reference: Reference,
+  flags: BuildFlags,
+): Promise<BuildTarget> {
+  const all = [reference, ...(flags.tag ?? []).map(readName)];
+  const other = all.find(({ registry }) => registry !== reference.registry);
+  if (other !== undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `writing to multiple registries is unsupported: ${familiarName(reference)}, ${
+        familiarName(other)
+      }`,
+    );
+  }
+  const located = await inRegistry(session, reference);
+  const client = located.registry;
+  const repositories = new Map(all.map((one) => [one.repository, familiarRepository(one)]));
+  return {
+    ...located,
+    destinations: destinations(all, (one) => one.repository),
+    previous: located,
+    access: [...repositories].map(([repository, name]) => ({
+      name,
+      mode: "read/write",
+      check: async (signal) => await client.checkAccess(repository, "write", { signal }),
+    })),
+    host: reference.registry,
+    spoolRepository: storeRepository(reference),
+    cacheName: cacheNameOf(storeRepository(reference)),
+    finish: nothing,
+  };
+}
+
+async function layoutTarget(
+  session: Session,
+  place: Extract<Place, { kind: "oci" }>,
+): Promise<BuildTarget> {
+  const located = await layout(session, place, true);
+  return {
+    ...located,
+    destinations: [{ repository: located.repository, tag: located.reference, name: located.name }],
+    previous: located,
+    access: [],
+    spoolRepository: `${SCRATCH}/layout`,
+    cacheName: cacheNameOf(`oci-${session.path(place.path)}`),
+    finish: nothing,
+  };
+}
+
+/** Repositories of the store for images that only pass through. */
+const SCRATCH = "wherry-scratch";
+
+/** An archive is written in one piece, so the image is made in the store first and then leaves it. */
+async function archiveTarget(
+  session: Session,
+  place: Extract<Place, { kind: "oci-archive" | "docker-archive" }>,
+  stack: AsyncDisposableStack,
+): Promise<BuildTarget> {
+  const store = await session.store();
+  const repository = `${SCRATCH}/${crypto.randomUUID()}`;
+  stack.defer(async () => {
+    await store.deleteManifest(repository, TAG).catch(() => false);
+  });
+  const file = session.path(place.path);
+  const name = `${place.kind}:${place.path}`;
+  return {
+    name,
+    repositoryName: name,
+    registry: store,
+    destinations: [{ repository, tag: TAG, name }],
+    access: [],
+    spoolRepository: repository,
+    cacheName: cacheNameOf(`${place.kind}-${file}`),
+    async finish(image) {
+      const options = { signal: session.ctx.signal };
+      if (place.kind === "oci-archive") {
+        const { writeOciArchive } = await import("../registry/store/oci_archive.ts");
+        await writeOciArchive(file, [{ image, names: [place.tag ?? "latest"] }], options);
+      } else {
+        const { writeDockerArchive } = await import("../registry/store/docker_archive.ts");
+        const names = place.reference ? [familiarName(place.reference)] : [];
+        await writeDockerArchive(file, [{ image, names }], options);
+      }
+    },
+  };
+}
+
+const TAG = "build";
+
+function cacheNameOf(text: string): string {
+  return text.replaceAll(/[^\w.-]+/g, "_");
+}

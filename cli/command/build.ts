@@ -1,0 +1,182 @@
+import { type Command, Option } from "commander";
+import {
+  addCommonFlags,
+  addRegistryFlags,
+  collect,
+  collectWords,
+  type CommonFlags,
+} from "../common.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+
+/** The flags of `wherry build`, as commander hands them over. */
+export interface BuildFlags extends CommonFlags {
+  readonly path: string;
+  readonly buildpack?: readonly string[];
+  readonly buildpacks?: string;
+  readonly order?: string;
+  readonly runImage?: string;
+  readonly publish?: boolean;
+  readonly tag?: readonly string[];
+  readonly env?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly defaultProcess?: string;
+  readonly previousImage?: string;
+  readonly cache?: readonly string[];
+  readonly clearCache?: boolean;
+  readonly creationTime?: string;
+  readonly reportOutputDir?: string;
+  readonly sbomOutputDir?: string;
+  readonly isolation: string;
+  readonly network?: string;
+  readonly workspace: string;
+  readonly uid?: string;
+  readonly gid?: string;
+  readonly platform?: string;
+  readonly pullPolicy: string;
+  readonly execEnv: string;
+  readonly allowRootBuild?: boolean;
+  readonly output: string;
+}
+
+/** pack's flags without a meaning here: taken, with one warning that says why. */
+const IGNORED: Readonly<Record<string, { readonly flags: string; readonly why: string }>> = {
+  trustBuilder: {
+    flags: "--trust-builder",
+    why: "buildpacks never see credentials, trusted or not",
+  },
+  trustExtraBuildpacks: {
+    flags: "--trust-extra-buildpacks",
+    why: "buildpacks never see credentials, trusted or not",
+  },
+  lifecycleImage: { flags: "--lifecycle-image <image>", why: "wherry is the lifecycle" },
+  dockerHost: { flags: "--docker-host <host>", why: "there is no daemon" },
+  usernsHost: { flags: "--userns-host", why: "there is no daemon" },
+  disableSystemBuildpacks: {
+    flags: "--disable-system-buildpacks",
+    why: "without a builder there are none",
+  },
+  interactive: { flags: "--interactive", why: "there is no terminal interface" },
+};
+
+/** pack's flags that would change the result and are not there yet: refused, with what to use instead. */
+const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instead: string }>> = {
+  builder: {
+    flags: "-B, --builder <image>",
+    instead:
+      "builders cannot be entered yet; run wherry inside the builder image, or name --buildpack",
+  },
+  extension: { flags: "--extension <name>", instead: "image extensions are not supported yet" },
+  preBuildpack: {
+    flags: "--pre-buildpack <name>",
+    instead: "without a builder there is no order to put it before; name all with --buildpack",
+  },
+  postBuildpack: {
+    flags: "--post-buildpack <name>",
+    instead: "without a builder there is no order to put it after; name all with --buildpack",
+  },
+  descriptor: { flags: "-d, --descriptor <file>", instead: "project.toml is not read yet" },
+  volume: { flags: "--volume <spec>", instead: "volumes are not supported yet" },
+  cacheImage: {
+    flags: "--cache-image <image>",
+    instead: "want --cache 'type=build;format=bind;source=DIR'",
+  },
+  buildpackRegistry: {
+    flags: "-r, --buildpack-registry <name>",
+    instead: "want a directory or .tgz with --buildpack",
+  },
+  sparse: { flags: "--sparse", instead: "layouts are always whole" },
+};
+
+/** `wherry build NAME`. */
+export function define(command: Command, io: Io): void {
+  command
+    .argument("<name>", "the image: a name, or oci:DIR, oci-archive:FILE, docker-archive:FILE")
+    .usage("NAME [FLAGS]")
+    .optionsGroup("What goes in:")
+    .option("-p, --path <path>", "the app: a directory, a zip or jar file", ".")
+    .option(
+      "-b, --buildpack <name>",
+      "a directory, a .tgz, or id@version from --buildpacks (repeatable, in order)",
+      collectWords,
+    )
+    .option(
+      "--buildpacks <dir>",
+      "where ids are looked up (default: $CNB_BUILDPACKS_DIR, /cnb/buildpacks)",
+    )
+    .option("--order <file>", "an order.toml, instead of --buildpack")
+    .option("--run-image <image>", "the base: a name, oci:DIR, or scratch for none at all")
+    .option(
+      "-e, --env <name=value>",
+      "a variable for buildpacks; without = the caller's value",
+      collect,
+    )
+    .option("--env-file <file>", "such variables, one a line", collect)
+    .option("--exec-env <name>", "production, test, development, ...", "production")
+    .optionsGroup("What comes out:")
+    .option("--publish", "straight to the registry, instead of the local store")
+    .option("-t, --tag <name>", "another name for the image (repeatable)", collectWords)
+    .option("-D, --default-process <type>", "which process starts by default")
+    .option(
+      "--creation-time <time>",
+      "seconds since 1970, or now (default: $SOURCE_DATE_EPOCH, 1980)",
+    )
+    .option("--report-output-dir <dir>", "also write report.toml there")
+    .option("--sbom-output-dir <dir>", "also write the bills of materials there")
+    .addOption(
+      new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"]).default(
+        "human",
+      ),
+    )
+    .optionsGroup("What is not done twice:")
+    .option("--previous-image <image>", "take layers from this image (default: the image itself)")
+    .option(
+      "--cache <spec>",
+      "type=build;format=bind;source=DIR, or format=volume;name=NAME",
+      collect,
+    )
+    .option("--clear-cache", "forget the cache first")
+    .addOption(
+      new Option("--pull-policy <policy>", "whether a run image in the store will do")
+        .choices(["always", "if-not-present", "never"]).default("always"),
+    )
+    .optionsGroup("How it runs:")
+    .addOption(
+      new Option("--isolation <mode>", "how buildpacks are kept apart").choices([
+        "auto",
+        "in-place",
+      ]).default("auto"),
+    )
+    .addOption(new Option("--network <mode>", "of buildpacks").choices(["host", "none"]))
+    .option("--workspace <dir>", "where the app is", "/workspace")
+    .option("--uid <id>", "user of the build (default: $CNB_USER_ID, 1000)")
+    .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")
+    .option("--platform <os/arch>", "what the image is for (default: this machine)")
+    .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
+  addRegistryFlags(command);
+  addCommonFlags(command);
+  for (const { flags } of Object.values(IGNORED)) command.addOption(new Option(flags).hideHelp());
+  for (const { flags } of Object.values(REFUSED)) command.addOption(new Option(flags).hideHelp());
+  command.addHelpText("after", HELP);
+  command.action(async (name: string, flags: BuildFlags) => {
+    const given = flags as unknown as Readonly<Record<string, unknown>>;
+    for (const [key, { flags, instead }] of Object.entries(REFUSED)) {
+      if (given[key] !== undefined) {
+        throw new UsageError(`Cannot use ${flags.replace(/^-\w, /, "").split(" ")[0]}: ${instead}`);
+      }
+    }
+    const { buildApp } = await import("../build_app.ts");
+    const notes = Object.entries(IGNORED).filter(([key]) => given[key] !== undefined)
+      .map(([, { flags, why }]) => `${flags.split(" ")[0]} has no meaning here: ${why}`);
+    await buildApp(io, name, flags, notes);
+  });
+}
+
+const HELP = `
+Examples:
+  wherry build hello --path examples/hello --buildpack examples/buildpacks/hello --run-image scratch
+  wherry build registry.example/app --publish --buildpack ./bp --run-image registry.example/run:1
+  wherry build docker-archive:app.tar --path app.jar --buildpack ./bp --run-image oci:run
+
+Buildpacks run on this machine, fenced off: they see neither credentials nor your files.
+Exit codes: 20 no buildpack detected, 21 one of them failed to, 51 a build failed, 62 export failed, 3 usage.`;

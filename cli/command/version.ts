@@ -1,0 +1,28 @@
+import type { Command } from "commander";
+import type { Io } from "../io.ts";
+import { VERSION } from "../version.ts";
+
+/** `wherry version`: one line, or with `-o json` everything this file was made of. */
+export function define(command: Command, io: Io): void {
+  command
+    .option("-o, --output <format>", "human or json", "human")
+    .action(async (options: { output: string }) => {
+      if (options.output === "human") return printVersion(io);
+      const { jsonOnly } = await import("../output.ts");
+      jsonOnly(options.output);
+      const { buildInputs } = await import("../assets.ts");
+      const inputs = buildInputs();
+      io.stdout.write(
+        JSON.stringify(
+          { version: VERSION, deno: Deno.version.deno, v8: Deno.version.v8, inputs },
+          null,
+          2,
+        ) + "\n",
+      );
+    });
+}
+
+/** Prints the one line. */
+export function printVersion(io: Io): void {
+  io.stdout.write(`${VERSION}\n`);
+}

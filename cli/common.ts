@@ -1,0 +1,74 @@
+/** Flags that every command has, and what they turn into. */
+import type { Command } from "commander";
+import { UsageError } from "./exit.ts";
+
+/** The common flags, as commander hands them over. */
+export interface CommonFlags {
+  /** `--store` */
+  readonly store?: string;
+  /** `--ca-cert`, repeatable. */
+  readonly caCert?: readonly string[];
+  /** `--insecure-registry`, repeatable. */
+  readonly insecureRegistry?: readonly string[];
+  /** `--offline` */
+  readonly offline?: boolean;
+  /** `--quiet` */
+  readonly quiet?: boolean;
+  /** `--verbose` */
+  readonly verbose?: boolean;
+  /** `--timestamps` */
+  readonly timestamps?: boolean;
+  /** `--no-color`: commander makes it `color: false`. */
+  readonly color?: boolean;
+  /** `--force-color` */
+  readonly forceColor?: boolean;
+}
+
+/** Collects a flag that may be given several times, or once with commas between. */
+export function collectWords(
+  value: string,
+  before: readonly string[] | undefined,
+): readonly string[] {
+  return [...(before ?? []), ...value.split(",").filter((word) => word !== "")];
+}
+
+/** Collects a flag that may be given several times; commas are part of the value. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+/** Adds the flags about what is shown and where the store is. */
+export function addCommonFlags(command: Command): Command {
+  return command
+    .optionsGroup("Common flags:")
+    .option(
+      "--store <dir>",
+      "the local store (default: $WHERRY_STORE, or wherry in $XDG_DATA_HOME)",
+    )
+    .option("-q, --quiet", "only results and errors")
+    .option("-v, --verbose", "debug lines too")
+    .option("--no-color", "no colours")
+    .option("--force-color", "colours even when nobody seems to look")
+    .option("--timestamps", "the time in front of each line");
+}
+
+/** Adds the flags about how registries are reached. */
+export function addRegistryFlags(command: Command): Command {
+  return command
+    .optionsGroup("Registry flags:")
+    .option("--ca-cert <file>", "trust this certificate authority too (PEM; repeatable)", collect)
+    .option(
+      "--insecure-registry <host>",
+      "plain http or unverified TLS for this host is fine (repeatable)",
+      collectWords,
+    )
+    .option("--offline", "dial nothing; fail, naming what would have been dialled");
+}
+
+/** The level that the flags ask for. */
+export function levelOf(flags: CommonFlags): "debug" | "info" | "error" {
+  if (flags.quiet && flags.verbose) {
+    throw new UsageError("Cannot be quiet and verbose at once: want --quiet or --verbose");
+  }
+  return flags.quiet ? "error" : flags.verbose ? "debug" : "info";
+}

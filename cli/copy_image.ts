@@ -1,0 +1,152 @@
+/** `push`, `pull` and `copy`: the same act between different places. */
+import type { Meter } from "../registry/context.ts";
+import { copy } from "../registry/copy.ts";
+import { readImage } from "../registry/image.ts";
+import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
+import { parsePlatform } from "../registry/oci/platform.ts";
+import { familiarName } from "../registry/oci/reference.ts";
+import type { CommonFlags } from "./common.ts";
+import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { outputFormat } from "./output.ts";
+import {
+  inRegistry,
+  inStore,
+  layout,
+  type Located,
+  openForReading,
+  readName,
+  readPlace,
+  type Writable,
+} from "./places.ts";
+import { Session } from "./session.ts";
+import { formatSize } from "./ui/size.ts";
+
+/** Flags of the three. */
+export interface CopyFlags extends CommonFlags {
+  readonly platform?: string;
+  readonly output: string;
+}
+
+/** Store to registry. */
+export async function push(io: Io, name: string, flags: CopyFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  const reference = readName(name);
+  await move(
+    session,
+    await inStore(session, reference),
+    await inRegistry(session, reference),
+    flags,
+  );
+}
+
+/** Registry to store. */
+export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  const reference = readName(name);
+  await move(
+    session,
+    await inRegistry(session, reference),
+    await inStore(session, reference),
+    flags,
+  );
+}
+
+/** Any place to any other. */
+export async function copyImage(io: Io, from: string, to: string, flags: CopyFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  await using stack = new AsyncDisposableStack();
+  const source = await openForReading(session, readPlace(from), stack);
+  const place = readPlace(to);
+  switch (place.kind) {
+    case "registry":
+      return await move(session, source, await inRegistry(session, place.reference), flags);
+    case "store":
+      return await move(session, source, await inStore(session, place.reference), flags);
+    case "oci":
+      return await move(session, source, await layout(session, place, true), flags);
+    default: {
+      const wanted = platformOf(flags) ?? {
+        os: "linux",
+        architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+      };
+      const { signal } = session.ctx;
+      const image = await readImage(source.registry, source.repository, source.reference, wanted, {
+        signal,
+      });
+      if (image === undefined) throw new UsageError(`Cannot copy ${source.name}: it is not there`);
+      const file = session.path(place.path);
+      if (place.kind === "oci-archive") {
+        const { writeOciArchive } = await import("../registry/store/oci_archive.ts");
+        await writeOciArchive(file, [{ image, names: [place.tag ?? "latest"] }], { signal });
+      } else {
+        const { writeDockerArchive } = await import("../registry/store/docker_archive.ts");
+        const names = place.reference ? [familiarName(place.reference)] : [];
+        await writeDockerArchive(file, [{ image, names }], { signal });
+      }
+      io.stdout.write(`${image.raw.digest}\n`);
+    }
+  }
+}
+
+function platformOf(flags: CopyFlags): Platform | undefined {
+  return flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+}
+
+async function move(
+  session: Session,
+  from: Located,
+  to: Writable,
+  flags: CopyFlags,
+): Promise<void> {
+  const format = outputFormat(flags.output);
+  const { ctx, log, io } = session;
+  const meters = new Map<string, Meter>();
+  const short = (blob: Descriptor) => blob.digest.slice(7, 19);
+  const meterOf = (blob: Descriptor) => {
+    let meter = meters.get(blob.digest);
+    if (!meter) meters.set(blob.digest, meter = ctx.meter(`Copying ${short(blob)}`, blob.size));
+    return meter;
+  };
+  const result = await copy(
+    from.registry,
+    from.repository,
+    from.reference,
+    to.registry,
+    to.repository,
+    {
+      signal: ctx.signal,
+      tags: to.reference.includes(":") ? [] : [to.reference],
+      platform: platformOf(flags),
+      onProgress: (blob, bytes) => meterOf(blob).add(bytes),
+      onBlob: (blob, how) => {
+        meters.get(blob.digest)?.end();
+        log.debug(`${how} ${blob.digest} (${formatSize(blob.size)})`);
+      },
+    },
+  );
+  for (const meter of meters.values()) meter.end();
+  const { digest } = result.descriptor;
+  if (format === "json") {
+    io.stdout.write(
+      JSON.stringify(
+        {
+          name: to.name,
+          digest,
+          uploaded_blobs: result.uploaded,
+          uploaded_bytes: result.uploadedBytes,
+          reused_blobs: result.reused,
+        },
+        null,
+        2,
+      ) + "\n",
+    );
+    return;
+  }
+  log.info(
+    `Copied ${from.name} to ${to.name}: ${result.uploaded} blobs (${
+      formatSize(result.uploadedBytes)
+    }) moved, ${result.reused} were there`,
+  );
+  io.stdout.write(`${to.repositoryName}@${digest}\n`);
+}

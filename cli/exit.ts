@@ -1,0 +1,44 @@
+/** The one place that turns a failure into an exit code and one line for people. */
+import { isOciError } from "../registry/oci/error.ts";
+import { Interrupted } from "./io.ts";
+
+/** Bad words on the command line: exit 3, as the lifecycle has it. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Nothing is broken, but there is nothing to do either: exit 2. */
+export class SoftError extends Error {
+  override readonly name = "SoftError";
+}
+
+/** What `main.ts` does with a failure. */
+export interface Failure {
+  /** Of the process. */
+  readonly code: number;
+  /** One line without `ERROR: `, or `undefined` when all has been said. */
+  readonly message: string | undefined;
+}
+
+/**
+ * @see CNB checklist 2.3: codes of the lifecycle surface as they are; 2 is a soft failure; 1 is the rest.
+ */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Interrupted) return { code: error.exitCode, message: error.message };
+  if (error instanceof UsageError) return { code: 3, message: error.message };
+  if (error instanceof SoftError) return { code: 2, message: error.message };
+  if (!(error instanceof Error)) return { code: 1, message: String(error) };
+  const code = "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : 1;
+  return { code, message: oneLine(error) };
+}
+
+/** The message and, where it adds something, that of the cause behind it. */
+function oneLine(error: Error): string {
+  const parts = [error.message];
+  for (let cause = error.cause; cause instanceof Error && parts.length < 4; cause = cause.cause) {
+    const known = parts.some((part) => part.includes((cause as Error).message));
+    if (!known && cause.message !== "") parts.push(cause.message);
+  }
+  const text = parts.join(": ").replaceAll(/\s*\n\s*/g, "; ");
+  return isOciError(error) || error.message !== "" ? text : error.name;
+}

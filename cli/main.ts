@@ -1,0 +1,63 @@
+/** The program. Alone in reading arguments, environment and in ending the process. */
+import { startEnvironment } from "./assets.ts";
+import { failureOf } from "./exit.ts";
+import { Interrupted, type Io, type Sink } from "./io.ts";
+
+function sink(file: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean }): Sink {
+  const encoder = new TextEncoder();
+  return {
+    write(text) {
+      let rest = typeof text === "string" ? encoder.encode(text) : text;
+      while (rest.byteLength > 0) rest = rest.subarray(file.writeSync(rest));
+    },
+    isTerminal: file.isTerminal(),
+    columns: () => {
+      try {
+        return Deno.consoleSize().columns;
+      } catch {
+        return 80;
+      }
+    },
+  };
+}
+
+function interruptible(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, () => {
+      const reason = new Interrupted(name);
+      // The second one means it: what is under way is made to be safe against a sudden end.
+      if (controller.signal.aborted) Deno.exit(reason.exitCode);
+      controller.abort(reason);
+    });
+  }
+  return controller.signal;
+}
+
+async function main(): Promise<number> {
+  const io: Io = {
+    args: Deno.args,
+    env: startEnvironment() ?? Deno.env.toObject(),
+    cwd: Deno.cwd(),
+    user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+    stdout: sink(Deno.stdout),
+    stderr: sink(Deno.stderr),
+    signal: interruptible(),
+  };
+  try {
+    const { run } = await import("./run.ts");
+    return await run(io);
+  } catch (caught) {
+    const error = io.signal.aborted ? io.signal.reason : caught;
+    if (caught instanceof Deno.errors.BrokenPipe) return 0; // the reader had enough: `wherry ls | head`
+    const { code, message } = failureOf(error);
+    if (message !== undefined) {
+      const red = io.stderr.isTerminal && !io.env["NO_COLOR"];
+      io.stderr.write(`${red ? "\x1b[31;1mERROR: \x1b[0m" : "ERROR: "}${message}\n`);
+    }
+    if (io.env["WHERRY_TRACE"] && caught instanceof Error) io.stderr.write(`${caught.stack}\n`);
+    return code;
+  }
+}
+
+main().then(Deno.exit);

@@ -1,0 +1,166 @@
+/** Image names of the command line as places that can be read or written. */
+import type { Reader, Registry } from "../registry/registry.ts";
+import { OciError } from "../registry/oci/error.ts";
+import {
+  familiarName,
+  familiarRepository,
+  parsePlace,
+  parseReference,
+  type Place,
+  type Reference,
+  wantedOf,
+} from "../registry/oci/reference.ts";
+import { storeRepository } from "../registry/store/name.ts";
+import { UsageError } from "./exit.ts";
+import type { Session } from "./session.ts";
+
+/** An image somewhere. */
+export interface Located {
+  /** The place. */
+  readonly registry: Reader;
+  /** The repository in it. */
+  readonly repository: string;
+  /** Tag or digest. */
+  readonly reference: string;
+  /** For people, as they would type it. */
+  readonly name: string;
+  /** The name before any tag or digest. */
+  readonly repositoryName: string;
+}
+
+/** A place that can be written, too. */
+export interface Writable extends Located {
+  /** The place. */
+  readonly registry: Registry;
+}
+
+/** Reads an image name, saying which word was wrong. */
+export function readPlace(text: string): Place {
+  try {
+    return parsePlace(text);
+  } catch (error) {
+    if (error instanceof OciError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Reads a name that must be of a registry (or the store), without a transport prefix. */
+export function readName(text: string): Reference {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (error instanceof OciError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** The image as it is in the local store. */
+export async function inStore(session: Session, reference: Reference): Promise<Writable> {
+  return {
+    registry: await session.store(),
+    repository: storeRepository(reference),
+    reference: wantedOf(reference),
+    name: familiarName(reference),
+    repositoryName: familiarRepository(reference),
+  };
+}
+
+/** The image as it is in its registry. */
+export async function inRegistry(
+  session: Session,
+  reference: Reference,
+): Promise<Writable & { readonly registry: Awaited<ReturnType<Session["registry"]>> }> {
+  return {
+    registry: await session.registry(reference.registry),
+    repository: reference.repository,
+    reference: wantedOf(reference),
+    name: familiarName(reference),
+    repositoryName: familiarRepository(reference),
+  };
+}
+
+/**
+ * Opens any place for reading.
+ *
+ * @param stack Closes archives with the command.
+ */
+export async function openForReading(
+  session: Session,
+  place: Place,
+  stack: AsyncDisposableStack,
+): Promise<Located> {
+  switch (place.kind) {
+    case "registry":
+      return await inRegistry(session, place.reference);
+    case "store":
+      return await inStore(session, place.reference);
+    case "oci":
+      return await layout(session, place, false);
+    case "oci-archive": {
+      const { readOciArchive } = await import("../registry/store/oci_archive.ts");
+      const archive = stack.use(await readOciArchive(session.path(place.path)));
+      return fromArchive(archive, `oci-archive:${place.path}`, place.tag);
+    }
+    case "docker-archive": {
+      const { readDockerArchive } = await import("../registry/store/docker_archive.ts");
+      const archive = stack.use(await readDockerArchive(session.path(place.path)));
+      const name = place.reference && familiarName(place.reference);
+      return fromArchive(archive, `docker-archive:${place.path}`, name);
+    }
+  }
+}
+
+/** Opens an OCI layout. */
+export async function layout(
+  session: Session,
+  place: Extract<Place, { kind: "oci" }>,
+  create: boolean,
+): Promise<Writable> {
+  const { LAYOUT_REPOSITORY, openLayout } = await import("../registry/store/layout.ts");
+  const dir = session.path(place.path);
+  const registry = await openLayout(dir, { create });
+  let reference = place.tag ?? "latest";
+  if (
+    place.tag === undefined && !create &&
+    await registry.stat(LAYOUT_REPOSITORY, reference) === undefined
+  ) {
+    const tags = await Array.fromAsync(registry.tags(LAYOUT_REPOSITORY));
+    if (tags.length === 1) reference = tags[0]!; // one image needs no name
+  }
+  return {
+    registry,
+    repository: LAYOUT_REPOSITORY,
+    reference,
+    name: `oci:${place.path}`,
+    repositoryName: `oci:${place.path}`,
+  };
+}
+
+type Archive = {
+  readonly reader: Reader;
+  readonly repository: string;
+  readonly images: readonly { readonly digest: string; readonly names: readonly string[] }[];
+};
+
+function fromArchive(archive: Archive, name: string, wanted: string | undefined): Located {
+  const images = wanted === undefined
+    ? archive.images
+    : archive.images.filter(({ names }) =>
+      names.includes(wanted) || names.includes(`${wanted}:latest`)
+    );
+  if (images.length !== 1) {
+    const have = archive.images.flatMap(({ names }) => names);
+    throw new UsageError(
+      `Cannot choose an image of ${name}: it has ${
+        have.join(", ") || `${archive.images.length} without a name`
+      }`,
+    );
+  }
+  return {
+    registry: archive.reader,
+    repository: archive.repository,
+    reference: images[0]!.digest,
+    name,
+    repositoryName: name,
+  };
+}

@@ -1,0 +1,160 @@
+/** Finds the command a line asks for and runs it. Only that command's code is loaded. */
+import { Command, CommanderError } from "commander";
+import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+
+/** What a command's file exports. */
+export interface CommandModule {
+  /** Adds arguments, flags and the action to `command`; the action's result is the exit code. */
+  define(command: Command, io: Io, done: (code: number) => void): void;
+}
+
+interface Entry {
+  readonly summary: string;
+  readonly group: string;
+  readonly aliases?: readonly string[];
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** Every command, in the order of `--help`. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  build: {
+    summary: "Turn source into an image with buildpacks",
+    group: "Images:",
+    load: () => import("./command/build.ts"),
+  },
+  inspect: {
+    summary: "Say what an image is made of, from metadata alone",
+    group: "Images:",
+    aliases: ["inspect-image"],
+    load: () => import("./command/inspect.ts"),
+  },
+  push: {
+    summary: "Copy an image from the store to its registry",
+    group: "Images:",
+    load: () => import("./command/push.ts"),
+  },
+  pull: {
+    summary: "Copy an image from its registry into the store",
+    group: "Images:",
+    load: () => import("./command/pull.ts"),
+  },
+  copy: {
+    summary: "Copy an image from any place to any other",
+    group: "Images:",
+    load: () => import("./command/copy.ts"),
+  },
+  ls: {
+    summary: "List the images of the store",
+    group: "Store:",
+    load: () => import("./command/ls.ts"),
+  },
+  tag: {
+    summary: "Give an image of the store another name",
+    group: "Store:",
+    load: () => import("./command/tag.ts"),
+  },
+  rm: {
+    summary: "Remove images from the store",
+    group: "Store:",
+    load: () => import("./command/rm.ts"),
+  },
+  serve: {
+    summary: "Serve the store as an OCI registry",
+    group: "Store:",
+    load: () => import("./command/serve.ts"),
+  },
+  version: {
+    summary: "Print the version and what this file was made of",
+    group: "wherry itself:",
+    load: () => import("./command/version.ts"),
+  },
+  licenses: {
+    summary: "Print the licences of what this file carries",
+    group: "wherry itself:",
+    load: () => import("./command/licenses.ts"),
+  },
+};
+
+/**
+ * Runs the command line of `io`.
+ *
+ * @returns The exit code.
+ * @throws {UsageError} When the words make no sense, after the usage of the command was printed.
+ */
+export async function run(io: Io): Promise<number> {
+  let code = 0;
+  const program = new Command("wherry")
+    .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .option("--version", "print the version")
+    .usage("COMMAND [FLAGS]")
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText(
+      "after",
+      "\nStart with: wherry build my-app --path . --buildpack DIR --run-image REF",
+    );
+  const args = commandFirst(io.args);
+  const asked = chosen(args);
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const command = new Command(name).summary(entry.summary).description(entry.summary)
+      .helpGroup(entry.group).helpOption("-h, --help", "show this help");
+    for (const alias of entry.aliases ?? []) command.alias(alias);
+    if (name === asked || entry.aliases?.includes(asked ?? "")) {
+      (await entry.load()).define(command, io, (result) => code = result);
+    }
+    program.addCommand(command);
+  }
+  const lines = {
+    writeOut: (text: string) => io.stdout.write(text),
+    writeErr: () => {}, // commander's own error texts: ours are printed once, by main.ts
+    getOutHelpWidth: () => Math.min(io.stdout.columns(), 100),
+    getErrHelpWidth: () => Math.min(io.stderr.columns(), 100),
+  };
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
+  }
+  if (asked === undefined && args.includes("--version")) {
+    (await import("./command/version.ts")).printVersion(io);
+    return 0;
+  }
+  if (io.args.length === 0) {
+    io.stdout.write(program.helpInformation());
+    return 0;
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return 0; // help was asked for and printed
+    const hint = asked !== undefined && asked in COMMANDS ? ` ${asked}` : "";
+    throw new UsageError(`${sentence(error.message)} (see: wherry${hint} --help)`, {
+      cause: error,
+    });
+  }
+  return code;
+}
+
+/** The first word that is not a flag; for `help COMMAND` the command. */
+function chosen(args: readonly string[]): string | undefined {
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  return words[0] === "help" ? words[1] : words[0];
+}
+
+/** Flags that take a value and may stand in front of the command, as pack's global flags may. */
+const GLOBAL_VALUES = new Set(["--store", "--ca-cert", "--insecure-registry"]);
+
+/** `--quiet build app` as `build --quiet app`: flags in front of the command move behind it. */
+function commandFirst(args: readonly string[]): readonly string[] {
+  let at = 0;
+  while (at < args.length && args[at]!.startsWith("-")) at += GLOBAL_VALUES.has(args[at]!) ? 2 : 1;
+  if (at === 0 || at >= args.length) return args;
+  return [args[at]!, ...args.slice(0, at), ...args.slice(at + 1)];
+}
+
+/** commander's `error: unknown option '--x'` as one of our sentences, on one line. */
+function sentence(text: string): string {
+  const plain = text.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").trim();
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+}

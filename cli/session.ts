@@ -1,0 +1,94 @@
+/** One run of a command: its log, its registries, its store; all of them made only when they are used. */
+import { isAbsolute, join, resolve } from "node:path";
+import type { Context } from "../registry/context.ts";
+import type { RegistryClient } from "../registry/client/options.ts";
+import type { Store } from "../registry/store/store.ts";
+import { type CommonFlags, levelOf } from "./common.ts";
+import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+import { type TerminalLog, terminalLog } from "./ui/log.ts";
+import { type Progress, startProgress } from "./ui/progress.ts";
+import { VERSION } from "./version.ts";
+
+/** What a command works with. Dispose it: it takes bars off the screen and closes what was opened. */
+export class Session implements AsyncDisposable {
+  /** The process. */
+  readonly io: Io;
+  /** The common flags. */
+  readonly flags: CommonFlags;
+  /** Lines for people, on stderr. */
+  readonly log: TerminalLog;
+  /** For everything below the CLI. */
+  readonly ctx: Context;
+  readonly #progress: Progress;
+  readonly #clients = new Map<string, RegistryClient>();
+  #store: Promise<Store> | undefined;
+  #connect: Promise<(host: string) => RegistryClient> | undefined;
+
+  /** Makes the log; opens nothing. */
+  constructor(io: Io, flags: CommonFlags) {
+    this.io = io;
+    this.flags = flags;
+    const now = () => new Date();
+    const noColor = flags.color === false || (io.env["NO_COLOR"] ?? "") !== "";
+    this.log = terminalLog(io.stderr, {
+      level: levelOf(flags),
+      color: flags.forceColor === true || (io.stderr.isTerminal && !noColor),
+      timestamps: flags.timestamps ?? false,
+      now,
+    });
+    this.#progress = startProgress(io.stderr, this.log, flags.quiet ?? false);
+    this.ctx = {
+      signal: io.signal,
+      log: this.log,
+      now,
+      meter: (label, total) => this.#progress.meter(label, total),
+    };
+  }
+
+  /** An absolute path of what the user typed. */
+  path(text: string): string {
+    return resolve(this.io.cwd, text);
+  }
+
+  /** Where the store is: `--store`, `$WHERRY_STORE`, `$XDG_DATA_HOME/wherry`, `~/.local/share/wherry`. */
+  storeDir(): string {
+    const { env } = this.io;
+    const asked = this.flags.store ?? env["WHERRY_STORE"];
+    if (asked) return this.path(asked);
+    const data = env["XDG_DATA_HOME"];
+    if (data && isAbsolute(data)) return join(data, "wherry");
+    if (env["HOME"]) return join(env["HOME"], ".local/share/wherry");
+    throw new UsageError(
+      "Cannot find the store: there is no HOME; want --store DIR or WHERRY_STORE",
+    );
+  }
+
+  /** The local store, opened once. */
+  store(): Promise<Store> {
+    return this.#store ??= import("../registry/store/store.ts").then(({ openStore }) =>
+      openStore(this.storeDir())
+    );
+  }
+
+  /** The client of one registry: the same object for the same host, so that images can be mounted. */
+  async registry(host: string): Promise<RegistryClient> {
+    this.#connect ??= import("./connect.ts").then(({ connector }) =>
+      connector(this.io, this.flags, this.log, VERSION)
+    );
+    const connect = await this.#connect;
+    let client = this.#clients.get(host);
+    if (client === undefined) this.#clients.set(host, client = connect(host));
+    return client;
+  }
+
+  /** Closes everything. Never throws: what failed has been said already. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#progress.stop();
+    for (const client of this.#clients.values()) {
+      await client[Symbol.asyncDispose]().catch(() => {});
+    }
+    const store = await this.#store?.catch(() => undefined);
+    await store?.[Symbol.asyncDispose]().catch(() => {});
+  }
+}

@@ -1,0 +1,215 @@
+/** Finds the buildpacks a user named, and the order to try them in. */
+import { basename, isAbsolute, join, resolve } from "node:path";
+import { untarTo } from "../../registry/layer/extract.ts";
+import { ExitCode, FileError, LifecycleError } from "../error.ts";
+import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
+import { readDocument } from "../file/document.ts";
+import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
+import { parseOrderToml } from "../file/order_toml.ts";
+import { parsePackageToml } from "../file/package_toml.ts";
+import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
+
+/** What the user said about buildpacks. */
+export interface BuildpackRequest {
+  /** `--buildpack`, as typed: a directory, a `.tgz`, `id` or `id@version`. In order. */
+  readonly buildpacks: readonly string[];
+  /** `--order`: an order.toml; used when no buildpack is named. */
+  readonly orderFile?: string | undefined;
+  /** A directory in the shape of `/cnb/buildpacks`, where ids are looked up. */
+  readonly buildpacksDir?: string | undefined;
+  /** What relative paths are relative to. */
+  readonly cwd: string;
+  /** An empty directory of ours, for archives. */
+  readonly scratch: string;
+}
+
+/** What will be tried. */
+export interface Gathered {
+  /** All that may take part. `dir.inside` is `/cnb/buildpacks/<id>/<version>`. */
+  readonly store: BuildpackStore;
+  /** Groups, best first. */
+  readonly order: GroupOrder;
+  /** The same buildpacks as a list, without repetition. */
+  readonly all: readonly Buildpack[];
+}
+
+/**
+ * Reads descriptors and unpacks archives; runs nothing.
+ *
+ * @throws {LifecycleError} Exit code 3 for a name that leads nowhere, 1 for a descriptor that cannot be read.
+ */
+export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathered> {
+  const found = new Map<string, Buildpack>();
+  const add = (buildpack: Buildpack) => {
+    found.set(moduleName(buildpack.descriptor), buildpack);
+    return buildpack.descriptor;
+  };
+  if (request.buildpacksDir !== undefined) {
+    for (const buildpack of await readBuildpacksDir(request.buildpacksDir)) add(buildpack);
+  }
+  const named: BuildpackDescriptor[] = [];
+  for (const text of request.buildpacks) named.push(await resolveOne(text, request, found, add));
+  const store = storeOf(found);
+  const order = named.length > 0
+    ? [{ group: named.map(({ id, version }) => ({ id, version, optional: false, execEnv: [] })) }]
+    : await readOrder(request);
+  return { store, order, all: [...found.values()] };
+}
+
+async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {
+  if (request.orderFile === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      "Cannot build: no buildpack is named; want --buildpack DIR, --order order.toml, or a builder",
+    );
+  }
+  const path = resolve(request.cwd, request.orderFile);
+  const order = await readDocument(path, parseOrderToml);
+  if (order === undefined) {
+    throw new LifecycleError(ExitCode.arguments, `Cannot read order ${path}: no such file`);
+  }
+  if (order.orderExtensions.length > 0) {
+    throw new LifecycleError(
+      ExitCode.detect,
+      `Cannot use ${path}: it has order-extensions, and image extensions are not supported yet`,
+    );
+  }
+  return order.order;
+}
+
+type Add = (buildpack: Buildpack) => BuildpackDescriptor;
+
+async function resolveOne(
+  text: string,
+  request: BuildpackRequest,
+  found: ReadonlyMap<string, Buildpack>,
+  add: Add,
+): Promise<BuildpackDescriptor> {
+  const later = /^(docker|https?|urn|from=builder)(:|$)|\.cnb$/.exec(text);
+  if (later) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use buildpack ${
+        JSON.stringify(text)
+      }: packages, images and builders are not supported yet; want a directory, a .tgz, or id@version with --buildpacks DIR`,
+    );
+  }
+  const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
+  const stat = await Deno.stat(path).catch(() => undefined);
+  if (stat?.isDirectory) return add(await readDirectory(path, add));
+  if (stat?.isFile) {
+    const into = join(request.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
+    await Deno.mkdir(into);
+    using file = await Deno.open(path);
+    try {
+      await untarTo(into, file.readable);
+    } catch (cause) {
+      throw new LifecycleError(
+        ExitCode.arguments,
+        `Cannot use buildpack ${JSON.stringify(text)}: it is no (compressed) tar that can be read`,
+        { cause },
+      );
+    }
+    return add(await readDirectory(await rootOf(into), add, text));
+  }
+  const [id = "", version = ""] = text.split("@");
+  const known = storeOf(found).find(id, version);
+  if (known !== undefined) return known.descriptor;
+  const looksLikePath = isAbsolute(text) || text.startsWith(".") || text.startsWith("file:");
+  const where = looksLikePath
+    ? "no such file or directory"
+    : request.buildpacksDir === undefined
+    ? "no such directory, and there is no buildpacks directory to look the id up in (--buildpacks DIR)"
+    : `no such directory, and ${request.buildpacksDir} has ${
+      [...found.keys()].join(", ") || "no buildpacks"
+    }`;
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot find buildpack ${JSON.stringify(text)}: ${where}`,
+  );
+}
+
+/** A tar may hold the buildpack at its root or in one directory. */
+async function rootOf(dir: string): Promise<string> {
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(dir)) names.push(entry.name);
+  return names.length === 1 && names[0] !== "buildpack.toml" ? join(dir, names[0]!) : dir;
+}
+
+/** A buildpack directory; a `package.toml` beside it names the parts of a composite (relative `uri`s). */
+async function readDirectory(dir: string, add: Add, called?: string): Promise<Buildpack> {
+  const file = join(dir, "buildpack.toml");
+  const descriptor = await readDocument(file, parseBuildpackToml).catch(argumentError);
+  if (descriptor === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use buildpack ${JSON.stringify(called ?? dir)}: it has no buildpack.toml`,
+    );
+  }
+  if (descriptor.order.length > 0) {
+    const packageFile = join(dir, "package.toml");
+    const parts = await readDocument(packageFile, parsePackageToml).catch(argumentError);
+    for (const { uri } of parts?.dependencies ?? []) {
+      if (/^[a-z]+:/.test(uri) && !uri.startsWith("file:")) {
+        throw new LifecycleError(
+          ExitCode.arguments,
+          `Cannot use ${packageFile}: dependency ${
+            JSON.stringify(uri)
+          } is not a directory, and packages are not supported yet`,
+        );
+      }
+      const part = resolve(dir, uri.replace(/^file:\/\//, ""));
+      if (part !== resolve(dir)) add(await readDirectory(part, add));
+    }
+  }
+  return { descriptor, dir: { outside: dir, inside: insideOf(descriptor) } };
+}
+
+function argumentError(error: unknown): never {
+  if (!(error instanceof FileError)) throw error;
+  throw new LifecycleError(ExitCode.failure, error.message, { cause: error, file: error.file });
+}
+
+function insideOf(descriptor: BuildpackDescriptor): string {
+  return `/cnb/buildpacks/${escapeId(descriptor.id)}/${descriptor.version || "unversioned"}`;
+}
+
+/** `<dir>/<escaped id>/<version>/buildpack.toml`; links count as what they point to. */
+async function readBuildpacksDir(dir: string): Promise<readonly Buildpack[]> {
+  const found: Buildpack[] = [];
+  for (const id of await namesIn(dir)) {
+    for (const version of await namesIn(join(dir, id))) {
+      const outside = join(dir, id, version);
+      const descriptor = await readDocument(join(outside, "buildpack.toml"), parseBuildpackToml)
+        .catch(argumentError);
+      if (descriptor === undefined) continue;
+      // The name of the directory decides the version (BPT-2).
+      const named = { ...descriptor, version };
+      found.push({ descriptor: named, dir: { outside, inside: insideOf(named) } });
+    }
+  }
+  return found;
+}
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
+  } catch {
+    return []; // a file among the directories, or no such directory: nothing to find in it
+  }
+}
+
+function storeOf(found: ReadonlyMap<string, Buildpack>): BuildpackStore {
+  return {
+    find: (id, version) => {
+      if (version) return found.get(`${id}@${version}`);
+      const versions = [...found.values()].filter((one) => one.descriptor.id === id);
+      return versions.sort((a, b) => byVersion(a.descriptor.version, b.descriptor.version)).at(-1);
+    },
+  };
+}
+
+/** Orders `1.10.0` after `1.9.0`; words in byte order. */
+function byVersion(a: string, b: string): number {
+  return a.localeCompare(b, "en", { numeric: true });
+}

@@ -1,0 +1,72 @@
+/** The private directory of one build: gone when the build ends, however it ends. */
+import { join } from "node:path";
+
+/** Directories of one build, on this machine. All are empty at first. */
+export interface WorkDir extends AsyncDisposable {
+  /** Holds all the others. */
+  readonly path: string;
+  /** Becomes `/layers`. */
+  readonly layers: string;
+  /** Becomes the app directory. */
+  readonly app: string;
+  /** Becomes `/platform`. */
+  readonly platform: string;
+  /** Plans of buildpacks. */
+  readonly temp: string;
+  /** Unpacked archives of buildpacks. */
+  readonly buildpacks: string;
+}
+
+/**
+ * Makes one below `parent`, and first removes those that builds killed without warning left there: each holds
+ * a lock that dies with its process, so an unlocked one is nobody's.
+ *
+ * @param removeTrees Deletes trees with any mode and owner.
+ */
+export async function openWorkDir(
+  parent: string,
+  removeTrees: (paths: readonly string[]) => Promise<void>,
+): Promise<WorkDir> {
+  await Deno.mkdir(parent, { recursive: true, mode: 0o711 });
+  await removeTrees(await abandoned(parent));
+  const path = await Deno.makeTempDir({ dir: parent, prefix: PREFIX });
+  const lock = await Deno.open(join(path, LOCK), { create: true, write: true });
+  await lock.lock(true);
+  // The build user passes through when it is another one than we are; names inside are not secret.
+  await Deno.chmod(path, 0o711);
+  const names = ["layers", "app", "platform", "temp", "buildpacks"] as const;
+  for (const name of names) {
+    await Deno.mkdir(join(path, name));
+    await Deno.chmod(join(path, name), 0o755);
+  }
+  const dirs = Object.fromEntries(names.map((name) => [name, join(path, name)])) as Record<
+    typeof names[number],
+    string
+  >;
+  return {
+    path,
+    ...dirs,
+    async [Symbol.asyncDispose]() {
+      await removeTrees([path]);
+      lock.close();
+    },
+  };
+}
+
+const PREFIX = "build-";
+const LOCK = ".lock";
+
+async function abandoned(parent: string): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for await (const entry of Deno.readDir(parent)) {
+    if (!entry.isDirectory || !entry.name.startsWith(PREFIX)) continue;
+    const path = join(parent, entry.name);
+    try {
+      using lock = await Deno.open(join(path, LOCK), { write: true });
+      if (await lock.tryLock(true)) paths.push(path);
+    } catch {
+      // Being made or removed right now, or not ours to open.
+    }
+  }
+  return paths;
+}

@@ -1,0 +1,49 @@
+# Sourced by the scripts beside it. Finds what they need and installs what is missing, saying so first.
+# Deno comes from the npm package `deno`; everything else from Debian.
+
+WHERRY_TOOLS=${WHERRY_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-build}
+DENO_VERSION=2.9.6
+
+say() { printf '%s\n' "--> $*" >&2; }
+
+# debian PACKAGE... : installs the packages that are not there.
+debian() {
+	missing=
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+	done
+	[ -z "$missing" ] && return 0
+	say "installing from Debian:$missing"
+	as_root=
+	[ "$(id -u)" = 0 ] || as_root=sudo
+	# shellcheck disable=SC2086
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 || {
+		$as_root apt-get update >/dev/null
+		$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >/dev/null
+	}
+}
+
+# deno_on_path : puts Deno (exactly DENO_VERSION) on PATH.
+deno_on_path() {
+	case $(uname -m) in
+	x86_64) cpu=x64 ;;
+	aarch64) cpu=arm64 ;;
+	*) say "wherry is built on x86_64 and aarch64, this is $(uname -m)"; exit 1 ;;
+	esac
+	bin=$WHERRY_TOOLS/deno-$DENO_VERSION/node_modules/@deno/linux-$cpu-glibc
+	if [ ! -x "$bin/deno" ]; then
+		say "installing Deno $DENO_VERSION from npm into $WHERRY_TOOLS"
+		mkdir -p "$WHERRY_TOOLS/deno-$DENO_VERSION"
+		(cd "$WHERRY_TOOLS/deno-$DENO_VERSION" &&
+			npm install --silent --no-save --ignore-scripts --prefix . "@deno/linux-$cpu-glibc@$DENO_VERSION")
+		chmod +x "$bin/deno"
+	fi
+	PATH=$bin:$PATH
+	export PATH
+}
+
+# modules : the npm packages of deno.lock, as it says.
+modules() {
+	[ -d node_modules/.deno ] || say "installing the packages of deno.lock from npm"
+	deno install --quiet --frozen
+}

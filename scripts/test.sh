@@ -1,0 +1,45 @@
+#!/bin/sh
+# Runs every check and test; installs what they need. Ends with a plain line: N passed, N failed.
+set -u
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+set -e
+debian musl-tools libc6-dev zstd docker-registry skopeo umoci crun apache2-utils busybox-static bash-static xz-utils
+debian gcc-aarch64-linux-gnu qemu-user-static
+deno_on_path
+modules
+set +e
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+passed=0
+step() { # step NAME COMMAND... : runs one step, adds what its tests counted
+	name=$1
+	shift
+	say "$name"
+	start=$(date +%s)
+	NO_COLOR=1 "$@" >"$log" 2>&1
+	code=$?
+	# `ok | 7 passed | 0 failed` is how a deno test run ends
+	p=$(sed -n 's/.*| \([0-9][0-9]*\) passed.*/\1/p' "$log" | awk '{n+=$1} END {print n+0}')
+	f=$(sed -n 's/.*passed.*| \([0-9][0-9]*\) failed.*/\1/p' "$log" | awk '{n+=$1} END {print n+0}')
+	[ "$code" = 0 ] || { cat "$log"; [ "$f" != 0 ] || f=1; }
+	[ "$code" != 0 ] || grep -h -i 'skipped:' "$log" | sort -u || true
+	[ "$p" != 0 ] || [ "$f" != 0 ] || p=1
+	passed=$((passed + p))
+	failed=$((failed + f))
+	say "$name: $p passed, $f failed, $(($(date +%s) - start)) s"
+}
+
+step "format" deno task fmt
+step "lint" deno task lint
+step "types" deno task types
+step "docs" deno task docs
+step "native programs" deno run -A scripts/compile_c.ts
+step "tests" deno task test
+step "build" deno task build
+step "acceptance" deno task accept
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
