@@ -37,6 +37,13 @@ export function encodeHeader(header: HeaderFields): Uint8Array {
     );
   }
   if (header.dialect === "gnu") return encodeGnu(header, name, link);
+  if (isPlain(header, name, link)) {
+    const block = new Uint8Array(BLOCK);
+    putCommon(block, header, octalOrThrow);
+    block.set(name);
+    block.set(link, FIELD.linkName[0]);
+    return seal(block, USTAR_MAGIC);
+  }
   const records = paxRecords(header, name, link);
   const split = splitName(name);
   const fits = name.byteLength <= LENGTH.name && isAscii(name);
@@ -52,6 +59,18 @@ export function encodeHeader(header: HeaderFields): Uint8Array {
 }
 
 const LENGTH = { name: FIELD.name[1], prefix: FIELD.prefix[1] };
+
+/** Whether nothing has to be split, cut or recorded: nearly every entry, so it is asked first. */
+function isPlain(header: HeaderFields, name: Uint8Array, link: Uint8Array): boolean {
+  return name.byteLength <= LENGTH.name && link.byteLength <= LENGTH.name &&
+    !header.userName && !header.groupName && header.dialect !== "pax" &&
+    inOctal(header.uid, 8) && inOctal(header.gid, 8) && inOctal(header.size, 12) &&
+    inOctal(header.mtime, 12) && isAscii(name) && isAscii(link);
+}
+
+function inOctal(value: number, length: number): boolean {
+  return value >= 0 && value <= maxOctal(length);
+}
 
 /** The records of a PAX header, and whether USTAR cannot do without them. */
 function paxRecords(
@@ -83,7 +102,7 @@ function paxRecords(
     ["mtime", header.mtime, FIELD.mtime],
   ];
   for (const [key, value, [, length]] of numbers) {
-    if (value < 0 || value > maxOctal(length)) {
+    if (!inOctal(value, length)) {
       map.set(key, String(value));
       needed = true;
     }
@@ -201,16 +220,21 @@ function putCommon(block: Uint8Array, header: HeaderFields, put: PutNumber): voi
 }
 
 function octalOrZero(block: Uint8Array, [offset, length]: Field, value: number): void {
-  let rest = value >= 0 && value <= maxOctal(length) ? value : 0;
+  let rest = inOctal(value, length) ? value : 0;
   for (let at = offset + length - 2; at >= offset; at--) {
-    block[at] = 0x30 + rest % 8;
-    rest = Math.floor(rest / 8);
+    if (rest < 0x80000000) {
+      block[at] = 0x30 + (rest & 7);
+      rest >>>= 3;
+    } else {
+      block[at] = 0x30 + rest % 8;
+      rest = Math.floor(rest / 8);
+    }
   }
   block[offset + length - 1] = 0;
 }
 
 function octalOrThrow(block: Uint8Array, field: Field, value: number): void {
-  if (!Number.isInteger(value) || value < 0 || value > maxOctal(field[1])) {
+  if (!Number.isInteger(value) || !inOctal(value, field[1])) {
     throw new RangeError(`Cannot write tar header: ${value} does not fit ${field[1]} octal digits`);
   }
   octalOrZero(block, field, value);

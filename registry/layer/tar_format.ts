@@ -101,5 +101,5 @@ export function padded(size: number): number {
 
 /** The largest number that `length` bytes hold as octal digits and a NUL. */
 export function maxOctal(length: number): number {
-  return 8 ** (length - 1) - 1;
+  return length === 8 ? 0o7777777 : length === 12 ? 0o77777777777 : 8 ** (length - 1) - 1;
 }

@@ -3,6 +3,7 @@ import { decompress } from "./decompress.ts";
 import { DECISIVE, MAX_PAX_BYTES, parsePax } from "./pax.ts";
 import { decodeBlock, decodeHeader, type RawHeader } from "./tar_decode.ts";
 import { BLOCK, padded, type TarHeader } from "./tar_format.ts";
+import { nextTurn, SLICE_MS } from "./turn.ts";
 
 /** Limits against hostile archives. Bytes are of the decompressed tar unless said otherwise. */
 export interface ReadLimits {
@@ -250,7 +251,14 @@ export async function walkTar(
   options: WalkTarOptions = {},
 ): Promise<TarSummary> {
   const parser = new TarParser(visitor, options.limits);
-  for await (const chunk of decompress(stream, options)) parser.push(chunk);
+  let deadline = performance.now() + SLICE_MS;
+  for await (const chunk of decompress(stream, options)) {
+    parser.push(chunk);
+    if (performance.now() < deadline) continue;
+    await nextTurn(); // decoders hand out what they have in microtasks, which starve timers
+    options.signal?.throwIfAborted();
+    deadline = performance.now() + SLICE_MS;
+  }
   parser.finish();
   return { entries: parser.entries, bytes: parser.bytes };
 }
