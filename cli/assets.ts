@@ -29,9 +29,11 @@ export interface BuildInput {
 
 /** What `scripts/onefile/entry.js` leaves for us. */
 interface Executable {
-  readonly exe: string;
+  /** The file that holds the assets, usually this executable. */
+  readonly file: string;
   readonly argv0: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** [offset, size] in `file`, bytes. */
   readonly assets: Readonly<Record<string, readonly [number, number]>>;
   readonly helper: string;
 }
@@ -139,12 +141,12 @@ function readAsset(name: string): Uint8Array<ArrayBuffer> | undefined {
   if (here === undefined || place === undefined) return undefined;
   const [offset, size] = place;
   const bytes = new Uint8Array(size);
-  using file = Deno.openSync(here.exe);
-  file.seekSync(offset, Deno.SeekMode.Start);
+  using opened = Deno.openSync(here.file);
+  opened.seekSync(offset, Deno.SeekMode.Start);
   for (let at = 0; at < size;) {
-    const count = file.readSync(bytes.subarray(at));
+    const count = opened.readSync(bytes.subarray(at));
     if (count === null) {
-      throw new Error(`Cannot read ${name} from ${here.exe}: the file ends too early`);
+      throw new Error(`Cannot read ${name} from ${here.file}: the file ends too early`);
     }
     at += count;
   }

@@ -48,8 +48,8 @@ export interface AssembleInput {
   readonly stub: Uint8Array;
   /** Loader, libraries, helper and data, in file order. */
   readonly parts: readonly PartInput[];
-  /** Makes the entry script, told where the other parts stand: name to [offset, size]. */
-  readonly entryScript: (places: Readonly<Record<string, readonly [number, number]>>) => Uint8Array;
+  /** Makes the entry script, told where the part of kind `data` stands in the executable. */
+  readonly entryScript: (start: number) => Uint8Array;
   /** File descriptor of the entry script. */
   readonly entryFd: number;
   /** Deno's command line before the script. */
@@ -134,9 +134,7 @@ export function assemble(input: AssembleInput): Uint8Array {
     offset: place(bytes.length),
     size: bytes.length,
   }));
-  const entryBytes = input.entryScript(
-    Object.fromEntries(parts.map((part) => [part.name, [part.offset, part.size] as const])),
-  );
+  const entryBytes = input.entryScript(parts.find((part) => part.kind === "data")?.offset ?? 0);
   const entry: Part = {
     name: "entry.js",
     kind: "script",

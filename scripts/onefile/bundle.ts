@@ -1,13 +1,13 @@
-/** One file of JavaScript from the sources, and V8's code cache for it. */
-import { build, type Message, type Metafile } from "esbuild";
+/** The program as a few files of plain JavaScript: what every start needs, and a chunk per command. */
+import { build, type Message, type Metafile, type Plugin, transform } from "esbuild";
 import { createHash } from "node:crypto";
-import { relative, resolve } from "node:path";
+import { basename, relative, resolve } from "node:path";
 import type { InputRecord } from "./inputs.ts";
 
-/** A bundle and what it was made from. */
+/** Bundled code and what it was made from. */
 export interface Bundle {
-  /** ASCII text that evaluates to `(require) => void`. */
-  readonly code: Uint8Array<ArrayBuffer>;
+  /** Name to ASCII text that evaluates to `(require, module, exports) => void`. */
+  readonly chunks: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** One record per npm package in it, sorted by name. */
   readonly records: readonly InputRecord[];
   /** npm package folders in it, sorted, relative to the checkout. */
@@ -18,33 +18,39 @@ export interface Bundle {
 const MAY_ASK_WHERE = new Set(["cli/assets.ts", "registry/layer/worker_url.ts"]);
 
 /**
- * Bundles `entry` into a function of `require`.
+ * Bundles `entry` into `<name>.js` and, when it imports things on demand, a chunk for each of them.
  *
- * Dynamic imports of our own files become functions that run on demand, so a command's modules
- * cost nothing until it is asked for. Whitespace goes and names stay: stack traces and `name` of classes are as in
- * the sources, and V8's code cache makes shorter names worthless.
+ * esbuild splits ES modules only, and Deno would parse those with its TypeScript compiler on every start, so each
+ * chunk is then made a function of `require` for `loader.js`. Whitespace goes and names stay: stack
+ * traces and `name` of classes are as in the sources, and with V8's code cache shorter names win nothing.
  *
+ * @param name Name of the first chunk, without `.js`.
  * @param entry Path of the entry module, relative to `root`.
  * @param root The checkout. The result does not depend on where it lies.
  */
-export async function bundle(entry: string, root: string): Promise<Bundle> {
-  const result = await build({
-    absWorkingDir: root,
-    entryPoints: [entry],
-    bundle: true,
-    write: false,
-    metafile: true,
-    format: "iife",
+export async function bundle(name: string, entry: string, root: string): Promise<Bundle> {
+  const shape = {
     platform: "node",
     target: "esnext",
     charset: "ascii",
     legalComments: "none",
     minifyWhitespace: true,
-    minifySyntax: true,
     logLevel: "silent",
+  } as const;
+  const result = await build({
+    ...shape,
+    absWorkingDir: root,
+    entryPoints: { [name]: entry },
+    outdir: "out",
+    chunkNames: "[name]-[hash]",
+    bundle: true,
+    splitting: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    minifySyntax: true,
     define: { "import.meta.url": '"wherry:bundle"' },
-    banner: { js: "(function(require){" },
-    footer: { js: "})" },
+    plugins: [lazyBuiltins],
   }).catch((error: { errors?: Message[] }) => {
     throw new Error(
       `Cannot bundle ${entry}: ${(error.errors ?? []).map(describe).join("\n") || error}`,
@@ -53,13 +59,42 @@ export async function bundle(entry: string, root: string): Promise<Bundle> {
   if (result.warnings.length > 0) {
     throw new Error(`Cannot bundle ${entry}: ${result.warnings.map(describe).join("\n")}`);
   }
-  const code = new Uint8Array(result.outputFiles[0]?.contents ?? []);
-  if (code.some((byte) => byte > 127)) {
-    throw new Error(`Cannot bundle ${entry}: the result is not ASCII`);
-  }
   await refuseImportMeta(result.metafile, root);
-  return { code, ...packagesOf(result.metafile, root) };
+  const chunks = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const file of result.outputFiles) {
+    const { code } = await transform(file.text, {
+      ...shape,
+      format: "cjs",
+      supported: { "dynamic-import": false },
+    });
+    const text = `(function(require,module,exports){"use strict";${code}})`;
+    // deno-lint-ignore no-control-regex
+    if (/[^\x00-\x7f]/.test(text)) {
+      throw new Error(`Cannot bundle ${entry}: the result is not ASCII`);
+    }
+    chunks.set(basename(file.path), new TextEncoder().encode(text));
+  }
+  return { chunks, ...packagesOf(result.metafile, root) };
 }
+
+/**
+ * commander imports all it may ever need of Node at its start, and loading that is a third of the time of `wherry --help`.
+ * Its default imports become objects that load the module when a property is asked for.
+ */
+const lazyBuiltins: Plugin = {
+  name: "lazy-builtins",
+  setup(build) {
+    build.onResolve(
+      { filter: /^node:(fs|path|process|child_process)$/ },
+      (args) =>
+        /\/commander\/lib\//.test(args.importer) ? { path: args.path, namespace: "lazy" } : null,
+    );
+    build.onLoad({ filter: /.*/, namespace: "lazy" }, (args) => ({
+      contents: `export default new Proxy({}, { get: (_, key) => require("${args.path}")[key] });`,
+      loader: "js",
+    }));
+  },
+};
 
 function describe(message: Message): string {
   const at = message.location;
@@ -69,7 +104,10 @@ function describe(message: Message): string {
 /** In the executable nothing lies beside a module, so a file that asks where it is would fail there. */
 async function refuseImportMeta(metafile: Metafile, root: string): Promise<void> {
   for (const path of Object.keys(metafile.inputs)) {
-    if (path.includes("node_modules/") || MAY_ASK_WHERE.has(path) || path.endsWith(".json")) {
+    if (
+      path.includes("node_modules/") || path.startsWith("lazy:") || MAY_ASK_WHERE.has(path) ||
+      path.endsWith(".json")
+    ) {
       continue;
     }
     const code = (await Deno.readTextFile(resolve(root, path))).replaceAll(

@@ -1,4 +1,5 @@
 /** Making V8's code cache for the bundle at build time. */
+import { bundleScript } from "./entry.ts";
 import { runTool } from "./tool.ts";
 
 /** How Deno is run in the executable, before the script. */
@@ -18,46 +19,52 @@ export const DENO_ARGS = [
 /** The environment Deno starts with in the executable. */
 export const DENO_SETTINGS = ["DENO_DIR=/dev/null/x", "DENO_NO_UPDATE_CHECK=1"] as const;
 
-/** Command lines whose functions are compiled ahead. */
-const WARM_UPS = [["--help"], ["version"]];
+/** Command lines whose functions are compiled ahead: they load the chunks of every command. */
+function warmUps(commands: readonly string[]): readonly (readonly string[])[] {
+  return [["--help"], ["version"], ...commands.map((command) => [command, "--help"])];
+}
 
 /**
- * The code cache for `code`, made by the Deno program `deno`.
+ * The code caches of the program's chunks, by chunk name.
  *
  * Throws Error when two makings differ: the executable would not be reproducible.
+ *
+ * @param chunks Chunk name to text.
+ * @param commands Names of commands to load, whose `--help` must succeed.
+ * @param deno The program of the executable and what must stand before it.
  */
-export async function makeCodeCache(
-  code: Uint8Array,
+export async function makeCodeCaches(
+  chunks: ReadonlyMap<string, Uint8Array>,
+  commands: readonly string[],
   deno: readonly string[],
-): Promise<Uint8Array<ArrayBuffer>> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeFile(`${folder}/bundle.js`, code);
-    await Deno.copyFile(new URL("./code_cache.js", import.meta.url), `${folder}/make.js`);
-    const make = async (name: string) => {
+): Promise<ReadonlyMap<string, Uint8Array<ArrayBuffer>>> {
+  const script = await bundleScript("code_cache.js");
+  const make = async (): Promise<Map<string, Uint8Array<ArrayBuffer>>> => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${folder}/make.js`, script);
+      for (const [name, code] of chunks) await Deno.writeFile(`${folder}/${name}`, code);
       const [program = "", ...rest] = deno;
-      await runTool(program, [
-        ...rest,
-        ...DENO_ARGS,
-        `${folder}/make.js`,
-        `${folder}/bundle.js`,
-        `${folder}/${name}`,
-        JSON.stringify(WARM_UPS),
-      ], {
-        cwd: "/",
-        env: Object.fromEntries(
-          DENO_SETTINGS.map((setting) => setting.split("=", 2) as [string, string]),
-        ),
-      });
-      return await Deno.readFile(`${folder}/${name}`);
-    };
-    const first = await make("first");
-    const second = await make("second");
-    if (first.length !== second.length || first.some((byte, at) => byte !== second[at])) {
-      throw new Error("Cannot use the code cache: two makings of it differ");
+      const args = [...rest, ...DENO_ARGS, "make.js", ".", JSON.stringify(warmUps(commands))];
+      const env = Object.fromEntries(DENO_SETTINGS.map((each) => each.split("=", 2)));
+      await runTool(program, args, { cwd: folder, env });
+      const caches = new Map<string, Uint8Array<ArrayBuffer>>();
+      for (const name of chunks.keys()) {
+        const bytes = await Deno.readFile(`${folder}/${name}.cache`).catch(() => undefined);
+        if (bytes) caches.set(name, bytes);
+      }
+      return caches;
+    } finally {
+      await Deno.remove(folder, { recursive: true });
     }
-    return first;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+  };
+  const first = await make();
+  const second = await make();
+  for (const [name, bytes] of first) {
+    const other = second.get(name) ?? new Uint8Array();
+    if (bytes.length !== other.length || bytes.some((byte, at) => byte !== other[at])) {
+      throw new Error(`Cannot use the code cache of ${name}: two makings of it differ`);
+    }
   }
+  return first;
 }

@@ -1,29 +1,44 @@
-/** Making the entry script for one executable from `entry.js`. */
-import { transform } from "esbuild";
+/** Making the entry script for one executable from `entry.js`, and bundling the scripts beside it. */
+import { build } from "esbuild";
 import { HELPER_FD } from "../../cli/assets.ts";
 
-/** The entry script's bytes, told where every part stands: name to [offset, size]. */
-export async function prepareEntry(): Promise<
-  (places: Readonly<Record<string, readonly [number, number]>>) => Uint8Array
-> {
-  const source = await Deno.readTextFile(new URL("./entry.js", import.meta.url));
-  const { code } = await transform(source, {
-    minify: true,
-    charset: "ascii",
+/** One of this folder's scripts with what it imports, minified, ASCII. */
+export async function bundleScript(name: string): Promise<string> {
+  const result = await build({
+    absWorkingDir: new URL(".", import.meta.url).pathname,
+    entryPoints: [name],
+    bundle: true,
+    write: false,
     format: "esm",
+    platform: "neutral",
     target: "esnext",
+    charset: "ascii",
+    minify: true,
+    logLevel: "silent",
   });
-  const marks = ['"@PLACES@"', "@HELPER@"];
-  for (const mark of marks) {
+  return result.outputFiles[0]?.text ?? "";
+}
+
+/** Byte runs by name: [offset, size]. */
+export type Places = Readonly<Record<string, readonly [number, number]>>;
+
+/**
+ * Prepares the entry script.
+ *
+ * @param places Where each asset stands in the part that holds them.
+ * @returns A function from that part's offset in the executable to the script's bytes.
+ */
+export async function prepareEntry(places: Places): Promise<(start: number) => Uint8Array> {
+  const code = await bundleScript("entry.js");
+  for (const mark of ['"@PLACES@"', '"@START@"', "@HELPER@"]) {
     if (code.split(mark).length !== 2) {
       throw new Error(`Cannot make the entry script: ${mark} is not in it once`);
     }
   }
-  return (places) =>
+  return (start) =>
     new TextEncoder().encode(
-      code.replace('"@PLACES@"', () => JSON.stringify(places)).replace(
-        "@HELPER@",
-        String(HELPER_FD),
-      ),
+      code.replace('"@PLACES@"', () => JSON.stringify(places))
+        .replace('"@START@"', String(start))
+        .replace("@HELPER@", String(HELPER_FD)),
     );
 }

@@ -22,7 +22,7 @@ typedef long i64;
 enum {
 	SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_pread64 = 17, SYS_fcntl = 72,
 	SYS_fchmod = 91, SYS_prctl = 157, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
-	SYS_readlinkat = 267, SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_memfd_create = 319,
+	 SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_memfd_create = 319,
 };
 #define O_DIRECTORY 0200000
 #define LIBRARY_ARCH 1
@@ -58,7 +58,7 @@ __asm__(
 #elif defined(__aarch64__)
 enum {
 	SYS_dup3 = 24, SYS_fcntl = 25, SYS_mkdirat = 34, SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57,
-	SYS_write = 64, SYS_pread64 = 67, SYS_readlinkat = 78, SYS_exit_group = 94, SYS_prctl = 167,
+	SYS_write = 64, SYS_pread64 = 67, SYS_exit_group = 94, SYS_prctl = 167,
 	SYS_munmap = 215, SYS_mmap = 222, SYS_prlimit64 = 261, SYS_memfd_create = 279,
 };
 #define O_DIRECTORY 040000
@@ -277,7 +277,7 @@ static i64 open_nameless(void)
 			error = fd;
 			continue;
 		}
-		/* A file system mounted noexec answers EPERM here. The file must not be empty to be mapped by some. */
+		/* A file system mounted noexec answers EPERM here. */
 		i64 map = CALL(mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
 		if (!is_error(map)) {
 			CALL(munmap, map, 4096, 0, 0, 0, 0);
@@ -458,8 +458,6 @@ static void __attribute__((noreturn, noinline)) unpack(int self, const char *dir
 	CALL(mkdirat, AT_FDCWD, directory, 0755, 0, 0, 0);
 
 	int fd = create_file(directory, "deno", 0755);
-	u64 at = 0;
-	/* Undo records are sorted and do not overlap. copy_out wants page-aligned offsets, so patch with pieces. */
 	i64 error = copy_out(self, 0, config.deno_size, fd);
 	if (error < 0)
 		fail("WHERRY_UNPACK: writing deno", error);
@@ -467,12 +465,14 @@ static void __attribute__((noreturn, noinline)) unpack(int self, const char *dir
 	char path[4096 + 64];
 	append(append(path, directory), "/deno");
 	fd = (int)CALL(openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0, 0, 0);
+	if (fd < 0)
+		fail("WHERRY_UNPACK: opening deno", fd);
 	const struct undo *undos = TABLE(struct undo, undos);
 	i64 map = CALL(mmap, 0, config.deno_size, PROT_READ | PROT_WRITE, 1 /* MAP_SHARED */, fd, 0);
 	if (is_error(map))
 		fail("WHERRY_UNPACK: mapping deno", map);
-	for (at = 0; at < config.undos.count; at++)
-		memcpy((u8 *)map + undos[at].offset, (const u8 *)&config + undos[at].bytes, undos[at].size);
+	for (u64 i = 0; i < config.undos.count; i++)
+		memcpy((u8 *)map + undos[i].offset, (const u8 *)&config + undos[i].bytes, undos[i].size);
 	CALL(munmap, map, config.deno_size, 0, 0, 0, 0);
 	CALL(close, fd, 0, 0, 0, 0, 0);
 
@@ -495,10 +495,6 @@ static void __attribute__((noreturn, noinline)) unpack(int self, const char *dir
 		say(1, " ");
 		say(1, text);
 	}
-	i64 n = CALL(readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof path - 1, 0, 0);
-	path[n > 0 ? n : 0] = 0;
-	say(1, " WHERRY_FILE=");
-	say_quoted(path);
 	say_path(directory, loader);
 	say(1, " --library-path ");
 	say_quoted(directory);

@@ -1,0 +1,213 @@
+/** Gathering everything one executable is made of, and assembling it. */
+import { HELPER_FD } from "../../cli/assets.ts";
+import { assemble, type PartInput } from "./assemble.ts";
+import { type Bundle, bundle } from "./bundle.ts";
+import { DENO_ARGS, DENO_SETTINGS, makeCodeCaches } from "./code_cache.ts";
+import { type Places, prepareEntry } from "./entry.ts";
+import { fetchDeno, fetchLibraries, type InputRecord, type Say } from "./inputs.ts";
+import { writeNotices } from "./notices.ts";
+import { type Arch, DENO_VERSION, PINS } from "./pins.ts";
+import { compileStub } from "./stub.ts";
+import { sha256 } from "./tool.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** The processors the executable is assembled for. */
+export const ARCHES: readonly Arch[] = ["amd64", "arm64"];
+
+/** Bundles that workers run: name to module. */
+const WORKERS = { compress: "registry/layer/compress_worker.ts" };
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** What `scripts/compile_c.ts` exports. */
+interface CompileC {
+  compileC(name: "launcher" | "helper", arch: Arch): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+interface Native {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Our own C programs that `arch`'s executable carries: its helper, and the launchers of all processors. */
+async function compileNative(arch: Arch, say: Say): Promise<readonly Native[]> {
+  const module = new URL("../compile_c.ts", import.meta.url);
+  if (!await exists(module.pathname)) {
+    say(
+      "WARNING: scripts/compile_c.ts is missing: no launcher and no sandbox helper in this executable",
+    );
+    return [];
+  }
+  const { compileC } = await import(module.href) as CompileC;
+  const wanted = [
+    { file: "helper", program: "helper", source: "lifecycle/sandbox/helper.c", arch },
+    ...ARCHES.map((each) => ({
+      file: `launcher-${each}`,
+      program: "launcher",
+      source: "lifecycle/launcher/launcher.c",
+      arch: each,
+    } as const)),
+  ] as const;
+  const made: Native[] = [];
+  for (const each of wanted) {
+    if (!await exists(ROOT + each.source)) {
+      say(`WARNING: ${each.source} is missing: no ${each.file} in this executable`);
+      continue;
+    }
+    made.push({ name: each.file, bytes: await compileC(each.program, each.arch) });
+  }
+  return made;
+}
+
+async function bundleWorkers(say: Say): Promise<readonly Bundle[]> {
+  const workers: Bundle[] = [];
+  for (const [name, module] of Object.entries(WORKERS)) {
+    if (!await exists(ROOT + module)) {
+      say(`WARNING: ${module} is missing: no ${name} worker in this executable`);
+      continue;
+    }
+    const worker = await bundle(`${name}_worker`, module, ROOT);
+    if (worker.chunks.size !== 1) {
+      throw new Error(`Cannot bundle ${module}: a worker must not import on demand`);
+    }
+    workers.push(worker);
+  }
+  return workers;
+}
+
+/** The commands whose chunks are compiled ahead: one file each. */
+async function commandNames(): Promise<readonly string[]> {
+  const names: string[] = [];
+  for await (const file of Deno.readDir(`${ROOT}cli/command`)) {
+    const name = /^(.*)(?<!_test)\.ts$/.exec(file.name)?.[1];
+    if (name !== undefined) names.push(name.replaceAll("_", "-"));
+  }
+  return names.sort();
+}
+
+/** What an executable is made from. */
+export interface ExecutableInput {
+  readonly arch: Arch;
+  /** The program's first module, relative to the checkout. */
+  readonly entry: string;
+  /** Folder that keeps what was downloaded. */
+  readonly cache: string;
+  /** Told of every input and every shortcoming. */
+  readonly say: Say;
+}
+
+/** Builds the executable's bytes. The same checkout and inputs give the same bytes. */
+export async function buildExecutable(input: ExecutableInput): Promise<Uint8Array> {
+  const { arch, say, cache } = input;
+  const pins = PINS[arch];
+  if (pins.deno.version !== DENO_VERSION) {
+    say(`WARNING: the ${arch} executable carries Deno ${pins.deno.version}, not ${DENO_VERSION}`);
+  }
+  const deno = await fetchDeno(arch, cache, say);
+  const libraries = await fetchLibraries(arch, cache, say);
+  const stub = await compileStub(arch);
+  const native = await compileNative(arch, say);
+  const main = await bundle("main", input.entry, ROOT);
+  const workers = await bundleWorkers(say);
+  const bundles = [main, ...workers];
+
+  const assets = new Map<string, Uint8Array>(bundles.flatMap((each) => [...each.chunks]));
+  if (arch === "amd64" && Deno.build.arch === "x86_64") {
+    const caches = await makeCodeCaches(main.chunks, await commandNames(), [Deno.execPath()]);
+    for (const [name, bytes] of caches) assets.set(`${name}.cache`, bytes);
+  } else {
+    say(
+      `WARNING: no V8 code cache in the ${arch} executable, it is made by running that Deno: slower to start`,
+    );
+  }
+  for (const { name, bytes } of native) if (name !== "helper") assets.set(name, bytes);
+  const text = new TextEncoder();
+  const notices = await writeNotices({
+    arch,
+    root: ROOT,
+    copyrights: libraries.copyrights,
+    packages: [...new Set(bundles.flatMap((each) => each.packages))].sort(),
+  });
+  assets.set("notices.txt", text.encode(notices));
+
+  const modules = new Map(
+    bundles.flatMap((each) => each.records).map((record) => [record.name, record]),
+  );
+  const records: InputRecord[] = [
+    deno.record,
+    ...libraries.records,
+    ...[...modules.values()].toSorted((a, b) => a.name < b.name ? -1 : 1),
+    await ownRecord("stub", [stub]),
+    ...await Promise.all(native.map((each) => ownRecord(each.name, [each.bytes]))),
+    await ownRecord("bundle", bundles.flatMap((each) => [...each.chunks.values()])),
+    await ownRecord("deno.lock", [await Deno.readFile(`${ROOT}deno.lock`)]),
+  ];
+  for (const record of records) {
+    say(`  ${record.sha256} ${record.size} ${record.name} ${record.version}`);
+  }
+  assets.set("inputs.json", text.encode(JSON.stringify(records)));
+
+  const { bytes, places } = packAssets(assets);
+  const firstFd = HELPER_FD - 1 - pins.libraries.length;
+  const helper = native.find((each) => each.name === "helper");
+  const file = (name: string) => libraries.files.get(name) ?? new Uint8Array();
+  const parts: PartInput[] = [
+    { name: pins.loader, kind: "loader", fd: 0, bytes: file(pins.loader) },
+    ...pins.libraries.map((name, index): PartInput => ({
+      name,
+      kind: "library",
+      fd: firstFd + index,
+      bytes: file(name),
+    })),
+    { name: "assets", kind: "data", fd: 0, bytes },
+    ...(helper ? [{ ...helper, kind: "program" as const, fd: HELPER_FD }] : []),
+  ];
+  return assemble({
+    pins,
+    deno: deno.bytes,
+    stub,
+    parts,
+    entryScript: await prepareEntry(places),
+    entryFd: HELPER_FD - 1,
+    args: ["wherry", ...DENO_ARGS],
+    settings: DENO_SETTINGS,
+  });
+}
+
+async function ownRecord(name: string, pieces: readonly Uint8Array[]): Promise<InputRecord> {
+  const bytes = concat(pieces);
+  return { name, version: "", sha256: await sha256(bytes), size: bytes.length };
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** One run of bytes with every asset in it, sorted by name. */
+function packAssets(
+  assets: ReadonlyMap<string, Uint8Array>,
+): { bytes: Uint8Array; places: Places } {
+  const sorted = [...assets].toSorted(([a], [b]) => a < b ? -1 : 1);
+  const places: Record<string, readonly [number, number]> = {};
+  let at = 0;
+  for (const [name, bytes] of sorted) {
+    places[name] = [at, bytes.length];
+    at += bytes.length;
+  }
+  return { bytes: concat(sorted.map(([, bytes]) => bytes)), places };
+}
