@@ -6,7 +6,7 @@ import { buildpackEnv } from "../env/buildpack.ts";
 import { type BuildPlan, EMPTY_BUILD_PLAN, parseBuildPlan } from "../file/build_plan.ts";
 import { readContained } from "../file/contained.ts";
 import { type Outcome, StartError } from "../sandbox/executor.ts";
-import { makeFor } from "./build_files.ts";
+import { makeDirFor, makeFileFor } from "./build_files.ts";
 import type { Buildpack, BuildpackInput, Detection } from "./detect_types.ts";
 
 /** More than this of one buildpack's output is not kept, in bytes. */
@@ -40,8 +40,8 @@ export async function runDetect(
   const planPath = `${inside}/plan.toml`;
   const output = collector();
   try {
-    await makeFor(outside, input.owner);
-    await makeFor(`${outside}/plan.toml`, input.owner, "");
+    await makeDirFor(outside, input.owner);
+    await makeFileFor(`${outside}/plan.toml`, "", input.owner);
     const env = await buildpackEnv(buildEnv(input.env), {
       can,
       descriptor,
