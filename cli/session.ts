@@ -85,10 +85,8 @@ export class Session implements AsyncDisposable {
   /** Closes everything. Never throws: what failed has been said already. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#progress.stop();
-    for (const client of this.#clients.values()) {
-      await client[Symbol.asyncDispose]().catch(() => {});
-    }
     const store = await this.#store?.catch(() => undefined);
-    await store?.[Symbol.asyncDispose]().catch(() => {});
+    const open = [...this.#clients.values(), ...(store ? [store] : [])];
+    await Promise.allSettled(open.map(async (one) => await one[Symbol.asyncDispose]()));
   }
 }

@@ -182,7 +182,7 @@ export async function buildImage(
     target: targetOf(analyzed.analyzed.runImage.target),
     buildDistro: await readDistro("/etc/os-release"),
     // Where buildpacks run under another user of this machine, what we make for them must be theirs.
-    ...(sandbox.owner ? { owner: sandbox.owner } : {}),
+    ...(sandbox.plan.owner ? { owner: sandbox.plan.owner } : {}),
   };
 
   ctx.log.info("===> DETECTING");
@@ -236,17 +236,11 @@ export async function buildImage(
   return { ...exported, group };
 }
 
-/** A sandbox that knows whose files it wants. */
-type Enclosure = Sandbox & {
-  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
-  handOver(paths: readonly string[]): Promise<void>;
-};
-
 async function enclose(
   request: BuildRequest,
   work: WorkDir,
   buildpacks: readonly Buildpack[],
-): Promise<Enclosure> {
+): Promise<Sandbox> {
   const { machine, owner } = request;
   return await prepareInPlace({
     helper: machine.helper,
@@ -264,7 +258,7 @@ async function enclose(
     hide: machine.hide,
     ...(machine.network === undefined ? {} : { network: machine.network }),
     ...(machine.allowRootBuild === undefined ? {} : { allowRootBuild: machine.allowRootBuild }),
-  }) as Enclosure;
+  });
 }
 
 /** `<platform>/env/<NAME>`, one file a variable, contents verbatim (ENV-3). */

@@ -58,12 +58,16 @@ export interface SandboxPlan {
   readonly tmp?: string;
   /** Whether files are kept from the build by something better than their modes. */
   readonly fenced: boolean;
+  /** Whose files must be on this machine for builds to write them; absent where that is the caller. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
 /** A place where executables of buildpacks run. Disposing removes its private directory. */
 export interface Sandbox extends Executor, AsyncDisposable {
   /** What was decided. */
   readonly plan: SandboxPlan;
+  /** Gives trees to the build user again, after we wrote into them. */
+  handOver(paths: readonly string[]): Promise<void>;
 }
 
 /** Where HOME of the build lies in a view. */
@@ -267,8 +271,11 @@ function sandbox(site: Site, walls: Walls): Sandbox {
   const { helper } = site.options;
   const { tmp } = walls.plan;
   return {
-    plan: walls.plan,
+    plan: { ...walls.plan, ...(walls.owner ? { owner: walls.owner } : {}) },
     describe: walls.describe,
+    async handOver(paths) {
+      if (walls.owner) await handOver(helper, paths, walls.owner.uid, walls.owner.gid);
+    },
     run(command: Command): Promise<Outcome> {
       const env = tmp === undefined ? command.env : { TMPDIR: tmp, ...command.env };
       const status = join(site.scratch, `status-${++runs}`);
