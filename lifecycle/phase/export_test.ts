@@ -1,0 +1,322 @@
+import assert from "node:assert/strict";
+import { quietContext } from "../../registry/context.ts";
+import { readImage } from "../../registry/image.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
+import { labelOf } from "../../registry/oci/config.ts";
+import { openDirCache } from "../cache/dir_cache.ts";
+import { LifecycleError } from "../error.ts";
+import { parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
+import { exportImage } from "./export.ts";
+import {
+  counting,
+  exportInput,
+  memoryStore,
+  recordingContext,
+  SAMPLE_BUILD,
+  sampleBuild,
+  tempDir,
+  writeTree,
+} from "./export_testing.ts";
+import type { ExportInput } from "./export_types.ts";
+
+const AMD64 = { os: "linux", architecture: "amd64" };
+
+/** Reads back what an export pushed, the way the next build's analyze does. */
+async function nextBuild(to: ReturnType<typeof counting>): Promise<Partial<ExportInput>> {
+  const previous = await readImage(to, "app", "1", AMD64);
+  assert.ok(previous);
+  const label = labelOf(previous.config, "io.buildpacks.lifecycle.metadata");
+  return { previous, previousMetadata: parseLifecycleLabel(label ?? "") };
+}
+
+Deno.test("13.2 layers stand in their order, with history to match", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await writeTree(dir.path, {
+    "layers/sbom/launch/samples_java/jre/sbom.cdx.json": "{}",
+  });
+  const to = counting(memoryRegistry());
+  const { image, layers } = await exportImage(
+    exportInput(dir.path, memoryStore(), to),
+    quietContext(),
+  );
+  assert.deepEqual(layers.map(({ id, how }) => [id, how]), [
+    ["samples/java:deps", "added"],
+    ["samples/java:jre", "added"],
+    ["buildpacksio/lifecycle:launch.sbom", "added"],
+    ["slice-1", "added"],
+    ["buildpacksio/lifecycle:launcher", "added"],
+    ["buildpacksio/lifecycle:config", "added"],
+    ["buildpacksio/lifecycle:process-types", "added"],
+  ]);
+  assert.deepEqual(image.config.history?.map(({ created_by }) => created_by), [
+    "ADD rootfs",
+    "Layer: 'deps', Created by buildpack: samples/java@1.2.3",
+    "Layer: 'jre', Created by buildpack: samples/java@1.2.3",
+    "Software Bill-of-Materials",
+    "Application Layer",
+    "Buildpacks Application Launcher",
+    "Buildpacks Launcher Config",
+    "Buildpacks Process Types",
+  ]);
+  const pushed = await readImage(to, "app", "1", AMD64);
+  assert.equal(pushed?.raw.digest, image.raw.digest);
+});
+
+Deno.test("23.1 the fixed layers have the diffIDs of Go's tar", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const { layers } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry()),
+    quietContext(),
+  );
+  const diffId = (id: string) => layers.find((layer) => layer.id.endsWith(id))?.diffId;
+  assert.equal(
+    diffId(":launcher"),
+    "sha256:3ef01a62276c42d9781edd25fceee5c2620c83803a3b03191f2524841936c920",
+  );
+  assert.equal(
+    diffId(":process-types"),
+    "sha256:83d85471d9f8a3834b4e27cf701e3f0aef220cc816d9c173c7d32cd73909a590",
+  );
+});
+
+Deno.test("a rebuild without a change gives the same digest and moves no blob byte", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = counting(memoryRegistry());
+  const store = memoryStore();
+  const first = await exportImage(exportInput(dir.path, store, to), quietContext());
+  const next = await nextBuild(to);
+  to.reset();
+  const before = store.uploads();
+  const { ctx, lines } = recordingContext();
+  const second = await exportImage(exportInput(dir.path, store, to, next), ctx);
+  assert.equal(second.image.raw.digest, first.image.raw.digest);
+  assert.equal(to.bytes, 0);
+  assert.equal(store.uploads(), before, "nothing was compressed again");
+  assert.ok(second.layers.every(({ how }) => how === "reused"));
+  assert.ok(lines.includes("Reusing layer 'samples/java:jre'"), lines.join("\n"));
+  assert.ok(lines.includes("Reused 1/1 app layer(s)"));
+});
+
+Deno.test("EX-10 a rebuild into an empty store reuses the previous image's blobs", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = counting(memoryRegistry());
+  const first = await exportImage(exportInput(dir.path, memoryStore(), to), quietContext());
+  const next = await nextBuild(to);
+  to.reset();
+  const store = memoryStore();
+  const second = await exportImage(exportInput(dir.path, store, to, next), quietContext());
+  assert.equal(second.image.raw.digest, first.image.raw.digest);
+  assert.equal(store.uploads(), 0);
+  assert.equal(to.bytes, 0);
+});
+
+Deno.test("one changed app file moves only the app layer and the config", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = counting(memoryRegistry());
+  const store = memoryStore();
+  await exportImage(exportInput(dir.path, store, to), quietContext());
+  const next = await nextBuild(to);
+  to.reset();
+  await writeTree(dir.path, { "app/lib/x.txt": "y" });
+  const { image, layers } = await exportImage(
+    exportInput(dir.path, store, to, next),
+    quietContext(),
+  );
+  assert.deepEqual(layers.filter(({ how }) => how !== "reused").map(({ id }) => id), ["slice-1"]);
+  const slice = image.layers.at(-4)!.descriptor.digest;
+  assert.deepEqual(to.sent.toSorted(), [slice, image.manifest.config.digest].toSorted());
+});
+
+Deno.test("the store knows layers of other images: nothing is compressed for a second app", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const store = memoryStore();
+  const first = await exportImage(
+    exportInput(dir.path, store, memoryRegistry()),
+    quietContext(),
+  );
+  const before = store.uploads();
+  const second = await exportImage(
+    exportInput(dir.path, store, memoryRegistry()),
+    quietContext(),
+  );
+  assert.equal(second.image.raw.digest, first.image.raw.digest);
+  assert.equal(store.uploads() - before, 1, "only the app, of which nothing is assumed");
+  assert.equal(second.layers.find(({ id }) => id === "samples/java:jre")?.how, "known");
+});
+
+Deno.test("the same input gives the same digest in another directory", async () => {
+  const digests = [];
+  for (const concurrency of [1, 4]) {
+    await using dir = await tempDir();
+    await sampleBuild(dir.path);
+    await Deno.chmod(`${dir.path}/app`, concurrency === 1 ? 0o700 : 0o775);
+    await Deno.chmod(`${dir.path}/layers/samples_java`, concurrency === 1 ? 0o711 : 0o755);
+    await Deno.chmod(`${dir.path}/layers/config/metadata.toml`, concurrency === 1 ? 0o600 : 0o664);
+    const { image } = await exportImage(
+      exportInput(dir.path, memoryStore(), memoryRegistry(), { concurrency }),
+      quietContext(),
+    );
+    digests.push(image.raw.digest);
+  }
+  assert.equal(digests[0], digests[1]);
+});
+
+Deno.test("SL-3 slices make layers of their own, also empty ones, and the rest comes last", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const build = { ...SAMPLE_BUILD, slices: [{ paths: ["lib"] }, { paths: ["nothing/*"] }] };
+  const { ctx, lines } = recordingContext();
+  const { image, layers } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry(), { build }),
+    ctx,
+  );
+  const slices = layers.filter(({ id }) => id.startsWith("slice-"));
+  assert.deepEqual(slices.map(({ id }) => id), ["slice-1", "slice-2", "slice-3"]);
+  assert.equal(
+    slices[1]?.diffId,
+    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+  );
+  const said = image.config.history?.map(({ created_by }) => created_by) ?? [];
+  assert.ok(said.includes("Application Slice: 3"));
+  assert.ok(lines.includes("Added 3/3 app layer(s)"));
+});
+
+Deno.test("EX-9 slices in another order are still found in the previous image", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = counting(memoryRegistry());
+  const store = memoryStore();
+  const slices = [{ paths: ["lib"] }, { paths: ["*.jar"] }];
+  const build = { ...SAMPLE_BUILD, slices };
+  await exportImage(exportInput(dir.path, store, to, { build }), quietContext());
+  const turned = { ...SAMPLE_BUILD, slices: slices.toReversed() };
+  const { layers } = await exportImage(
+    exportInput(dir.path, store, to, { ...await nextBuild(to), build: turned }),
+    quietContext(),
+  );
+  assert.ok(layers.every(({ id, how }) => !id.startsWith("slice-") || how === "reused"));
+});
+
+Deno.test("EX-7 a launch layer without a directory is the previous image's", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = counting(memoryRegistry());
+  const first = await exportImage(exportInput(dir.path, memoryStore(), to), quietContext());
+  const next = await nextBuild(to);
+  await Deno.remove(`${dir.path}/layers/samples_java/jre`, { recursive: true });
+  const second = await exportImage(
+    exportInput(dir.path, memoryStore(), to, next),
+    quietContext(),
+  );
+  assert.equal(second.image.raw.digest, first.image.raw.digest);
+});
+
+Deno.test("EX-7 a launch and cache layer without contents fails with 62", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await Deno.remove(`${dir.path}/layers/samples_java/deps`, { recursive: true });
+  const to = memoryRegistry();
+  await assert.rejects(
+    exportImage(exportInput(dir.path, memoryStore(), to), quietContext()),
+    (error) =>
+      error instanceof LifecycleError && error.exitCode === 62 &&
+      error.message === "layer 'samples/java:deps' is cache=true but has no contents",
+  );
+  assert.equal(await to.manifest("app", "1"), undefined);
+});
+
+Deno.test("EX-8 a layer TOML that cannot be read fails with 62 and the layer's name", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await writeTree(dir.path, {
+    "layers/samples_java/odd.toml": "[types\n",
+    "layers/samples_java/worse.toml": "launch = true\n",
+  });
+  await assert.rejects(
+    exportImage(exportInput(dir.path, memoryStore(), memoryRegistry()), quietContext()),
+    (error) =>
+      error instanceof LifecycleError && error.exitCode === 62 &&
+      error.message.startsWith(
+        "failed to parse metadata for layers '[samples/java:odd samples/java:worse]': ",
+      ),
+  );
+});
+
+Deno.test("SV-1 a tag that fails does not stop the others, and the phase ends with 62", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const registry = memoryRegistry();
+  const to = counting(registry, (tag) => tag === "locked");
+  const destinations = ["locked", "a", "b"].map((tag) => ({
+    repository: tag === "b" ? "other" : "app",
+    tag,
+    name: `registry.example/app:${tag}`,
+  }));
+  const { ctx, lines } = recordingContext();
+  await assert.rejects(
+    exportImage(exportInput(dir.path, memoryStore(), to, { destinations }), ctx),
+    (error) =>
+      error instanceof LifecycleError && error.exitCode === 62 && /locked/.test(error.message),
+  );
+  assert.ok(await registry.manifest("app", "a"));
+  assert.ok(await registry.manifest("other", "b"));
+  assert.equal(await registry.manifest("app", "locked"), undefined);
+  assert.ok(lines.includes("      registry.example/app:locked - tag locked is locked"));
+  assert.ok(lines.includes("      registry.example/app:a"));
+});
+
+Deno.test("LB-5 a buildpack cannot write labels of the lifecycle", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const labels = [
+    { key: "io.buildpacks.lifecycle.metadata", value: "{}" },
+    { key: "org.example.a", value: "1" },
+    { key: "org.example.a", value: "2" },
+  ];
+  const { ctx, lines } = recordingContext();
+  const { image } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry(), { build: { ...SAMPLE_BUILD, labels } }),
+    ctx,
+  );
+  assert.notEqual(labelOf(image.config, "io.buildpacks.lifecycle.metadata"), "{}");
+  assert.equal(labelOf(image.config, "org.example.a"), "2");
+  assert.ok(lines.some((line) => /^Warning: .*io\.buildpacks\.lifecycle\.metadata/.test(line)));
+});
+
+Deno.test("SV-3 a cache that cannot be written is a warning; the image is there", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await Deno.mkdir(`${dir.path}/cache`);
+  const cache = await openDirCache(`${dir.path}/cache`);
+  const broken = {
+    ...cache,
+    metadata: () => cache.metadata(),
+    draft: () => Promise.reject(new Error("disk full")),
+  };
+  const to = memoryRegistry();
+  const { ctx, lines } = recordingContext();
+  await exportImage(exportInput(dir.path, memoryStore(), to, { cache: broken }), ctx);
+  assert.ok(await to.manifest("app", "1"));
+  assert.ok(lines.includes("Warning: Failed to export cache: disk full"));
+});
+
+Deno.test("LTM-5 a process type that cannot be a file name fails with 62", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const processes = [{ ...SAMPLE_BUILD.processes[0]!, type: "../web" }];
+  await assert.rejects(
+    exportImage(
+      exportInput(dir.path, memoryStore(), memoryRegistry(), {
+        build: { ...SAMPLE_BUILD, processes },
+      }),
+      quietContext(),
+    ),
+    (error) => error instanceof LifecycleError && error.exitCode === 62,
+  );
+});
