@@ -79,6 +79,11 @@ export interface Project {
 /** Versions of the schema, oldest first. */
 export const PROJECT_SCHEMAS = ["0.1", "0.2", "0.3"] as const;
 
+/** A table that is taken for an empty one when it is not there. */
+function mayMiss<T extends z.ZodType>(schema: T): z.ZodType<z.output<T>> {
+  return z.preprocess((seen) => seen ?? {}, schema) as unknown as z.ZodType<z.output<T>>;
+}
+
 const licenses = z.array(z.object({ type: text, uri: text })).default([]);
 const patterns = z.array(z.string()).optional();
 const strings = z.array(z.string()).default([]);
@@ -108,50 +113,42 @@ const env: z.ZodType<ProjectVariable[]> = z.array(
     })),
 ).default([]);
 
-const group = z.object({ group: buildpacks }).prefault({});
+const group = mayMiss(z.object({ group: buildpacks }));
+
+const about = {
+  id: text,
+  name: text,
+  version: text,
+  authors: strings,
+  "documentation-url": text,
+  "source-url": text,
+  licenses,
+};
 
 const modern = z.object({
-  _: z.object({
-    "schema-version": text,
-    id: text,
-    name: text,
-    version: text,
-    authors: strings,
-    "documentation-url": text,
-    "source-url": text,
-    licenses,
-    metadata: table.default(() => ({})),
-  }).prefault({}),
-  io: z.object({
-    buildpacks: z.object({
+  _: mayMiss(z.object({ ...about, metadata: table.default(() => ({})) })),
+  io: mayMiss(z.object({
+    buildpacks: mayMiss(z.object({
       builder: text,
       include: patterns,
       exclude: patterns,
       group: buildpacks,
       pre: group,
       post: group,
-      build: z.object({ env }).prefault({}),
-    }).prefault({}),
-  }).prefault({}),
+      build: mayMiss(z.object({ env })),
+    })),
+  })),
 });
 
 const legacy = z.object({
-  project: z.object({
-    id: text,
-    name: text,
-    version: text,
-    authors: strings,
-    "documentation-url": text,
-    "source-url": text,
-    licenses,
-  }).prefault({}),
-  build: z.object({
+  project: mayMiss(z.object(about)),
+  build: mayMiss(z.object({
     builder: text,
     include: patterns,
     exclude: patterns,
     buildpacks,
     env,
-  }).prefault({}),
+  })),
   metadata: table.default(() => ({})),
 });
 
