@@ -36,6 +36,7 @@ export interface OciErrorOptions extends ErrorOptions {
 
 /** A failure of a registry, a store or a document in them, with the spec's code. */
 export class OciError extends Error {
+  /** Tells it from other errors where classes do not reach. */
   override readonly name = "OciError";
   /** The spec's code: what a caller checks. */
   readonly code: OciErrorCode;
