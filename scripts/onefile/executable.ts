@@ -1,5 +1,6 @@
 /** Gathering everything one executable is made of, and assembling it. */
 import { HELPER_FD } from "../../cli/assets.ts";
+import { compileC } from "../compile_c.ts";
 import { assemble, type PartInput } from "./assemble.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { DENO_ARGS, DENO_SETTINGS, makeCodeCaches } from "./code_cache.ts";
@@ -18,63 +19,26 @@ export const ARCHES: readonly Arch[] = ["amd64", "arm64"];
 /** Bundles that workers run: name to module. */
 const WORKERS = { compress: "registry/layer/compress_worker.ts" };
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** What `scripts/compile_c.ts` exports. */
-interface CompileC {
-  compileC(name: "launcher" | "helper", arch: Arch): Promise<Uint8Array<ArrayBuffer>>;
-}
-
 interface Native {
   readonly name: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
 }
 
 /** Our own C programs that `arch`'s executable carries: its helper, and the launchers of all processors. */
-async function compileNative(arch: Arch, say: Say): Promise<readonly Native[]> {
-  const module = new URL("../compile_c.ts", import.meta.url);
-  if (!await exists(module.pathname)) {
-    say(
-      "WARNING: scripts/compile_c.ts is missing: no launcher and no sandbox helper in this executable",
-    );
-    return [];
-  }
-  const { compileC } = await import(module.href) as CompileC;
-  const wanted = [
-    { file: "helper", program: "helper", source: "lifecycle/sandbox/helper.c", arch },
-    ...ARCHES.map((each) => ({
-      file: `launcher-${each}`,
-      program: "launcher",
-      source: "lifecycle/launcher/launcher.c",
-      arch: each,
-    } as const)),
-  ] as const;
-  const made: Native[] = [];
-  for (const each of wanted) {
-    if (!await exists(ROOT + each.source)) {
-      say(`WARNING: ${each.source} is missing: no ${each.file} in this executable`);
-      continue;
-    }
-    made.push({ name: each.file, bytes: await compileC(each.program, each.arch) });
-  }
-  return made;
+async function compileNative(arch: Arch): Promise<readonly Native[]> {
+  const launchers = ARCHES.map(async (each) => ({
+    name: `launcher-${each}`,
+    bytes: await compileC("launcher", each),
+  }));
+  return [
+    { name: "helper", bytes: await compileC("helper", arch) },
+    ...await Promise.all(launchers),
+  ];
 }
 
-async function bundleWorkers(say: Say): Promise<readonly Bundle[]> {
+async function bundleWorkers(): Promise<readonly Bundle[]> {
   const workers: Bundle[] = [];
   for (const [name, module] of Object.entries(WORKERS)) {
-    if (!await exists(ROOT + module)) {
-      say(`WARNING: ${module} is missing: no ${name} worker in this executable`);
-      continue;
-    }
     const worker = await bundle(`${name}_worker`, module, ROOT);
     if (worker.chunks.size !== 1) {
       throw new Error(`Cannot bundle ${module}: a worker must not import on demand`);
@@ -115,9 +79,9 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   const deno = await fetchDeno(arch, cache, say);
   const libraries = await fetchLibraries(arch, cache, say);
   const stub = await compileStub(arch);
-  const native = await compileNative(arch, say);
+  const native = await compileNative(arch);
   const main = await bundle("main", input.entry, ROOT);
-  const workers = await bundleWorkers(say);
+  const workers = await bundleWorkers();
   const bundles = [main, ...workers];
 
   const assets = new Map<string, Uint8Array>(bundles.flatMap((each) => [...each.chunks]));
