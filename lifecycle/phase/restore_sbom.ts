@@ -24,7 +24,11 @@ export async function copySboms(
           const rest = /^sbom\.(.*json)$/.exec(file.name)?.[1];
           if (!file.isFile || rest === undefined) continue;
           const bytes = await Deno.readFile(`${from}/${layer.name}/${file.name}`);
-          await Deno.writeFile(`${directory}/${layer.name}.sbom.${rest}`, bytes);
+          // Written beside and renamed: a link that lies there is replaced, not followed.
+          const target = `${directory}/${layer.name}.sbom.${rest}`;
+          const temporary = `${target}.${crypto.randomUUID()}.tmp`;
+          await Deno.writeFile(temporary, bytes, { createNew: true });
+          await Deno.rename(temporary, target);
         }
       }
     }
