@@ -6,7 +6,8 @@ import { parseDocument } from "../oci/manifest.ts";
 import { MediaType } from "../oci/media_type.ts";
 import type { BlobUpload, RawManifest, Registry, ResumableUploads } from "../registry.ts";
 import type { Source } from "../source.ts";
-import { parseContentRange, parseRange, takeBytes, uploadRange } from "./range.ts";
+import { takeBytes } from "../store/part.ts";
+import { parseContentRange, parseRange, uploadRange } from "./range.ts";
 import { type ApiRequest, formatPath, type Page } from "./request.ts";
 
 /** What a handler gets besides its request. */

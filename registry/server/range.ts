@@ -37,25 +37,3 @@ export function parseContentRange(header: string): ByteRange | undefined {
 export function uploadRange(size: number): string {
   return `0-${Math.max(0, size - 1)}`;
 }
-
-/** `length` bytes of `stream`; the rest is cancelled. */
-export function takeBytes(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  length: number,
-): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const reader = stream.getReader();
-  let left = length;
-  return new ReadableStream<Uint8Array<ArrayBuffer>>({
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) return controller.close();
-      const part = value.subarray(0, left);
-      left -= part.byteLength;
-      if (part.byteLength > 0) controller.enqueue(part);
-      if (left > 0) return;
-      await reader.cancel();
-      controller.close();
-    },
-    cancel: (reason) => reader.cancel(reason),
-  }, { highWaterMark: 0 });
-}

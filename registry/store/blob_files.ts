@@ -15,19 +15,45 @@ const UNLOCKED_MS = 60 * 1000;
 /** Who may still write to an ingest file: an upload of a client lives between requests, a push does not. */
 export type IngestKind = "upload" | "push";
 
+/** How the files of a place are named, and who may see them. */
+export interface FileShape {
+  /** Below `blobs/<algorithm>/`: in 256 directories, or all in one. */
+  readonly sharded: boolean;
+  /** Path of a waiting file, up to its kind and id. */
+  readonly ingest: string;
+  /** Of published files. */
+  readonly fileMode: number;
+  /** Of directories. */
+  readonly dirMode: number;
+}
+
+/** The store's own: for this user alone (ST-07), good for ten million blobs. */
+const PRIVATE: FileShape = { sharded: true, ingest: "ingest/", fileMode: 0o444, dirMode: 0o700 };
+
+/** As the OCI image layout wants it; other tools and users read it. */
+export const LAYOUT_SHAPE: FileShape = {
+  sharded: false,
+  ingest: ".wherry-",
+  fileMode: 0o644,
+  dirMode: 0o755,
+};
+
 /** The files below one store directory. */
 export class BlobFiles {
   readonly #dir: string;
+  readonly #shape: FileShape;
 
   /** Of the store in `dir`; touches nothing. */
-  constructor(dir: string) {
+  constructor(dir: string, shape: FileShape = PRIVATE) {
     this.#dir = dir;
+    this.#shape = shape;
   }
 
   /** Where the bytes of `digest` lie, if they do. */
   path(digest: Digest): string {
     const hex = hexOf(digest);
-    return join(this.#dir, "blobs", algorithmOf(digest), hex.slice(0, 2), hex);
+    const shard = this.#shape.sharded ? hex.slice(0, 2) : "";
+    return join(this.#dir, "blobs", algorithmOf(digest), shard, hex);
   }
 
   /** Bytes on the disk, or `undefined`. */
@@ -50,7 +76,7 @@ export class BlobFiles {
       file = await Deno.open(path, options);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw translate(error, `write to ${path}`);
-      await makeDir(dirname(path));
+      await makeDir(dirname(path), this.#shape.dirMode);
       file = await Deno.open(path, options);
     }
     if (kind === "push") await file.tryLock(true);
@@ -88,14 +114,14 @@ export class BlobFiles {
     const from = this.#ingestPath(id, kind);
     const to = this.path(digest);
     try {
-      await Deno.chmod(from, 0o444);
+      await Deno.chmod(from, this.#shape.fileMode);
       await file.sync();
     } catch (cause) {
       throw translate(cause, `write blob ${digest}`);
     } finally {
       file.close();
     }
-    await makeDir(dirname(to));
+    await makeDir(dirname(to), this.#shape.dirMode);
     return () => renameSync(from, to);
   }
 
@@ -148,7 +174,7 @@ export class BlobFiles {
   }
 
   #ingestPath(id: string, kind: IngestKind): string {
-    return join(this.#dir, "ingest", `${kind}-${id}`);
+    return join(this.#dir, `${this.#shape.ingest}${kind}-${id}`);
   }
 }
 
@@ -171,15 +197,15 @@ async function namesIn(dir: string): Promise<string[]> {
   }
 }
 
-/** Makes `dir` and what is missing above it, for us alone, each name durable (ST-07). */
-export async function makeDir(dir: string): Promise<void> {
+/** Makes `dir` and what is missing above it, each name durable; for us alone unless `mode` says more (ST-07). */
+export async function makeDir(dir: string, mode = 0o700): Promise<void> {
   try {
-    await Deno.mkdir(dir, { mode: 0o700 });
+    await Deno.mkdir(dir, { mode });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return;
     if (!(error instanceof Deno.errors.NotFound)) throw translate(error, `make directory ${dir}`);
-    await makeDir(dirname(dir));
-    await Deno.mkdir(dir, { mode: 0o700 }).catch((cause) => {
+    await makeDir(dirname(dir), mode);
+    await Deno.mkdir(dir, { mode }).catch((cause) => {
       if (!(cause instanceof Deno.errors.AlreadyExists)) {
         throw translate(cause, `make directory ${dir}`);
       }

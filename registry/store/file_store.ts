@@ -27,7 +27,14 @@ import { collectGarbage } from "./gc.ts";
 import { claimDirectory } from "./open.ts";
 import { Remembered } from "./remembered.ts";
 import type { GcOptions, GcReport, Memo, Store, StoreOptions } from "./store.ts";
-import { FileUpload, INLINE_BYTES, isUploadId, newUploadId, type UploadHost } from "./upload.ts";
+import {
+  FileUpload,
+  fillUpload,
+  INLINE_BYTES,
+  isUploadId,
+  newUploadId,
+  type UploadHost,
+} from "./upload.ts";
 import { verifiedSource } from "./verified.ts";
 import { referrerOf } from "../referrer.ts";
 
@@ -192,35 +199,20 @@ export class FileStore implements Store, UploadHost {
     options: PushOptions = {},
   ): Promise<"exists" | "mounted" | "uploaded"> {
     checkName(repository);
-    const { signal, onProgress } = options;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     const { digest, size } = descriptor;
     const here = await this.blob(repository, digest);
     if (here?.size === size) return "exists";
     // The caller is this machine's user and may see all of the store: bytes that are here are not read again.
     const elsewhere = this.#db.get("SELECT size FROM content WHERE digest = ?", digest);
     if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
-    const upload = this.#newUpload(repository, "push", algorithmOf(digest));
-    try {
-      for await (const chunk of await source.open({ signal })) {
-        signal?.throwIfAborted();
-        await upload.write(chunk);
-        if (upload.size > size) break;
-        onProgress?.(chunk.byteLength);
-      }
-      if (upload.size !== size) {
-        throw new OciError(
-          "SIZE_INVALID",
-          `Cannot store blob ${digest} in ${repository}: it has ${
-            upload.size > size ? "more" : upload.size
-          } bytes, want ${size}`,
-        );
-      }
-      await upload.commit(digest);
-      return "uploaded";
-    } finally {
-      await upload.abort();
-    }
+    await fillUpload(
+      this.#newUpload(repository, "push", algorithmOf(digest)),
+      descriptor,
+      source,
+      options,
+    );
+    return "uploaded";
   }
 
   // deno-lint-ignore require-await

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import { type Algorithm, algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { OciError } from "../oci/error.ts";
-import type { BlobUpload } from "../registry.ts";
+import type { BlobUpload, PushOptions } from "../registry.ts";
+import type { Source } from "../source.ts";
 import type { BlobFiles, IngestKind } from "./blob_files.ts";
 import { translate } from "./database.ts";
 
@@ -201,6 +202,37 @@ export class FileUpload implements BlobUpload {
         this.#file = undefined;
       }
     }
+  }
+}
+
+/**
+ * Reads `source` into `upload` and publishes it as `descriptor`; the upload is over either way.
+ *
+ * @throws {OciError} `SIZE_INVALID`, `DIGEST_INVALID`.
+ */
+export async function fillUpload(
+  upload: FileUpload,
+  { digest, size }: Descriptor,
+  source: Source,
+  { signal, onProgress }: PushOptions,
+): Promise<void> {
+  try {
+    for await (const chunk of await source.open({ signal })) {
+      signal?.throwIfAborted();
+      await upload.write(chunk);
+      if (upload.size > size) break;
+      onProgress?.(chunk.byteLength);
+    }
+    if (upload.size !== size) {
+      const seen = upload.size > size ? "more" : String(upload.size);
+      throw new OciError(
+        "SIZE_INVALID",
+        `Cannot store blob ${digest} in ${upload.repository}: it has ${seen} bytes, want ${size}`,
+      );
+    }
+    await upload.commit(digest);
+  } finally {
+    await upload.abort();
   }
 }
 
