@@ -1,0 +1,229 @@
+import type { Nearness } from "./address.ts";
+import { type Challenge, chooseChallenge, parseChallenges } from "./challenge.ts";
+import type { Credential, CredentialSource, RetryOptions } from "./options.ts";
+import { Refusal } from "./refusal.ts";
+import { orAborted } from "./retry.ts";
+import { coversScopes, mergeScopes, parseScopes, resourceOf } from "./scope.ts";
+import { basicHeader, fetchToken, type Token } from "./token.ts";
+import type { Transport } from "./transport.ts";
+import type { Target } from "./url.ts";
+
+/** What lets one request in. */
+export interface Grant {
+  /** The `Authorization` value. */
+  readonly value: string;
+  /** What its token was asked for; empty when it is no token. */
+  readonly scopes: readonly string[];
+  /** Made for this very request: when it is refused, another one will be too. */
+  readonly fresh: boolean;
+}
+
+/** What a request wants to do. */
+export interface Wish {
+  /** Scopes, the most important first; none for requests that concern no repository. */
+  readonly scopes: readonly string[];
+  /** Chooses the credential. */
+  readonly repository?: string | undefined;
+  /** Ends the wait for a token. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The world of an {@linkcode Authorizer}. */
+export interface AuthWorld {
+  /** The registry as people name it: the key of its credentials. */
+  readonly host: string;
+  /** Connections. */
+  readonly transport: Transport;
+  /** Finds secrets. */
+  readonly credentials?: CredentialSource | undefined;
+  /** Where the registry's API is, once that is known. */
+  readonly registry: () => Promise<Target>;
+  /** How near the registry is. */
+  readonly nearness: () => Promise<Nearness>;
+  /** The clock, in milliseconds. */
+  readonly now: () => number;
+  /** How to retry. */
+  readonly retry?: RetryOptions | undefined;
+}
+
+interface HeldToken extends Token {
+  readonly scopes: readonly string[];
+}
+
+/**
+ * Lets requests into one registry. Knows nothing before the registry's first challenge; afterwards requests
+ * carry their token or password at once. Tokens are shared by all requests they cover, and widened rather than
+ * replaced (C-AUTH-06).
+ */
+export class Authorizer {
+  readonly #world: AuthWorld;
+  #challenge: Challenge | undefined;
+  /** By realm, service, credential and first resource. */
+  readonly #tokens = new Map<string, readonly HeldToken[]>();
+  readonly #fetching = new Map<string, Promise<HeldToken>>();
+  /** Refresh tokens that servers gave for a credential (C-AUTH-03). */
+  readonly #refreshed = new Map<string, string>();
+
+  /** Asks nobody yet. */
+  constructor(world: AuthWorld) {
+    this.#world = world;
+  }
+
+  /** Whether a challenge is known. */
+  get challenged(): boolean {
+    return this.#challenge !== undefined;
+  }
+
+  /** Keeps the challenge of an answer, unless it has none that wherry knows (C-AUTH-10). */
+  learn(headers: Headers): boolean {
+    const chosen = chooseChallenge(parseChallenges(headers.get("www-authenticate") ?? ""));
+    this.#challenge = chosen ?? this.#challenge;
+    return chosen !== undefined;
+  }
+
+  /** What to send with a request, as far as that is known; `undefined` means: without authorization. */
+  async grant(wish: Wish): Promise<Grant | undefined> {
+    return this.#challenge === undefined ? undefined : await this.#answer(this.#challenge, wish);
+  }
+
+  /**
+   * What to send after `refused` was answered with 401, or with 403 and a challenge.
+   *
+   * @returns `undefined` when there is nothing better: the answer stands (C-AUTH-09).
+   */
+  async grantAfter(
+    headers: Headers,
+    refused: Grant | undefined,
+    wish: Wish,
+  ): Promise<Grant | undefined> {
+    const learned = this.learn(headers);
+    const challenge = this.#challenge;
+    if (challenge === undefined) return undefined;
+    // A challenge kept from another request speaks of that one's repository.
+    const asked = learned ? parseScopes(challenge.params.get("scope") ?? "") : [];
+    const scopes = mergeScopes(wish.scopes, asked);
+    if (refused !== undefined) {
+      if (challenge.scheme === "bearer") this.#forget(refused.value);
+      if (refused.fresh && coversScopes(refused.scopes, scopes)) return undefined;
+    }
+    const next = await this.#answer(challenge, { ...wish, scopes });
+    return next?.value === refused?.value ? undefined : next;
+  }
+
+  /** Who `wish` is made by, for messages. */
+  async user(wish: Pick<Wish, "repository">): Promise<string | undefined> {
+    const credential = await this.#credential(wish.repository);
+    if (credential === undefined) return undefined;
+    return credential.kind === "basic" ? credential.username : "<token>";
+  }
+
+  async #answer(challenge: Challenge, wish: Wish): Promise<Grant | undefined> {
+    const credential = await this.#credential(wish.repository);
+    if (credential?.kind === "bearer") {
+      return { value: `Bearer ${credential.token}`, scopes: [], fresh: true };
+    }
+    if (challenge.scheme === "basic") {
+      const value = basicHeader(credential);
+      return value === undefined ? undefined : { value, scopes: [], fresh: true };
+    }
+    return await this.#bearer(challenge, wish, credential);
+  }
+
+  async #credential(repository: string | undefined): Promise<Credential | undefined> {
+    return await this.#world.credentials?.(this.#world.host, repository);
+  }
+
+  async #bearer(
+    challenge: Challenge,
+    wish: Wish,
+    credential: Credential | undefined,
+  ): Promise<Grant> {
+    const realm = challenge.params.get("realm") ?? "";
+    const service = challenge.params.get("service");
+    const owner = JSON.stringify([realm, service, credential]);
+    const key = `${owner} ${resourceOf(wish.scopes[0] ?? "")}`;
+    const now = this.#world.now();
+    const held = (this.#tokens.get(key) ?? []).filter((token) => token.expiresAt > now);
+    const good = held.find((token) => coversScopes(token.scopes, wish.scopes));
+    if (good !== undefined) {
+      return { value: `Bearer ${good.value}`, scopes: good.scopes, fresh: false };
+    }
+    const obtain = (scopes: readonly string[]) =>
+      this.#single(key, { realm, service, scopes, credential, owner }, wish.signal);
+    // Of one repository a wider token serves more requests; other repositories in it may be refused together.
+    const first = wish.scopes[0];
+    const own = held.flatMap((token) => token.scopes).filter((scope) =>
+      first !== undefined && resourceOf(scope) === resourceOf(first)
+    );
+    const wider = mergeScopes(wish.scopes, own);
+    let token: HeldToken;
+    try {
+      token = await obtain(wider);
+    } catch (error) {
+      if (coversScopes(wish.scopes, wider) || !(error instanceof Refusal)) throw error;
+      token = await obtain(wish.scopes);
+    }
+    return { value: `Bearer ${token.value}`, scopes: token.scopes, fresh: true };
+  }
+
+  /** One request for one token, whoever waits for it; a waiter that gives up does not end it for the others. */
+  #single(
+    key: string,
+    want: {
+      readonly realm: string;
+      readonly service: string | undefined;
+      readonly scopes: readonly string[];
+      readonly credential: Credential | undefined;
+      readonly owner: string;
+    },
+    signal: AbortSignal | undefined,
+  ): Promise<HeldToken> {
+    const name = `${key} ${want.scopes.join(" ")}`;
+    let fetching = this.#fetching.get(name);
+    if (fetching === undefined) {
+      fetching = this.#fetch(key, want).finally(() => this.#fetching.delete(name));
+      this.#fetching.set(name, fetching);
+    }
+    return orAborted(fetching, signal);
+  }
+
+  async #fetch(
+    key: string,
+    want: {
+      readonly realm: string;
+      readonly service: string | undefined;
+      readonly scopes: readonly string[];
+      readonly credential: Credential | undefined;
+      readonly owner: string;
+    },
+  ): Promise<HeldToken> {
+    const { transport, now, retry } = this.#world;
+    const refresh = this.#refreshed.get(want.owner);
+    const credential = refresh === undefined
+      ? want.credential
+      : { kind: "identity" as const, token: refresh };
+    const token = await fetchToken({ ...want, credential }, {
+      transport,
+      now,
+      retry,
+      registry: await this.#world.registry(),
+      nearness: await this.#world.nearness(),
+    });
+    if (token.refreshToken !== undefined) this.#refreshed.set(want.owner, token.refreshToken);
+    const held: HeldToken = { ...token, scopes: want.scopes };
+    const others = (this.#tokens.get(key) ?? []).filter((other) =>
+      other.expiresAt > now() && !coversScopes(held.scopes, other.scopes)
+    );
+    this.#tokens.set(key, [held, ...others]);
+    return held;
+  }
+
+  #forget(value: string): void {
+    for (const [key, tokens] of this.#tokens) {
+      const rest = tokens.filter((token) => `Bearer ${token.value}` !== value);
+      if (rest.length === tokens.length) continue;
+      if (rest.length === 0) this.#tokens.delete(key);
+      else this.#tokens.set(key, rest);
+    }
+  }
+}

@@ -1,0 +1,326 @@
+/** Remote registries as places. */
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, digestOf, isDigest } from "../oci/digest.ts";
+import { OciError } from "../oci/error.ts";
+import { type Document, parseDocument } from "../oci/manifest.ts";
+import { isIndexType, isManifestType } from "../oci/media_type.ts";
+import { apiHost, familiarRepository, isRepositoryName, isTagOrDigest } from "../oci/reference.ts";
+import type {
+  BlobUpload,
+  CallOptions,
+  ListOptions,
+  PushOptions,
+  RawManifest,
+} from "../registry.ts";
+import type { Source } from "../source.ts";
+import { RemoteUpload } from "./chunked_upload.ts";
+import { getBlob, type Held } from "./download.ts";
+import { listRepositories, listTags } from "./listing.ts";
+import {
+  deleteManifest,
+  getManifest,
+  type ManifestPlace,
+  putManifest,
+  statManifest,
+} from "./manifest.ts";
+import type { ClientOptions, HostStats, RegistryClient } from "./options.ts";
+import { asReferrer, changeFallback, listReferrers } from "./referrers.ts";
+import { repositoryScope } from "./scope.ts";
+import { discard, Session } from "./session.ts";
+import { Transport } from "./transport.ts";
+import { cancelUpload, pushBlob, startUpload, Whereabouts } from "./upload.ts";
+
+/**
+ * A registry by the host of a {@linkcode Reference}. Nothing is sent before the first call.
+ *
+ * @example Copying a config
+ * ```ts ignore
+ * await using registry = connectRegistry("localhost:5000", {});
+ * const manifest = await registry.manifest("app", "latest");
+ * ```
+ */
+export function connectRegistry(host: string, options: ClientOptions = {}): RegistryClient {
+  const transport = new Transport(options);
+  return new RemoteRegistry(host, transport, options, () => transport.close());
+}
+
+/**
+ * All registries of a process: one object for each host, so that two images of one registry know that they are
+ * neighbours, and connections, tokens and pace are shared.
+ */
+export class Registries implements AsyncDisposable {
+  readonly #options: ClientOptions;
+  readonly #transport: Transport;
+  readonly #clients = new Map<string, RemoteRegistry>();
+
+  /** Connects to nothing yet. */
+  constructor(options: ClientOptions = {}) {
+    this.#options = options;
+    this.#transport = new Transport(options);
+  }
+
+  /** The registry of a {@linkcode Reference}'s host; the same object every time. Ours to dispose. */
+  client(host: string): RegistryClient {
+    const key = apiHost(host.toLowerCase());
+    const known = this.#clients.get(key);
+    if (known !== undefined) return known;
+    const made = new RemoteRegistry(
+      host.toLowerCase(),
+      this.#transport,
+      this.#options,
+      () => Promise.resolve(),
+    );
+    this.#clients.set(key, made);
+    return made;
+  }
+
+  /** What went over the wire so far, by host. */
+  stats(): Readonly<Record<string, HostStats>> {
+    return this.#transport.stats();
+  }
+
+  /** Closes all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients.values()) await client[Symbol.asyncDispose]();
+    await this.#transport.close();
+  }
+}
+
+class RemoteRegistry implements RegistryClient {
+  readonly name: string;
+  readonly #session: Session;
+  readonly #transport: Transport;
+  readonly #whereabouts = new Whereabouts();
+  readonly #held: Held = new Set();
+  readonly #close: () => Promise<void>;
+  /** Changes of one fallback index come one after the other. */
+  readonly #changing = new Map<string, Promise<void>>();
+
+  constructor(
+    host: string,
+    transport: Transport,
+    options: ClientOptions,
+    close: () => Promise<void>,
+  ) {
+    this.name = host;
+    this.#transport = transport;
+    this.#session = new Session(host, apiHost(host), transport, options);
+    this.#close = close;
+  }
+
+  async manifest(
+    repository: string,
+    reference: string,
+    options?: CallOptions,
+  ): Promise<RawManifest | undefined> {
+    return await getManifest(this.#session, this.#manifestPlace(repository, reference), options);
+  }
+
+  async stat(
+    repository: string,
+    reference: string,
+    options?: CallOptions,
+  ): Promise<Descriptor | undefined> {
+    return await statManifest(this.#session, this.#manifestPlace(repository, reference), options);
+  }
+
+  async blob(
+    repository: string,
+    digest: Digest,
+    options?: CallOptions,
+  ): Promise<Source | undefined> {
+    const place = this.#place(repository);
+    this.#checkDigest(digest);
+    const source = await getBlob(this.#session, this.#held, { ...place, digest }, options);
+    if (source !== undefined) this.#whereabouts.add(repository, digest);
+    return source;
+  }
+
+  async pushBlob(
+    repository: string,
+    descriptor: Descriptor,
+    source: Source,
+    options?: PushOptions,
+  ): Promise<"exists" | "mounted" | "uploaded"> {
+    const place = this.#place(repository);
+    this.#checkDigest(descriptor.digest);
+    return await pushBlob(
+      this.#session,
+      this.#whereabouts,
+      { ...place, descriptor, source },
+      options,
+    );
+  }
+
+  async pushManifest(
+    repository: string,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+    options: CallOptions & {
+      readonly tags?: readonly string[] | undefined;
+      readonly digest?: Digest | undefined;
+    } = {},
+  ): Promise<Descriptor> {
+    const { mediaType, bytes } = manifest;
+    const document = isIndexType(mediaType) || isManifestType(mediaType)
+      ? parseDocument(bytes, mediaType)
+      : undefined;
+    const digest = options.digest ?? digestOf(bytes);
+    const names = options.tags?.length ? options.tags : [digest];
+    const places = names.map((reference) => this.#manifestPlace(repository, reference));
+    let headers = new Headers();
+    for (const place of places) {
+      headers = await putManifest(this.#session, place, manifest, digest, options.signal);
+    }
+    const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
+    const subject = document && subjectOf(document);
+    if (document !== undefined && subject !== undefined && !headers.has("oci-subject")) {
+      const add = asReferrer(document, descriptor);
+      await this.#changeFallback(repository, subject, { add }, options.signal);
+    }
+    return descriptor;
+  }
+
+  async upload(repository: string, options: CallOptions = {}): Promise<BlobUpload> {
+    return await RemoteUpload.start(this.#session, this.#place(repository), options.signal);
+  }
+
+  async deleteManifest(
+    repository: string,
+    reference: string,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    const place = this.#manifestPlace(repository, reference);
+    const subject = isDigest(reference) ? await this.#subject(place, options) : undefined;
+    const deleted = await deleteManifest(this.#session, place, options);
+    if (deleted && subject !== undefined && isDigest(reference)) {
+      await this.#changeFallback(repository, subject, { remove: reference }, options.signal);
+    }
+    return deleted;
+  }
+
+  async deleteBlob(
+    repository: string,
+    digest: Digest,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    const { name } = this.#place(repository);
+    this.#checkDigest(digest);
+    this.#whereabouts.remove(repository, digest);
+    const answer = await this.#session.send({
+      act: `delete blob ${digest} of ${name}`,
+      method: "DELETE",
+      to: `/v2/${repository}/blobs/${digest}`,
+      repository,
+      scopes: [repositoryScope(repository, "pull", "push", "delete")],
+      expect: [200, 202, 204, 404],
+      signal: options.signal,
+    });
+    await discard(answer);
+    return answer.status !== 404;
+  }
+
+  async *repositories(options?: ListOptions): AsyncGenerator<string> {
+    yield* await listRepositories(this.#session, options);
+  }
+
+  async *tags(repository: string, options?: ListOptions): AsyncGenerator<string> {
+    yield* await listTags(this.#session, this.#place(repository), options);
+  }
+
+  async referrers(
+    repository: string,
+    digest: Digest,
+    options?: CallOptions & { readonly artifactType?: string | undefined },
+  ): Promise<readonly Descriptor[]> {
+    const place = this.#place(repository);
+    this.#checkDigest(digest);
+    return await listReferrers(this.#session, place, digest, options);
+  }
+
+  async checkAccess(
+    repository: string,
+    access: "read" | "write",
+    { reference = "latest", signal }: CallOptions & { readonly reference?: string | undefined } =
+      {},
+  ): Promise<void> {
+    if (access === "read") {
+      await this.stat(repository, reference, { signal });
+      return;
+    }
+    const place = this.#place(repository);
+    const { location } = await startUpload(this.#session, place, signal);
+    await cancelUpload(this.#session, place, location);
+  }
+
+  stats(): Readonly<Record<string, HostStats>> {
+    return this.#transport.stats();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const source of [...this.#held]) await source.drop();
+    await this.#close();
+  }
+
+  #place(repository: string): { readonly name: string; readonly repository: string } {
+    const name = familiarRepository({ registry: this.name, repository });
+    // Checked before it becomes part of an address (C-REF-07, M-02).
+    if (isRepositoryName(repository)) return { name, repository };
+    throw new OciError(
+      "NAME_INVALID",
+      `Cannot ask ${this.name} for repository ${
+        JSON.stringify(repository.slice(0, 140))
+      }: it is not a repository name`,
+    );
+  }
+
+  #manifestPlace(repository: string, reference: string): ManifestPlace {
+    const place = this.#place(repository);
+    if (isTagOrDigest(reference)) return { ...place, reference };
+    throw new OciError(
+      "NAME_INVALID",
+      `Cannot ask for ${
+        JSON.stringify(reference.slice(0, 140))
+      } of ${place.name}: want a tag or a digest`,
+    );
+  }
+
+  #checkDigest(digest: string): void {
+    if (isDigest(digest)) return;
+    throw new OciError(
+      "DIGEST_INVALID",
+      `Cannot ask ${this.name} for ${JSON.stringify(digest.slice(0, 140))}: it is not a digest`,
+    );
+  }
+
+  /** The subject whose fallback index would have to forget this manifest, if the registry has no API for it. */
+  async #subject(place: ManifestPlace, options: CallOptions): Promise<Digest | undefined> {
+    const raw = await getManifest(this.#session, place, options);
+    if (raw === undefined || !(isIndexType(raw.mediaType) || isManifestType(raw.mediaType))) {
+      return undefined;
+    }
+    return subjectOf(parseDocument(raw.bytes, raw.mediaType));
+  }
+
+  async #changeFallback(
+    repository: string,
+    subject: Digest,
+    change: { readonly add: Descriptor } | { readonly remove: Digest },
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const key = `${repository}@${subject}`;
+    const before = this.#changing.get(key) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() =>
+      changeFallback(this.#session, this.#place(repository), subject, change, signal)
+    );
+    this.#changing.set(key, mine);
+    try {
+      await mine;
+    } finally {
+      if (this.#changing.get(key) === mine) this.#changing.delete(key);
+    }
+  }
+}
+
+function subjectOf(document: Document): Digest | undefined {
+  return (document.kind === "index" ? document.index : document.manifest).subject?.digest;
+}

@@ -1,0 +1,210 @@
+import type { Descriptor } from "../oci/descriptor.ts";
+import { algorithmOf, type Digest, digestOf, isDigest } from "../oci/digest.ts";
+import { OciError } from "../oci/error.ts";
+import { type Document, parseDocument } from "../oci/manifest.ts";
+import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
+import type { CallOptions, RawManifest } from "../registry.ts";
+import { collect } from "../source.ts";
+import { lengthOf } from "./download.ts";
+import { mayPass } from "./refusal.ts";
+import { repositoryScope } from "./scope.ts";
+import { type Answer, discard, type Session } from "./session.ts";
+import { TransportError } from "./transport_error.ts";
+
+/** Documents that will be parsed are not longer (C-GET-02). */
+export const MAX_MANIFEST_BYTES: number = 4 * 1024 * 1024;
+/** Types that say nothing: static file servers send them. */
+const GENERIC: readonly string[] = [
+  "",
+  "text/plain",
+  "application/json",
+  "application/octet-stream",
+];
+
+/** A manifest's place. */
+export interface ManifestPlace {
+  /** The repository for people. */
+  readonly name: string;
+  /** The repository. */
+  readonly repository: string;
+  /** Tag or digest, checked. */
+  readonly reference: string;
+}
+
+/** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). */
+export async function getManifest(
+  session: Session,
+  place: ManifestPlace,
+  { signal }: CallOptions = {},
+): Promise<RawManifest | undefined> {
+  const act = `read ${named(place)}`;
+  for (let attempt = 1;; attempt++) {
+    const answer = await ask(session, "GET", place, act, [200, 404], signal);
+    if (answer.status === 404) {
+      await discard(answer);
+      return undefined;
+    }
+    try {
+      return await readManifest(session, place, answer, act);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!mayPass(error) || attempt >= session.tries) throw error;
+      await session.backOff(attempt, signal);
+    }
+  }
+}
+
+/**
+ * What a HEAD says of a manifest. A registry that leaves out what is needed, or cannot do HEAD, is asked with
+ * GET (C-GET-03).
+ */
+export async function statManifest(
+  session: Session,
+  place: ManifestPlace,
+  options: CallOptions = {},
+): Promise<Descriptor | undefined> {
+  const expect = [200, 400, 403, 404, 405, 501];
+  const answer = await ask(session, "HEAD", place, `read ${named(place)}`, expect, options.signal);
+  await discard(answer);
+  if (answer.status === 404) return undefined;
+  const mediaType = bareMediaType(answer.headers.get("content-type") ?? "");
+  const size = lengthOf(answer.headers);
+  const digest = answer.headers.get("docker-content-digest") ??
+    (isDigest(place.reference) ? place.reference : "");
+  const told = answer.status === 200 && size !== undefined && !GENERIC.includes(mediaType);
+  if (told && isDigest(digest) && (!isDigest(place.reference) || digest === place.reference)) {
+    return { mediaType, digest, size };
+  }
+  const manifest = await getManifest(session, place, options);
+  return manifest && {
+    mediaType: manifest.mediaType,
+    digest: manifest.digest,
+    size: manifest.bytes.byteLength,
+  };
+}
+
+/** Stores a manifest under a tag or its digest. */
+export async function putManifest(
+  session: Session,
+  place: ManifestPlace,
+  manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+  digest: Digest,
+  signal: AbortSignal | undefined,
+): Promise<Headers> {
+  const { bytes } = manifest;
+  const act = `push ${named(place)}`;
+  const answer = await session.send({
+    act,
+    method: "PUT",
+    to: pathOf(place),
+    repository: place.repository,
+    scopes: [repositoryScope(place.repository, "pull", "push")],
+    headers: { "content-type": manifest.mediaType },
+    body: { size: bytes.byteLength, open: () => Promise.resolve(new Blob([bytes]).stream()) },
+    expect: [200, 201, 202],
+    signal,
+  });
+  await discard(answer);
+  const stored = answer.headers.get("docker-content-digest");
+  if (
+    stored !== null && isDigest(stored) && algorithmOf(stored) === algorithmOf(digest) &&
+    stored !== digest
+  ) {
+    throw new OciError(
+      "DIGEST_INVALID",
+      `Cannot ${act}: the registry stored ${stored} instead of ${digest}`,
+    );
+  }
+  return answer.headers;
+}
+
+/** Deletes a manifest, or only a tag; `false` when there was none. */
+export async function deleteManifest(
+  session: Session,
+  place: ManifestPlace,
+  { signal }: CallOptions = {},
+): Promise<boolean> {
+  const answer = await session.send({
+    act: `delete ${named(place)}`,
+    method: "DELETE",
+    to: pathOf(place),
+    repository: place.repository,
+    scopes: [repositoryScope(place.repository, "pull", "push", "delete")],
+    expect: [200, 202, 204, 404],
+    signal,
+  });
+  await discard(answer);
+  return answer.status !== 404;
+}
+
+/** `registry.example/app:1`, `registry.example/app@sha256:...`. */
+export function named({ name, reference }: ManifestPlace): string {
+  return `${name}${isDigest(reference) ? "@" : ":"}${reference}`;
+}
+
+function pathOf({ repository, reference }: ManifestPlace): string {
+  return `/v2/${repository}/manifests/${reference}`;
+}
+
+function ask(
+  session: Session,
+  method: string,
+  place: ManifestPlace,
+  act: string,
+  expect: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Answer> {
+  return session.send({
+    act,
+    method,
+    to: pathOf(place),
+    repository: place.repository,
+    scopes: [repositoryScope(place.repository, "pull")],
+    headers: { accept: MANIFEST_ACCEPT },
+    expect,
+    signal,
+  });
+}
+
+async function readManifest(
+  session: Session,
+  place: ManifestPlace,
+  answer: Answer,
+  act: string,
+): Promise<RawManifest> {
+  const bytes = await collect(answer.body, MAX_MANIFEST_BYTES).catch((cause) => {
+    if (cause instanceof RangeError) {
+      const why = `it is longer than ${MAX_MANIFEST_BYTES} bytes`;
+      throw new OciError("SIZE_INVALID", `Cannot ${act}: ${why}`, { cause });
+    }
+    if (!(cause instanceof TransportError)) throw cause;
+    throw new OciError("UNAVAILABLE", `Cannot ${act}: ${cause.host}: ${cause.why}`, { cause });
+  });
+  const wanted = isDigest(place.reference) ? place.reference : undefined;
+  const digest = digestOf(bytes, wanted && algorithmOf(wanted));
+  if (wanted !== undefined && digest !== wanted) {
+    throw new OciError("DIGEST_INVALID", `Cannot ${act}: its bytes hash to ${digest}`);
+  }
+  const claimed = answer.headers.get("docker-content-digest");
+  if (
+    wanted === undefined && claimed !== null && claimed !== digest && claimed.startsWith("sha256:")
+  ) {
+    session.warnOnce(`${named(place)} is ${digest}, though the registry says otherwise`);
+  }
+  return { mediaType: typeOf(answer, bytes, act), digest, bytes };
+}
+
+/** The header's type if it means something, else the body's; what contradicts itself is refused (C-MT-02). */
+function typeOf(answer: Answer, bytes: Uint8Array, act: string): string {
+  const said = bareMediaType(answer.headers.get("content-type") ?? "");
+  const known = isIndexType(said) || isManifestType(said);
+  // Schema 1 and types to come can be copied as they are.
+  if (!known && !GENERIC.includes(said)) return said;
+  try {
+    const document: Document = parseDocument(bytes, known ? said : undefined);
+    return document.mediaType;
+  } catch (cause) {
+    if (!(cause instanceof OciError)) throw cause;
+    throw new OciError(cause.code, `Cannot ${act}: ${cause.message}`, { cause });
+  }
+}

@@ -1,0 +1,367 @@
+/** Requests to one registry: scheme, authorization, redirects, retries and pace, so that callers see answers only. */
+import { isLoopbackName, type Nearness } from "./address.ts";
+import { Authorizer, type Grant, type Wish } from "./auth.ts";
+import type { ClientOptions } from "./options.ts";
+import { explain, harmless, Refusal, refusalOf } from "./refusal.ts";
+import { askedPause, Governor, isRetryableStatus, orAborted, ownPause, waitFor } from "./retry.ts";
+import { listed, type RequestBody, type Transport, type TransportResponse } from "./transport.ts";
+import { TransportError } from "./transport_error.ts";
+import { parseTarget, resolveLocation, sameOrigin, type Target } from "./url.ts";
+
+/** One request to the registry's API, or to where it sent us. */
+export interface ApiRequest extends Wish {
+  /** For messages: goes behind "Cannot ". */
+  readonly act: string;
+  /** `GET`, ... */
+  readonly method: string;
+  /** Path and query below the host, or a place a `Location` named. */
+  readonly to: string | Target;
+  /** By lower-case name. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Sent with its length. */
+  readonly body?: RequestBody | undefined;
+  /** Statuses the caller deals with; all others are thrown. */
+  readonly expect: readonly number[];
+  /** A long body, either way: counted apart from small requests. The caller holds the place. */
+  readonly bulk?: boolean | undefined;
+  /** Whether the same request may be sent again. Default: yes. */
+  readonly retry?: boolean | undefined;
+  /** Called as bytes of the body leave. */
+  readonly onSent?: ((bytes: number) => void) | undefined;
+}
+
+/** An answer with a status the caller expects. Its body is read, cancelled, or given to {@linkcode discard}. */
+export type Answer = TransportResponse;
+
+const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+const MAX_HOPS = 10;
+/** Old connections that the host closed while they were idle, in a row, before it counts as a failure. */
+const MAX_STALE = 64;
+
+/** One registry and what is known of it. */
+export class Session {
+  /** The registry as people name it. */
+  readonly host: string;
+  /** Places for blobs on their way in. Apart from those on their way out: a copy needs one of each. */
+  readonly down: Governor;
+  /** Places for blobs on their way out. */
+  readonly up: Governor;
+  readonly #small: Governor;
+  readonly #transport: Transport;
+  readonly #options: ClientOptions;
+  readonly #auth: Authorizer;
+  readonly #api: string;
+  readonly #warned = new Set<string>();
+  #base: Promise<Target> | undefined;
+  #nearness: Promise<Nearness> | undefined;
+  /** The first request goes alone, so that many do not all meet the same challenge. */
+  #first: Promise<void> | undefined;
+  #pausedUntil = 0;
+
+  /** Connects to nothing yet. `api` is the host of the API. */
+  constructor(host: string, api: string, transport: Transport, options: ClientOptions) {
+    this.host = host;
+    this.#api = api;
+    this.#transport = transport;
+    this.#options = options;
+    this.#small = new Governor(options.maxSmall ?? 32);
+    this.down = new Governor(options.maxBulk ?? 6);
+    this.up = new Governor(options.maxBulk ?? 6);
+    this.#auth = new Authorizer({
+      host,
+      transport,
+      credentials: options.credentials,
+      registry: () => this.base(),
+      nearness: () => this.#near(),
+      now: () => this.#now(),
+      retry: options.retry,
+    });
+  }
+
+  /**
+   * Sends a request, as often as it takes and is allowed.
+   *
+   * @throws {OciError} `Cannot <act>: ...` for an answer with another status, or without any.
+   */
+  async send(request: ApiRequest): Promise<Answer> {
+    try {
+      return await this.#alone(request, () => this.#persist(request));
+    } catch (error) {
+      throw explain(error, request.act);
+    }
+  }
+
+  /** Scheme, host and port of the API, found out once (C-CONN-01..03). */
+  base(signal?: AbortSignal): Promise<Target> {
+    this.#base ??= this.#findBase().catch((error) => {
+      this.#base = undefined;
+      throw error;
+    });
+    return orAborted(this.#base, signal);
+  }
+
+  /**
+   * Where an answer's `Location` leads. A registry behind a proxy that ends TLS names itself with http at times;
+   * that is read as https, since nothing else may ever leave TLS (C-UP-03, N-05).
+   *
+   * @throws {OciError} When there is none, or it cannot be used.
+   */
+  async locate(answer: Answer, act: string): Promise<Target> {
+    const base = await this.base();
+    try {
+      const location = answer.headers.get("location");
+      if (location === null) {
+        throw new Refusal("UNAVAILABLE", "the registry did not say where to go on");
+      }
+      const target = resolveLocation(answer.target, location);
+      if (!answer.target.secure || target.secure) return target;
+      if (target.hostname !== base.hostname) {
+        throw new Refusal("UNAVAILABLE", "the registry leads out of TLS");
+      }
+      return { ...target, secure: true, host: base.host, port: base.port };
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw explain(error, act);
+      throw explain(
+        new Refusal("UNAVAILABLE", "the registry names an address that cannot be used", {
+          cause: error,
+        }),
+        act,
+      );
+    }
+  }
+
+  /** Says something to the log once. */
+  warnOnce(line: string): void {
+    if (this.#warned.has(line)) return;
+    this.#warned.add(line);
+    this.#options.log?.warn(line);
+  }
+
+  /** Gives requests without a reply for people: an ignored failure, in the log of the curious. */
+  debug(line: string): void {
+    this.#options.log?.debug(line);
+  }
+
+  /** Pauses before try `attempt` + 1, in line with what the registry asked for. */
+  async backOff(attempt: number, signal?: AbortSignal): Promise<void> {
+    const wait = this.#options.retry?.wait ?? waitFor;
+    await wait(ownPause(attempt, this.#options.retry), signal);
+  }
+
+  /** Tries in all. */
+  get tries(): number {
+    return this.#options.retry?.tries ?? 5;
+  }
+
+  #now(): number {
+    return this.#options.now?.() ?? Date.now();
+  }
+
+  #near(): Promise<Nearness> {
+    return this.#nearness ??= this.base().then((base) => this.#transport.nearness(base));
+  }
+
+  async #findBase(): Promise<Target> {
+    const secure = parseTarget(`https://${this.#api}/`);
+    if (!isLoopbackName(secure.hostname) && !listed(this.#options.insecureHosts, secure)) {
+      return secure;
+    }
+    const plain = parseTarget(`http://${this.#api}/`);
+    try {
+      return await this.#transport.speaksTls(secure) ? secure : plain;
+    } catch (error) {
+      // Without a port the two schemes are two places: nothing on 443 says nothing of 80.
+      if (error instanceof TransportError && secure.port !== plain.port) return plain;
+      throw error;
+    }
+  }
+
+  async #alone(request: ApiRequest, act: () => Promise<Answer>): Promise<Answer> {
+    if (this.#first !== undefined) {
+      await orAborted(this.#first, request.signal);
+      return await act();
+    }
+    const first = Promise.withResolvers<void>();
+    this.#first = first.promise;
+    try {
+      return await act();
+    } finally {
+      first.resolve();
+    }
+  }
+
+  async #persist(request: ApiRequest): Promise<Answer> {
+    const { retry = {} } = this.#options;
+    const { signal } = request;
+    const tries = request.retry === false ? 1 : this.tries;
+    let stale = 0;
+    for (let attempt = 1;;) {
+      await this.#rest(signal);
+      const leave = request.bulk ? () => {} : await this.#small.enter(signal);
+      let pause: number;
+      try {
+        const { answer, grant } = await this.#authorized(request);
+        this.#heed(answer);
+        if (request.expect.includes(answer.status)) {
+          this.#small.ease();
+          return answer;
+        }
+        const busy = isRetryableStatus(answer.status);
+        const asked = askedPause(answer.headers, this.#now());
+        if (busy) this.#press(asked ?? 0);
+        if (!busy || attempt >= tries || (asked ?? 0) > (retry.maxAskedMs ?? 300_000)) {
+          const user = grant === undefined ? undefined : await this.#auth.user(request);
+          throw await refusalOf(request.method, answer, { user });
+        }
+        await discard(answer);
+        pause = Math.max(asked ?? 0, ownPause(attempt, retry));
+        this.debug(
+          `${this.host} answered ${request.method} with ${answer.status}; again in ${pause} ms`,
+        );
+      } catch (error) {
+        if (!(error instanceof TransportError) || !error.retryable || request.retry === false) {
+          throw error;
+        }
+        if (error.stale && ++stale <= MAX_STALE) continue;
+        if (attempt >= tries) throw error;
+        pause = ownPause(attempt, retry);
+        this.debug(`${error.message}; again in ${pause} ms`);
+      } finally {
+        leave();
+      }
+      attempt++;
+      await (retry.wait ?? waitFor)(pause, signal);
+    }
+  }
+
+  /** Waits while the registry wants to be left alone, whichever request it said that to. */
+  async #rest(signal: AbortSignal | undefined): Promise<void> {
+    const left = this.#pausedUntil - this.#now();
+    if (left > 0) await (this.#options.retry?.wait ?? waitFor)(left, signal);
+  }
+
+  #press(asked: number): void {
+    this.#small.press();
+    this.down.press();
+    this.up.press();
+    const most = this.#options.retry?.maxAskedMs ?? 300_000;
+    if (asked > 0 && asked <= most) {
+      this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + asked);
+    }
+    if (asked >= 1000) {
+      this.#options.log?.info(`${this.host} asks for a pause of ${Math.ceil(asked / 1000)} s`);
+    }
+  }
+
+  /** Shows what a registry wants people to know, once (C-MISC-01). */
+  #heed(answer: Answer): void {
+    const warning = answer.headers.get("warning");
+    for (const [, text] of warning?.matchAll(/299 - "((?:[^"\\]|\\.)*)"/g) ?? []) {
+      this.warnOnce(`${this.host}: ${harmless(text!.replace(/\\(.)/g, "$1"))}`);
+    }
+  }
+
+  async #authorized(
+    request: ApiRequest,
+  ): Promise<{ readonly answer: Answer; readonly grant: Grant | undefined }> {
+    let grant = await this.#auth.grant(request);
+    for (let round = 0;; round++) {
+      const answer = await this.#follow(request, grant);
+      const refused = answer.status === 401 ||
+        (answer.status === 403 &&
+          /insufficient_scope/.test(answer.headers.get("www-authenticate") ?? ""));
+      const ours = sameOrigin(answer.target, await this.base());
+      if (!refused || !ours || round >= MAX_ROUNDS) return { answer, grant };
+      if (!this.#auth.learn(answer.headers) && !this.#auth.challenged) {
+        await this.#ping(request.signal);
+      }
+      const next = await this.#betterGrant(answer, grant, request);
+      if (next === undefined) return { answer, grant };
+      await discard(answer);
+      grant = next;
+    }
+  }
+
+  async #betterGrant(
+    answer: Answer,
+    grant: Grant | undefined,
+    request: ApiRequest,
+  ): Promise<Grant | undefined> {
+    try {
+      return await this.#auth.grantAfter(answer.headers, grant, request);
+    } catch (error) {
+      await discard(answer);
+      throw error;
+    }
+  }
+
+  /** Some registries tell the way in only here (C-AUTH-10). */
+  async #ping(signal: AbortSignal | undefined): Promise<void> {
+    const target = { ...await this.base(), path: "/v2/" };
+    const answer = await this.#transport.exchange({ method: "GET", target, signal });
+    this.#auth.learn(answer.headers);
+    await discard(answer);
+  }
+
+  /** Follows redirects by hand: no secret and no header of ours goes to another host (C-DL-05, N-01). */
+  async #follow(request: ApiRequest, grant: Grant | undefined): Promise<Answer> {
+    const base = await this.base(request.signal);
+    let target = typeof request.to === "string" ? { ...base, path: request.to } : request.to;
+    for (let hop = 0;; hop++) {
+      const ours = sameOrigin(target, base);
+      const answer = await this.#transport.exchange({
+        method: request.method,
+        target,
+        signal: request.signal,
+        body: request.body,
+        onSent: request.onSent,
+        headers: ours && grant !== undefined
+          ? { ...request.headers, authorization: grant.value }
+          : request.headers,
+        ...(ours ? {} : { guard: await this.#near() }),
+      });
+      if (!REDIRECTS.includes(answer.status) || request.expect.includes(answer.status)) {
+        return answer;
+      }
+      const reads = request.method === "GET" || request.method === "HEAD";
+      if (!reads && answer.status !== 307 && answer.status !== 308) return answer;
+      await discard(answer);
+      if (hop >= MAX_HOPS) {
+        throw new Refusal("UNAVAILABLE", `the registry redirects more than ${MAX_HOPS} times`);
+      }
+      target = this.#next(answer);
+    }
+  }
+
+  #next(answer: Answer): Target {
+    const location = answer.headers.get("location");
+    const secure = answer.target.secure;
+    try {
+      const next = location === null ? undefined : resolveLocation(answer.target, location);
+      if (next !== undefined && (next.secure || !secure)) return next;
+    } catch (cause) {
+      throw new Refusal("UNAVAILABLE", "the registry redirects to an address that cannot be used", {
+        cause,
+      });
+    }
+    throw new Refusal(
+      "UNAVAILABLE",
+      location === null
+        ? "the registry redirects without saying where"
+        : "the registry redirects out of TLS",
+    );
+  }
+}
+
+const MAX_ROUNDS = 3;
+
+/** An answer's body is not wanted: reads it away when it is short, so that the connection can be used again. */
+export async function discard(answer: Answer): Promise<void> {
+  const length = Number(answer.headers.get("content-length") ?? Number.NaN);
+  if (!(length <= 64 * 1024)) return await answer.body.cancel();
+  try {
+    for await (const _ of answer.body);
+  } catch {
+    // It was not wanted anyway.
+  }
+}

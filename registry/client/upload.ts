@@ -1,0 +1,265 @@
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { OciError } from "../oci/error.ts";
+import type { PushOptions } from "../registry.ts";
+import type { Source } from "../source.ts";
+import { RemoteUpload } from "./chunked_upload.ts";
+import { mayPass } from "./refusal.ts";
+import { repositoryScope } from "./scope.ts";
+import { discard, type Session } from "./session.ts";
+import { type Target, withQuery } from "./url.ts";
+
+/** Which repositories of a registry are known to hold a blob (C-MNT-05). */
+export class Whereabouts {
+  readonly #repositories = new Map<Digest, Set<string>>();
+
+  /** `repository` holds `digest`. */
+  add(repository: string, digest: Digest): void {
+    const known = this.#repositories.get(digest) ?? new Set();
+    known.delete(repository);
+    known.add(repository);
+    this.#repositories.set(digest, known);
+  }
+
+  /** Whether that is known. */
+  has(repository: string, digest: Digest): boolean {
+    return this.#repositories.get(digest)?.has(repository) ?? false;
+  }
+
+  /** It no longer does. */
+  remove(repository: string, digest: Digest): void {
+    this.#repositories.get(digest)?.delete(repository);
+  }
+
+  /** Another repository that holds it, the latest seen. */
+  elsewhere(repository: string, digest: Digest): string | undefined {
+    return [...this.#repositories.get(digest) ?? []].findLast((other) => other !== repository);
+  }
+}
+
+/** A blob that is to be in a repository. */
+export interface BlobPush {
+  /** The repository for people: `registry.example/app`. */
+  readonly name: string;
+  /** The repository. */
+  readonly repository: string;
+  /** What it is. */
+  readonly descriptor: Descriptor;
+  /** Its bytes. */
+  readonly source: Source;
+}
+
+/**
+ * Brings a blob into a repository by the cheapest way that works (C-UP-01): it is there; it is mounted from
+ * another repository; it is sent in one request with its length; it is sent in pieces.
+ */
+export async function pushBlob(
+  session: Session,
+  known: Whereabouts,
+  push: BlobPush,
+  options: PushOptions = {},
+): Promise<"exists" | "mounted" | "uploaded"> {
+  const { repository, descriptor: { digest, size }, source } = push;
+  if (known.has(repository, digest)) return "exists";
+  if (source.size !== size) {
+    throw new OciError(
+      "SIZE_INVALID",
+      `Cannot push blob ${digest} to ${push.name}: its descriptor says ${size} bytes, its source has ${source.size}`,
+    );
+  }
+  const from = options.mountFrom ?? known.elsewhere(repository, digest);
+  const mount = from === undefined || from === repository
+    ? undefined
+    : await tryMount(session, push, from, options.signal);
+  if (mount === "mounted") {
+    known.add(repository, digest);
+    return "mounted";
+  }
+  if (await exists(session, push, options.signal)) {
+    known.add(repository, digest);
+    if (mount !== undefined) await cancelUpload(session, push, mount);
+    return "exists";
+  }
+  await upload(session, push, mount, options);
+  known.add(repository, digest);
+  return "uploaded";
+}
+
+/** Starts an upload; returns where it goes on. */
+export async function startUpload(
+  session: Session,
+  push: { readonly name: string; readonly repository: string },
+  signal?: AbortSignal,
+): Promise<{ readonly location: Target; readonly headers: Headers }> {
+  const act = `push to ${push.name}`;
+  const answer = await session.send({
+    act,
+    method: "POST",
+    to: `/v2/${push.repository}/blobs/uploads/`,
+    repository: push.repository,
+    scopes: [repositoryScope(push.repository, "pull", "push")],
+    expect: [202],
+    signal,
+  });
+  await discard(answer);
+  return { location: await session.locate(answer, act), headers: answer.headers };
+}
+
+/** Drops an upload. That it fails is no matter: registries clean up, and some want a right for it (C-AUTH-11). */
+export async function cancelUpload(
+  session: Session,
+  push: { readonly name: string; readonly repository: string },
+  location: Target,
+): Promise<void> {
+  try {
+    const answer = await session.send({
+      act: `cancel an upload to ${push.name}`,
+      method: "DELETE",
+      to: location,
+      repository: push.repository,
+      scopes: [repositoryScope(push.repository, "pull", "push")],
+      expect: [200, 202, 204, 404],
+      retry: false,
+    });
+    await discard(answer);
+  } catch (error) {
+    session.debug(String(error));
+  }
+}
+
+/** A probe: what is denied may be there or not, and is pushed then (C-GET-06). */
+async function exists(session: Session, push: BlobPush, signal?: AbortSignal): Promise<boolean> {
+  const answer = await session.send({
+    act: `push to ${push.name}`,
+    method: "HEAD",
+    to: `/v2/${push.repository}/blobs/${push.descriptor.digest}`,
+    repository: push.repository,
+    scopes: [repositoryScope(push.repository, "pull", "push")],
+    expect: [200, 400, 403, 404, 405, 501],
+    signal,
+  });
+  await discard(answer);
+  return answer.status === 200;
+}
+
+/** Whatever goes wrong with a mount, the blob is sent instead (C-MNT-02). */
+async function tryMount(
+  session: Session,
+  push: BlobPush,
+  from: string,
+  signal: AbortSignal | undefined,
+): Promise<"mounted" | Target | undefined> {
+  const { repository, descriptor: { digest } } = push;
+  const act = `mount ${digest} from ${from} to ${push.name}`;
+  const query = `mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+  try {
+    const answer = await session.send({
+      act,
+      method: "POST",
+      to: `/v2/${repository}/blobs/uploads/?${query}`,
+      repository,
+      scopes: [repositoryScope(repository, "pull", "push"), repositoryScope(from, "pull")],
+      expect: [201, 202],
+      signal,
+    });
+    await discard(answer);
+    return answer.status === 201 ? "mounted" : await session.locate(answer, act);
+  } catch (error) {
+    signal?.throwIfAborted();
+    session.debug(String(error));
+    return undefined;
+  }
+}
+
+async function upload(
+  session: Session,
+  push: BlobPush,
+  opened: Target | undefined,
+  options: PushOptions,
+): Promise<void> {
+  const { signal } = options;
+  const onSent = forward(options.onProgress);
+  let location = opened;
+  let whole = true;
+  for (let attempt = 1;; attempt++) {
+    // An upload in pieces takes a place for each piece.
+    const leave = whole ? await session.up.enter(signal) : () => {};
+    try {
+      const sent = onSent();
+      if (!whole) return await pieces(session, push, sent, signal);
+      location ??= (await startUpload(session, push, signal)).location;
+      return await put(session, push, location, sent, signal);
+    } catch (error) {
+      if (location !== undefined) await cancelUpload(session, push, location);
+      signal?.throwIfAborted();
+      // Something on the way takes no long bodies, or none in one piece.
+      const tooLong = whole && error instanceof OciError &&
+        [405, 411, 413, 501].includes(error.status);
+      if (tooLong) whole = false;
+      else if (!mayPass(error) || attempt >= session.tries) throw error;
+      location = undefined;
+    } finally {
+      leave();
+    }
+    if (whole) await session.backOff(attempt, signal);
+  }
+}
+
+async function put(
+  session: Session,
+  push: BlobPush,
+  location: Target,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { repository, descriptor: { digest, size }, source } = push;
+  const answer = await session.send({
+    act: `push blob ${digest} to ${push.name}`,
+    method: "PUT",
+    to: withQuery(location, "digest", digest),
+    repository,
+    scopes: [repositoryScope(repository, "pull", "push")],
+    headers: { "content-type": "application/octet-stream" },
+    body: { size, open: () => source.open({ signal }) },
+    expect: [200, 201, 204],
+    bulk: true,
+    retry: false,
+    onSent,
+    signal,
+  });
+  await discard(answer);
+}
+
+async function pieces(
+  session: Session,
+  push: BlobPush,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const parts = await RemoteUpload.start(session, push, signal);
+  try {
+    for await (const chunk of await push.source.open({ signal })) {
+      await parts.write(chunk);
+      onSent(chunk.byteLength);
+    }
+    await parts.commit(push.descriptor.digest);
+  } catch (error) {
+    await parts.abort();
+    throw error;
+  }
+}
+
+/** Reports progress over several tries: bytes sent again are not counted again. */
+function forward(onProgress: ((bytes: number) => void) | undefined): () => (bytes: number) => void {
+  let best = 0;
+  return () => {
+    let sent = 0;
+    return (bytes) => {
+      sent += bytes;
+      if (sent > best) {
+        onProgress?.(sent - best);
+        best = sent;
+      }
+    };
+  };
+}
