@@ -17,6 +17,7 @@ export const DT = {
   NEEDED: 1,
   STRTAB: 5,
   STRSZ: 10,
+  SONAME: 14,
   VERNEED: 0x6ffffffe,
   VERNEEDNUM: 0x6fffffff,
 };

@@ -9,7 +9,9 @@ const places = "@PLACES@";
 const hidden = "WHERRY__HIDDEN_";
 const stubbed = Deno.env.get("WHERRY__ARGV0");
 // Without the stub (WHERRY_UNPACK wrote the parts, and someone runs them by hand) the parts are files beside us.
-const here = stubbed === undefined ? new URL(".", Deno.mainModule).pathname : undefined;
+const here = stubbed === undefined
+  ? decodeURIComponent(new URL(".", Deno.mainModule).pathname)
+  : undefined;
 const file = here === undefined ? "/proc/self/exe" : here + "assets";
 if (here === undefined) { for (const place of Object.values(places)) place[0] += +"@START@"; }
 

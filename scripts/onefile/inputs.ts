@@ -1,4 +1,5 @@
 /** Fetching what the executable is made of: Deno from npm, libraries from Debian; each checked against its pin. */
+import { DT, fileOffset, onlyEntry, readDynamic, readElf, textAt } from "./elf.ts";
 import { type Arch, type DebianPin, PINS } from "./pins.ts";
 import { runTool, sha256 } from "./tool.ts";
 
@@ -100,7 +101,9 @@ export async function fetchLibraries(arch: Arch, cache: string, say: Say): Promi
     const root = `${folder}/root`;
     const files = new Map<string, Uint8Array<ArrayBuffer>>();
     for (const name of [pins.loader, ...pins.libraries]) {
-      files.set(name, await Deno.readFile(`${root}/${pins.libraryFolder}/${name}`));
+      const bytes = await Deno.readFile(`${root}/${pins.libraryFolder}/${name}`);
+      checkLibrary(bytes, name, pins.machine);
+      files.set(name, bytes);
     }
     const copyrights = new Map<string, string>();
     for (const name of ["libc6", "gcc-12-base"]) {
@@ -109,6 +112,19 @@ export async function fetchLibraries(arch: Arch, cache: string, say: Say): Promi
     return { files, records, copyrights };
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The loader finds a library that it already has by its SONAME, so that must be the name others ask for. */
+function checkLibrary(bytes: Uint8Array, name: string, machine: number): void {
+  const elf = readElf(bytes, name);
+  const dynamic = readDynamic(elf);
+  const strings = fileOffset(elf, onlyEntry(dynamic, DT.STRTAB).value);
+  const soname = textAt(bytes, strings + onlyEntry(dynamic, DT.SONAME).value);
+  if (elf.machine !== machine || soname !== name) {
+    throw new Error(
+      `Cannot use ${name}: it is ${soname} for machine ${elf.machine}, wanted ${name} for ${machine}`,
+    );
   }
 }
 

@@ -1,0 +1,109 @@
+/**
+ * A program built into an executable by `onefile_test.ts` in place of wherry: says how the world looks from inside, and
+ * whether what wherry depends on works there. Prints one JSON object.
+ */
+import { createHash } from "node:crypto";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { calledAs, helperPath, isExecutable, startEnvironment } from "../../cli/assets.ts";
+import { workerUrl } from "../../registry/layer/worker_url.ts";
+
+/** What the probe prints. */
+export interface ProbeResult {
+  readonly args: readonly string[];
+  readonly calledAs: string;
+  readonly isExecutable: boolean;
+  readonly execPath: string;
+  readonly uid: number | null;
+  /** The process's own environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** What children should see. */
+  readonly startEnvironment: Readonly<Record<string, string>>;
+  /** The descriptors a child has, or nothing where there is no `ls`. */
+  readonly childDescriptors: string;
+  /** Name to "ok" or the error. */
+  readonly works: Readonly<Record<string, string>>;
+}
+
+const TRIALS: Readonly<Record<string, () => unknown>> = {
+  worker: () =>
+    new Promise<void>((resolve, reject) => {
+      const worker = new Worker(workerUrl("compress"), { type: "module" });
+      worker.onmessage = ({ data }) => {
+        worker.terminate();
+        if (data.bytes instanceof Uint8Array) resolve();
+        else reject(new Error(data.error));
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(event.message));
+      };
+      worker.postMessage({ id: 1, block: new Uint8Array(1000), codec: "gzip" });
+    }),
+  helper: async () => {
+    // No arguments: it complains and ends. What counts is that it could be executed.
+    await new Deno.Command(helperPath(), { stdout: "null", stderr: "null" }).output();
+  },
+  hash: () => createHash("sha256").update("x").digest("hex"),
+  gzip: () => gunzipSync(gzipSync("x")),
+  crypto: () => crypto.subtle.digest("SHA-256", new Uint8Array(1)),
+  ffi: () => {
+    const libc = Deno.dlopen("libc.so.6", { getpid: { parameters: [], result: "i32" } });
+    if (libc.symbols.getpid() !== Deno.pid) throw new Error("getpid() differs");
+    libc.close();
+  },
+  http: async () => {
+    const server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen() {} },
+      () => new Response("x"),
+    );
+    await (await fetch(`http://127.0.0.1:${server.addr.port}/`)).text();
+    await server.shutdown();
+  },
+  timezone: () => new Date(0).toLocaleString(),
+};
+
+async function probe(): Promise<ProbeResult> {
+  const works: Record<string, string> = {};
+  for (const [name, trial] of Object.entries(TRIALS)) {
+    try {
+      await trial();
+      works[name] = "ok";
+    } catch (error) {
+      works[name] = String(error);
+    }
+  }
+  let list: Deno.CommandOutput | undefined;
+  try {
+    list = await new Deno.Command("/bin/ls", { args: ["/proc/self/fd"] }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // an empty root has no ls
+  }
+  return {
+    args: Deno.args,
+    calledAs: calledAs(),
+    isExecutable: isExecutable(),
+    execPath: Deno.execPath(),
+    uid: Deno.uid(),
+    environment: Deno.env.toObject(),
+    startEnvironment: startEnvironment() ?? {},
+    childDescriptors: list
+      ? new TextDecoder().decode(list.stdout).trim().replaceAll("\n", " ")
+      : "",
+    works,
+  };
+}
+
+async function main(): Promise<number> {
+  const say = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+  // The build runs every command's --help to make the code cache.
+  if (Deno.args.at(-1) === "--help" || Deno.args[0] === "version") return 0;
+  if (Deno.args[0] === "hold") {
+    say("ready");
+    await Deno.stdin.read(new Uint8Array(1));
+    return 0;
+  }
+  say(JSON.stringify(await probe()));
+  return 0;
+}
+
+main().then(Deno.exit);
