@@ -21,7 +21,7 @@ import {
 import { composeLabels } from "./export_labels.ts";
 import { type MadeLayer, makeLayers } from "./export_make.ts";
 import { type BuildpackOnDisk, type LayerPlan, planLayers, readBuildpacks } from "./export_plan.ts";
-import { pushToAll } from "./export_push.ts";
+import { type EarlyPush, pushToAll, startPush } from "./export_push.ts";
 import { writeOwnSboms } from "./export_sbom.ts";
 import type { ExportInput, ExportResult } from "./export_types.ts";
 
@@ -46,10 +46,14 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
     await writeOwnSboms(input.layers, input.ownSboms ?? []);
     const buildpacks = await readBuildpacks(input);
     const plans = await planLayers(input, buildpacks, ctx.signal);
-    const made = await makeAll(plans, input, ctx);
+    const repository = input.destinations[0]?.repository;
+    if (repository === undefined) throw new TypeError("Cannot export image: it has no destination");
+    await using early = startPush(input.to, repository, ctx);
+    for (const layer of input.run.image.layers) early.add(layer);
+    const made = await makeAll(plans, input, early, ctx);
     const image = composeImage(input, buildpacks, made, defaultType, ctx);
     checkImage(image, input.run.image);
-    await pushToAll(image, input.to, input.destinations, ctx);
+    await pushToAll(image, input.to, input.destinations, early, ctx);
     if (input.cache) await saveCache(input, buildpacks, made, ctx);
     return {
       image,
@@ -62,6 +66,7 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
 async function makeAll(
   plans: readonly LayerPlan[],
   input: ExportInput,
+  early: EarlyPush,
   ctx: Context,
 ): Promise<readonly MadeLayer[]> {
   const compression = compressionFor(input, ctx);
@@ -73,6 +78,7 @@ async function makeAll(
     repository: input.storeRepository,
     compression,
     concurrency: input.concurrency ?? CONCURRENCY,
+    onMade: ({ layer }) => early.add(layer),
     onLayer: ({ plan, id, how }) => {
       const word = how === "reused" ? "Reusing" : "Adding";
       if (plan.field !== "app") {

@@ -43,12 +43,19 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
           ctx.log.warn(`Failed to cache layer '${id}' because it has no contents`);
         }
         if (decision !== "cache") continue;
-        const sha = await keepOrAdd(draft, {
-          id,
-          entries: () => walkTree(directory, { owner: parts.owner }),
-          before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
-          known: parts.known.get(id),
-        }, ctx);
+        let sha: Digest;
+        try {
+          sha = await keepOrAdd(draft, {
+            id,
+            entries: () => walkTree(directory, { owner: parts.owner }),
+            before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
+            known: parts.known.get(id),
+          }, ctx);
+        } catch (error) {
+          ctx.signal.throwIfAborted();
+          ctx.log.warn(`Failed to cache layer '${id}': ${messageOf(error)}`);
+          continue;
+        }
         cached[name] = { sha, data: file.metadata ?? null, ...file.types };
       }
       buildpacks.push({ key: member.id, version: member.version, layers: cached });
@@ -98,4 +105,8 @@ async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): P
   });
   log.info(`Adding cache layer '${id}'`);
   return diffId;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

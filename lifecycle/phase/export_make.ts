@@ -31,12 +31,14 @@ export interface MakeOptions {
   readonly compression: "gzip" | "zstd";
   /** Layers under way at once. */
   readonly concurrency: number;
+  /** Called for each layer as soon as it is there. */
+  readonly onMade: (layer: MadeLayer) => void;
   /** Called for each layer, in the order of the plans. */
   readonly onLayer: (layer: MadeLayer) => void;
 }
 
 /**
- * Makes all layers, a few at a time. After a failure none is started; uploads under way are dropped.
+ * Makes all layers, a few at a time. After a failure the others are stopped and their uploads dropped.
  *
  * @returns In the order of `plans`.
  * @throws {LifecycleError} 62 when a layer without contents is not in the previous image (EX-7).
@@ -47,6 +49,14 @@ export async function makeLayers(
   ctx: Context,
 ): Promise<readonly MadeLayer[]> {
   using pool = openCompressPool();
+  // One failure stops the others: a large layer would otherwise go on for minutes.
+  const stop = new AbortController();
+  const act: Context = {
+    signal: AbortSignal.any([ctx.signal, stop.signal]),
+    log: ctx.log,
+    now: () => ctx.now(),
+    meter: (label, total) => ctx.meter(label, total),
+  };
   const made: (MadeLayer | undefined)[] = plans.map(() => undefined);
   let next = 0;
   let told = 0;
@@ -54,9 +64,12 @@ export async function makeLayers(
     while (next < plans.length) {
       const at = next++;
       try {
-        made[at] = await makeLayer(plans[at]!, options, pool, ctx);
+        const layer = await makeLayer(plans[at]!, options, pool, act);
+        options.onMade(layer);
+        made[at] = layer;
       } catch (error) {
         next = plans.length;
+        stop.abort(error);
         throw error;
       }
       for (let done = made[told]; done !== undefined; done = made[++told]) options.onLayer(done);
@@ -64,7 +77,8 @@ export async function makeLayers(
   };
   const workers = Math.max(1, Math.min(options.concurrency, plans.length));
   const ends = await Promise.allSettled(Array.from({ length: workers }, worker));
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  ctx.signal.throwIfAborted();
+  if (ends.some(({ status }) => status === "rejected")) throw stop.signal.reason;
   return made.filter((layer) => layer !== undefined);
 }
 

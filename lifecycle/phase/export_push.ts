@@ -1,21 +1,83 @@
 /** Gives the image its names: blobs, config, manifest, then one tag after the other (SV-1). */
 import type { Context } from "../../registry/context.ts";
-import { type Image, pushContents } from "../../registry/image.ts";
-import { hexOf } from "../../registry/oci/digest.ts";
+import { type Image, type Layer, pushContents, pushLayer } from "../../registry/image.ts";
+import { type Digest, hexOf } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
+import { bytesSource } from "../../registry/source.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { Destination } from "./export_types.ts";
+
+/** Layers under way to one repository at once. */
+const CONCURRENCY = 4;
+
+/**
+ * Layers on their way to a repository while others are still being made. What fails is told by
+ * {@linkcode done}; disposing stops what is under way and waits for its end.
+ */
+export interface EarlyPush extends AsyncDisposable {
+  /** The repository. */
+  readonly repository: string;
+  /** Sends a layer as soon as there is a free slot; each content once. */
+  add(layer: Layer): void;
+  /** Resolves when all that was added is there; rejects with the first failure, in order of adding. */
+  done(): Promise<void>;
+}
+
+/** Starts to push to `repository`. Nobody can pull anything of it before a manifest is there. */
+export function startPush(to: Registry, repository: string, ctx: Context): EarlyPush {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, stop.signal]);
+  const moves = new Map<Digest, Promise<unknown>>();
+  const meter = ctx.meter(`Saving ${repository}`);
+  const waiting: (() => void)[] = [];
+  let free = CONCURRENCY;
+  const push = async (layer: Layer) => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else free--;
+    try {
+      signal.throwIfAborted();
+      await pushLayer(layer, to, repository, {
+        signal,
+        onProgress: (_layer, bytes) => meter.add(bytes),
+      });
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
+  return {
+    repository,
+    add(layer) {
+      const { digest } = layer.descriptor;
+      if (moves.has(digest)) return;
+      const move = push(layer);
+      move.catch(() => {}); // told by done()
+      moves.set(digest, move);
+    },
+    async done() {
+      for (const move of moves.values()) await move;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort(new DOMException("the export ended", "AbortError"));
+      await Promise.allSettled(moves.values());
+      meter.end();
+    },
+  };
+}
 
 /**
  * Pushes `image` to all of `destinations`, in order. One that fails does not stop the others; no tag moves
  * before everything it needs is there.
  *
+ * @param early Has, or will have, all layers of the image in its repository.
  * @throws {LifecycleError} 62 when any failed, after all were tried.
  */
 export async function pushToAll(
   image: Image,
   to: Registry,
   destinations: readonly Destination[],
+  early: EarlyPush,
   ctx: Context,
 ): Promise<void> {
   const { log, signal } = ctx;
@@ -28,7 +90,9 @@ export async function pushToAll(
     try {
       let content = contents.get(repository);
       if (content === undefined) {
-        content = push(image, to, repository, ctx);
+        content = repository === early.repository
+          ? finishEarly(image, to, early, signal)
+          : pushContents(image, to, repository, { signal });
         contents.set(repository, content);
       }
       await content;
@@ -55,17 +119,15 @@ export async function pushToAll(
   );
 }
 
-/** Layers and config; the manifest comes with each tag. */
-async function push(image: Image, to: Registry, repository: string, ctx: Context): Promise<void> {
-  const meter = ctx.meter(`Saving ${repository}`);
-  try {
-    await pushContents(image, to, repository, {
-      signal: ctx.signal,
-      onProgress: (_layer, bytes) => meter.add(bytes),
-    });
-  } finally {
-    meter.end();
-  }
+async function finishEarly(
+  image: Image,
+  to: Registry,
+  early: EarlyPush,
+  signal: AbortSignal,
+): Promise<void> {
+  await early.done();
+  const { config } = image.manifest;
+  await to.pushBlob(early.repository, config, bytesSource(image.rawConfig), { signal });
 }
 
 function messageOf(error: unknown): string {
