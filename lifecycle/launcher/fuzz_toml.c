@@ -222,9 +222,11 @@ make(void)
 	}
 	for (uint64_t n = 1 + draw(8); n; n--)
 		mutate();
-	if (draw(2000) == 0)
-		while (length < LARGEST - 64 && draw(4000))
-			insert(length, words[12 + 4 * draw(2)], 1);
+	if (draw(500) == 0) {
+		insert(length, "\nz=", 3);
+		while (length < LARGEST - 64 && draw(10000))
+			draw(2) ? insert(length, "[", 1) : insert(length, "{a=", 3);
+	}
 }
 
 /* What must hold of every accepted document. */
