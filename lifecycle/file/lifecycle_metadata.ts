@@ -95,7 +95,7 @@ const flag = orNull(z.boolean().default(false));
 const texts = orNull(z.array(z.string()).optional());
 const sha: z.ZodType<Sha> = orNull(z.object({ sha: text }).default({ sha: "" }));
 const noSha: z.ZodType<Sha | undefined> = orNull(z.object({ sha: text }).optional());
-const free = z.unknown();
+const free = z.unknown().optional();
 
 const layer: z.ZodType<LayerMetadata> = z.object({
   sha: text,

@@ -35,7 +35,7 @@ export function parseToml(text: string, file: string): TomlTable {
 /** Writes a TOML document; keys whose value is `undefined` are left out. Ends with a newline. */
 export function formatToml(table: Readonly<Record<string, unknown>>): string {
   const text = stringify(prune(table), { numbersAsFloat: true });
-  return text === "" || text.endsWith("\n") ? text : text + "\n";
+  return text.trim() === "" ? "" : text.endsWith("\n") ? text : text + "\n";
 }
 
 /** Whether `value` is a table and not an array, a date or a plain value. */
