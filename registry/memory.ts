@@ -70,6 +70,7 @@ class Memory implements MemoryRegistry {
   ): ReturnType<Registry["pushBlob"]> {
     const here = this.#make(repository);
     const { mountFrom, onProgress, signal } = options;
+    signal?.throwIfAborted();
     if (here.blobs.has(digest)) return "exists";
     const there = mountFrom && this.#repositories.get(mountFrom)?.blobs.get(digest);
     if (there) {
