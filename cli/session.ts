@@ -1,6 +1,7 @@
 /** One run of a command: its log, its registries, its store; all of them made only when they are used. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../registry/context.ts";
+import type { Registries } from "../registry/client/client.ts";
 import type { RegistryClient } from "../registry/client/options.ts";
 import type { Store } from "../registry/store/store.ts";
 import { type CommonFlags, levelOf } from "./common.ts";
@@ -21,9 +22,8 @@ export class Session implements AsyncDisposable {
   /** For everything below the CLI. */
   readonly ctx: Context;
   readonly #progress: Progress;
-  readonly #clients = new Map<string, RegistryClient>();
   #store: Promise<Store> | undefined;
-  #connect: Promise<(host: string) => RegistryClient> | undefined;
+  #registries: Promise<Registries> | undefined;
 
   /** Makes the log; opens nothing. */
   constructor(io: Io, flags: CommonFlags) {
@@ -73,20 +73,18 @@ export class Session implements AsyncDisposable {
 
   /** The client of one registry: the same object for the same host, so that images can be mounted. */
   async registry(host: string): Promise<RegistryClient> {
-    this.#connect ??= import("./connect.ts").then(({ connector }) =>
-      connector(this.io, this.flags, this.log, VERSION)
+    this.#registries ??= import("./connect.ts").then(({ connect }) =>
+      connect(this.io, this.flags, this.log, VERSION)
     );
-    const connect = await this.#connect;
-    let client = this.#clients.get(host);
-    if (client === undefined) this.#clients.set(host, client = connect(host));
-    return client;
+    return (await this.#registries).client(host);
   }
 
   /** Closes everything. Never throws: what failed has been said already. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#progress.stop();
-    const store = await this.#store?.catch(() => undefined);
-    const open = [...this.#clients.values(), ...(store ? [store] : [])];
-    await Promise.allSettled(open.map(async (one) => await one[Symbol.asyncDispose]()));
+    const opened = await Promise.allSettled([this.#registries, this.#store]);
+    await Promise.allSettled(opened.map(async (one) => {
+      if (one.status === "fulfilled") await one.value?.[Symbol.asyncDispose]();
+    }));
   }
 }
