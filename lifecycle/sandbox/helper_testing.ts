@@ -4,6 +4,7 @@
  */
 
 import { fileURLToPath } from "node:url";
+import { compileC } from "../../scripts/compile_c.ts";
 import type { InPlaceOptions, SandboxPlan } from "./in_place.ts";
 import type { Outcome } from "./executor.ts";
 
@@ -41,14 +42,12 @@ export function skipped(why: string): void {
 let compiled: Promise<string> | undefined;
 let bundled: Promise<string> | undefined;
 
-/** The path of the helper, compiled from the sources beside this file, once per change of them. */
+/** The path of the helper, compiled from the sources here when they changed. */
 export function compiledHelper(): Promise<string> {
-  return compiled ??= once("helper", async (to) => {
-    const folder = fileURLToPath(new URL("helper/", import.meta.url));
-    const sources = [...Deno.readDirSync(folder)].map((entry) => folder + entry.name)
-      .filter((path) => path.endsWith(".c")).sort();
-    await check("musl-gcc", ["-static", "-Os", "-Wall", "-Wextra", "-o", to, ...sources]);
-  });
+  return compiled ??= (async () => {
+    const arch = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+    return await keep("helper", new Uint8Array(await compileC("helper", arch)));
+  })();
 }
 
 /** Runs `job` in a process of its own as `caller`, started with `inherit` open as descriptor 9. */
@@ -104,50 +103,35 @@ async function callerWords(caller: Caller): Promise<string[]> {
 }
 
 function driverFiles(): Promise<{ deno: string; driver: string }> {
-  bundled ??= once("driver.js", async (to) => {
-    const { buildSync } = await import("esbuild");
-    buildSync({
+  // In a process of its own: esbuild keeps ports open, which test sanitizers take for leaks.
+  bundled ??= (async () => {
+    const options = {
       entryPoints: [fileURLToPath(new URL("in_place_driver_testing.ts", import.meta.url))],
-      outfile: to,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      logLevel: "error",
-    });
-  });
+      ...{ bundle: true, platform: "node", format: "esm", logLevel: "error" },
+    };
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", `import { buildSync } from "esbuild"; buildSync(${JSON.stringify(options)});`],
+      cwd: fileURLToPath(new URL("../..", import.meta.url)),
+    }).output();
+    if (!success) throw new Error(`esbuild failed: ${new TextDecoder().decode(stderr)}`);
+    return await keep("driver.js", stdout);
+  })();
   return bundled.then((driver) => ({ deno: Deno.execPath(), driver }));
 }
 
-/** Makes `name` where other users can read it, unless it was made from the same sources before. */
-async function once(name: string, make: (to: string) => Promise<void>): Promise<string> {
-  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", await sources())).toHex();
-  const dir = `${Deno.env.get("TMPDIR") ?? "/tmp"}/wherry-test-${Deno.uid()}-${sum.slice(0, 16)}`;
-  const path = `${dir}/${name}`;
+/** Writes `data` where every user can read and run it; the checkout may be closed to them. */
+async function keep(name: string, data: Uint8Array<ArrayBuffer>): Promise<string> {
+  const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", data)).toHex().slice(0, 16);
+  const dir = `${Deno.env.get("TMPDIR") ?? "/tmp"}/wherry-test-${Deno.uid()}`;
+  const path = `${dir}/${sum}-${name}`;
+  await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
   try {
     await Deno.lstat(path);
-    return path;
   } catch {
-    await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
     const fresh = await Deno.makeTempFile({ dir });
-    await make(fresh);
+    await Deno.writeFile(fresh, data);
     await Deno.chmod(fresh, 0o755);
     await Deno.rename(fresh, path); // another test may have been as fast
-    return path;
   }
-}
-
-async function sources(): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (const folder of ["./", "./helper/"]) {
-    const url = new URL(folder, import.meta.url);
-    const names = [...Deno.readDirSync(url)].filter((entry) => entry.isFile)
-      .map((entry) => entry.name).sort();
-    for (const name of names) parts.push(await Deno.readFile(new URL(name, url)));
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
-
-async function check(program: string, args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args }).output();
-  if (!success) throw new Error(`${program} failed: ${new TextDecoder().decode(stderr)}`);
+  return path;
 }

@@ -149,10 +149,11 @@ async function viewWalls(site: Site, namespaces: Namespaces): Promise<Walls> {
   args.push("--nproc", `${options.maxProcesses ?? VIEW_PROCESSES}`);
   for (const tree of machine.trees) args.push("--ro-bind", tree, tree);
   for (const link of machine.links) args.push("--link", link.target, link.path);
-  for (const path of machine.extras) args.push("--ro-bind", path, path);
-  args.push("--ro-bind", "/sys", "/sys");
   args.push("--bind", join(scratch, "tmp"), "/tmp", "--bind", join(scratch, "tmp"), "/var/tmp");
   args.push("--bind", join(scratch, "home"), VIEW_HOME);
+  // After those, since parts of PATH may lie under /tmp or /home.
+  for (const path of machine.extras) args.push("--ro-bind", path, path);
+  args.push("--ro-bind", "/sys", "/sys");
   for (const path of machine.secrets) args.push("--mask", path);
   for (const file of await writeUsers(scratch, uid, gid)) {
     args.push("--ro-bind", file.outside, file.inside);
