@@ -1,8 +1,27 @@
 /* launcher.c: the program an image starts with. Every argument belongs to the user. */
+#include <asm/signal.h>
+
 #include "launcher.h"
 #include "sys.h"
 
 int launch_main(char **argv, char **environ);
+
+/*
+ * Signals that whoever started us ignores would stay ignored in the process: a shell pipe that never
+ * ends for SIGPIPE, a wait that fails for SIGCHLD. The Go launcher leaves them at their default, but
+ * for those that nohup and job control ignore on purpose.
+ */
+static void
+reset_signals(void)
+{
+	static const uint64_t left = 1ul << SIGHUP | 1ul << SIGINT | 1ul << SIGKILL | 1ul << SIGSTOP |
+	                             1ul << SIGTSTP | 1ul << SIGTTIN | 1ul << SIGTTOU;
+	static const long by_default[8];  /* a struct sigaction of the kernel: SIG_DFL and no flags */
+
+	for (int signal = 1; signal < 64; signal++)
+		if (!(left >> signal & 1))
+			SYS4(rt_sigaction, signal, by_default, NULL, sizeof(uint64_t));
+}
 
 static const char *
 or_default(const char *value, const char *usual)
@@ -68,6 +87,7 @@ launch_main(char **argv, char **environ)
 	struct list user = { 0 };
 	const char *type;
 
+	reset_signals();
 	launch.self = argv[0] ? argv[0] : "";
 	if (argv[0])
 		for (user.at = argv + 1; user.at[user.count];)

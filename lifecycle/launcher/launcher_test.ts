@@ -319,6 +319,44 @@ Deno.test("SIG-2 the process has the pid of the launcher, and its exit code and 
   assert.equal((await scene.launch({ type: "web", args: ["kill", "15"] })).signal, "SIGTERM");
 });
 
+Deno.test("SIG-2 ignored signals are not handed on, except those of nohup and job control", async () => {
+  await using scene = await Scene.make();
+  await scene.script("layers/some_bp/l/exec.d/1", "exit 0"); // a wait with SIGCHLD ignored
+  const ignored = async (signals: string) => {
+    const { stdout, stderr } = await scene.launch({
+      args: ["--", "cat", "/proc/self/status"],
+      via: ["/bin/bash", "-c", `trap '' ${signals}; exec "$@"`, "bash"],
+    });
+    assert.equal(stderr, "");
+    return parseInt(/^SigIgn:\s*([0-9a-f]+)$/m.exec(stdout)?.[1] ?? "none", 16);
+  };
+  const before = await ignored("TERM");
+  assert.equal(await ignored("PIPE CHLD USR1 ALRM RTMIN"), before);
+  assert.equal(await ignored("HUP INT TSTP"), before | 1 | 1 << 1 | 1 << 19);
+});
+
+Deno.test("memory is bounded: metadata that asks for too much is refused", async () => {
+  await using scene = await Scene.make();
+  const file = await scene.write("layers/config/metadata.toml", `a = [${"[],".repeat(1_500_000)}]`);
+  const { code, stderr } = await scene.launch();
+  assert.equal(code, 82);
+  assert.equal(stderr, "ERROR: failed to launch: more than 64 MiB of memory needed\n");
+  await Deno.writeTextFile(file, "#".repeat(9_000_000));
+  const larger = await scene.launch();
+  assert.equal(larger.code, 1);
+  assert.match(larger.stderr, /metadata\.toml: file too large\n$/);
+});
+
+Deno.test("a wide metadata.toml is read in well under a second", async () => {
+  await using scene = await Scene.make();
+  const labels = Array.from({ length: 50_000 }, (_, at) => `key${at} = ${at}`).join("\n");
+  const processes = `[[processes]]\ntype = "web"\ncommand = ["${scene.probe}"]\ndirect = true\n`;
+  await scene.write("layers/config/metadata.toml", `${processes}[labels]\n${labels}\n`);
+  const start = performance.now();
+  assert.equal((await scene.launch({ type: "web" })).code, 0);
+  assert.ok(performance.now() - start < 5000);
+});
+
 Deno.test("15.1 directories given relative to where the launcher starts", async () => {
   await using scene = await Scene.make();
   await scene.mkdir("layers/some_bp/l/bin");

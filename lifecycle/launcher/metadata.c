@@ -5,7 +5,7 @@
 
 size_t strlen(const char *s);
 
-enum { METADATA_LIMIT = 16 << 20 };
+enum { METADATA_LIMIT = 8 << 20 };
 
 static const char *file;  /* for messages */
 
