@@ -66,7 +66,7 @@ export interface Launch {
 export const bom: z.ZodType<BomEntry[]> = z.array(
   z.object({
     name: text,
-    version: z.undefined("no top-level version (metadata.version instead)").optional(),
+    version: z.custom<undefined>((seen) => seen === undefined, "it in metadata.version").optional(),
     metadata: table.optional(),
   }).transform((one): BomEntry => ({ name: one.name, metadata: one.metadata })),
 ).default([]);

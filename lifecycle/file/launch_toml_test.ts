@@ -85,7 +85,7 @@ Deno.test("LTM-5 what may name a process", () => {
 
 Deno.test("LTM-6 a bill of materials with a top-level version is refused", () => {
   assert.throws(() => parse('[[bom]]\nname = "x"\nversion = "1"\n', "0.7"), {
-    message: /\[0\]\.version/,
+    message: 'Cannot parse /l/launch.toml:3: bom[0].version is "1", want it in metadata.version',
   });
   const [entry] = parse('[[bom]]\nname = "x"\n[bom.metadata]\nv = 1.0\n', "0.7").bom;
   assert.equal(entry?.metadata?.v, 1);
