@@ -80,8 +80,6 @@ export function helperPath(): string {
   } catch (cause) {
     const why = here === undefined
       ? `${path} is missing, make it with: deno task build`
-      : here.assets["helper"] === undefined
-      ? "this file was built without it"
       : "the kernel refuses executable memory files (vm.memfd_noexec=2) and no directory of " +
         "/dev/shm, /tmp, /var/tmp, /run and . allows to execute files";
     throw new Error(`Cannot start the sandbox helper: ${why}`, { cause });
@@ -131,7 +129,7 @@ function hostArch(): Arch {
 }
 
 function nativePath(name: string, arch: Arch): string {
-  return new URL(`../dist/native/${arch}/${name}`, import.meta.url).pathname;
+  return decodeURIComponent(new URL(`../dist/native/${arch}/${name}`, import.meta.url).pathname);
 }
 
 /** The bytes of a part of the executable, or undefined from source and for a part it was built without. */

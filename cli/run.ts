@@ -111,6 +111,9 @@ export async function run(io: Io): Promise<number> {
     writeErr: () => {}, // commander's own error texts: ours are printed once, by main.ts
     getOutHelpWidth: () => Math.min(io.stdout.columns(), 100),
     getErrHelpWidth: () => Math.min(io.stderr.columns(), 100),
+    // help has no colours; asking for them would load Deno's Node layer, twice the time of all else
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
   };
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);

@@ -10,7 +10,7 @@ import { ARCHES, buildExecutable } from "./onefile/executable.ts";
 import { type Arch, DENO_VERSION } from "./onefile/pins.ts";
 import { runTool } from "./onefile/tool.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = decodeURIComponent(new URL("..", import.meta.url).pathname);
 const LIMIT = 105_000_000;
 const ZSTD_LIMIT = 40_000_000;
 function say(line: string): void {

@@ -50,7 +50,7 @@ export async function bundle(name: string, entry: string, root: string): Promise
     format: "esm",
     minifySyntax: true,
     define: { "import.meta.url": '"wherry:bundle"' },
-    plugins: [lazyBuiltins],
+    plugins: [lightCommander],
   }).catch((error: { errors?: Message[] }) => {
     throw new Error(
       `Cannot bundle ${entry}: ${(error.errors ?? []).map(describe).join("\n") || error}`,
@@ -78,19 +78,45 @@ export async function bundle(name: string, entry: string, root: string): Promise
 }
 
 /**
- * commander imports all it may ever need of Node at its start, and loading that is a third of the time of `wherry --help`.
- * Its default imports become objects that load the module when a property is asked for.
+ * What commander gets for `node:` modules. It imports all it may ever need at its start, and loading Deno's Node layer is
+ * half of the time of `wherry --help`, which needs none of it.
  */
-const lazyBuiltins: Plugin = {
-  name: "lazy-builtins",
+const LIGHT_BUILTINS: Readonly<Record<string, string>> = {
+  "node:events": `export class EventEmitter {
+    #listeners = new Map();
+    on(name, listener) {
+      this.#listeners.set(name, [...this.#listeners.get(name) ?? [], listener]);
+      return this;
+    }
+    emit(name, ...args) {
+      const listeners = this.#listeners.get(name) ?? [];
+      for (const listener of listeners) listener.apply(this, args);
+      return listeners.length > 0;
+    }
+    listenerCount(name) {
+      return this.#listeners.get(name)?.length ?? 0;
+    }
+  }`,
+  "node:util": `export const stripVTControlCharacters = (text) =>
+    /[\\x1b\\x9b]/.test(text) ? require("node:util").stripVTControlCharacters(text) : text;`,
+  ...Object.fromEntries(
+    ["node:fs", "node:path", "node:process", "node:child_process"].map((name) => [
+      name,
+      `export default new Proxy({}, { get: (_, key) => require("${name}")[key] });`,
+    ]),
+  ),
+};
+
+const lightCommander: Plugin = {
+  name: "light-commander",
   setup(build) {
-    build.onResolve(
-      { filter: /^node:(fs|path|process|child_process)$/ },
-      (args) =>
-        /\/commander\/lib\//.test(args.importer) ? { path: args.path, namespace: "lazy" } : null,
-    );
-    build.onLoad({ filter: /.*/, namespace: "lazy" }, (args) => ({
-      contents: `export default new Proxy({}, { get: (_, key) => require("${args.path}")[key] });`,
+    build.onResolve({ filter: /^node:/ }, ({ path, importer }) => {
+      if (!/\/commander\/lib\//.test(importer)) return null;
+      if (path in LIGHT_BUILTINS) return { path, namespace: "light" };
+      return { errors: [{ text: `commander now needs ${path}: add it to LIGHT_BUILTINS` }] };
+    });
+    build.onLoad({ filter: /.*/, namespace: "light" }, ({ path }) => ({
+      contents: LIGHT_BUILTINS[path] ?? "",
       loader: "js",
     }));
   },
@@ -105,7 +131,7 @@ function describe(message: Message): string {
 async function refuseImportMeta(metafile: Metafile, root: string): Promise<void> {
   for (const path of Object.keys(metafile.inputs)) {
     if (
-      path.includes("node_modules/") || path.startsWith("lazy:") || MAY_ASK_WHERE.has(path) ||
+      path.includes("node_modules/") || path.startsWith("light:") || MAY_ASK_WHERE.has(path) ||
       path.endsWith(".json")
     ) {
       continue;

@@ -5,7 +5,7 @@ import { HELPER_FD } from "../../cli/assets.ts";
 /** One of this folder's scripts with what it imports, minified, ASCII. */
 export async function bundleScript(name: string): Promise<string> {
   const result = await build({
-    absWorkingDir: new URL(".", import.meta.url).pathname,
+    absWorkingDir: decodeURIComponent(new URL(".", import.meta.url).pathname),
     entryPoints: [name],
     bundle: true,
     write: false,

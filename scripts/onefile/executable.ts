@@ -11,7 +11,7 @@ import { type Arch, DENO_VERSION, PINS } from "./pins.ts";
 import { compileStub } from "./stub.ts";
 import { sha256 } from "./tool.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = decodeURIComponent(new URL("../..", import.meta.url).pathname);
 
 /** The processors the executable is assembled for. */
 export const ARCHES: readonly Arch[] = ["amd64", "arm64"];

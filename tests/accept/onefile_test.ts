@@ -431,7 +431,7 @@ test("is at most 105 MB, and 40 MB as .zst, which unpacks to the same bytes", as
 });
 
 test("two builds from different checkouts, time zones and locales are the same bytes", async () => {
-  const copy = `${work}/another/check out/`;
+  const copy = `${work}/another/checkout/`;
   await Deno.mkdir(copy, { recursive: true });
   const what = "cli lifecycle registry scripts node_modules deno.json deno.lock LICENSE";
   assert.equal((await shell(`cd "${ROOT}" && cp -a ${what} "${copy}"`)).code, 0);
