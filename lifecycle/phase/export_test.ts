@@ -320,3 +320,141 @@ Deno.test("LTM-5 a process type that cannot be a file name fails with 62", async
     (error) => error instanceof LifecycleError && error.exitCode === 62,
   );
 });
+
+Deno.test("EX-10 reused layers are mounted from another repository, copied from another registry", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const here = counting(memoryRegistry());
+  await exportImage(exportInput(dir.path, memoryStore(), here), quietContext());
+  const next = await nextBuild(here);
+  const destinations = [{ repository: "team/other", tag: "1", name: "other:1" }];
+  here.reset();
+  const store = memoryStore();
+  const mounted = await exportImage(
+    exportInput(dir.path, store, here, { ...next, destinations }),
+    quietContext(),
+  );
+  const base = mounted.image.layers[0]!.descriptor;
+  assert.deepEqual(
+    here.sent.filter((digest) => digest !== base.digest),
+    [mounted.image.manifest.config.digest],
+    "the base here comes from nowhere, the app's layers from the other repository",
+  );
+  const far = counting(memoryRegistry());
+  const copied = await exportImage(
+    exportInput(dir.path, store, far, { ...next, destinations }),
+    quietContext(),
+  );
+  assert.equal(copied.image.raw.digest, mounted.image.raw.digest);
+  assert.equal(
+    new Set(far.sent).size,
+    new Set(copied.image.layers.map(({ descriptor }) => descriptor.digest)).size + 1,
+  );
+  assert.equal(store.uploads(), 0);
+});
+
+Deno.test("SB-6 wherry's own bills of materials lie where the Go lifecycle puts them", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const bytes = new TextEncoder().encode("{}");
+  const { layers } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry(), {
+      ownSboms: [
+        { of: "lifecycle", file: "sbom.cdx.json", bytes },
+        { of: "launcher", file: "sbom.cdx.json", bytes },
+      ],
+    }),
+    quietContext(),
+  );
+  const sbom = `${dir.path}/layers/sbom`;
+  assert.ok(await Deno.stat(`${sbom}/build/buildpacksio_lifecycle/sbom.cdx.json`));
+  assert.ok(await Deno.stat(`${sbom}/launch/buildpacksio_lifecycle/launcher/sbom.cdx.json`));
+  assert.ok(layers.some(({ id }) => id === "buildpacksio/lifecycle:launch.sbom"));
+});
+
+Deno.test("LOG-7 what export says, in its order", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await Deno.mkdir(`${dir.path}/cache`);
+  const cache = await openDirCache(`${dir.path}/cache`);
+  const { ctx, lines } = recordingContext();
+  const { image } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry(), { cache }),
+    ctx,
+  );
+  assert.deepEqual(lines, [
+    "Adding layer 'samples/java:deps'",
+    "Adding layer 'samples/java:jre'",
+    "Added 1/1 app layer(s)",
+    "Adding layer 'buildpacksio/lifecycle:launcher'",
+    "Adding layer 'buildpacksio/lifecycle:config'",
+    "Adding layer 'buildpacksio/lifecycle:process-types'",
+    "Adding label 'io.buildpacks.lifecycle.metadata'",
+    "Adding label 'io.buildpacks.build.metadata'",
+    "Adding label 'io.buildpacks.project.metadata'",
+    "Adding label 'org.example.team'",
+    "Setting default process type 'web'",
+    "Saving registry.example/app:1...",
+    `*** Images (${image.raw.digest.slice(0, 19)}):`,
+    "      registry.example/app:1",
+    "Adding cache layer 'samples/java:deps'",
+    "Adding cache layer 'samples/java:m2'",
+  ]);
+});
+
+Deno.test("CA-5 a damaged cache layer is written anew at export", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await Deno.mkdir(`${dir.path}/cache`);
+  const to = memoryRegistry();
+  const first = await openDirCache(`${dir.path}/cache`);
+  await exportImage(exportInput(dir.path, memoryStore(), to, { cache: first }), quietContext());
+  const sha = (await first.metadata()).buildpacks[0]!.layers["m2"]!.sha;
+  const file = `${dir.path}/cache/committed/${sha}.tar`;
+  const whole = await Deno.readFile(file);
+  await Deno.writeTextFile(file, "damaged");
+  const { ctx, lines } = recordingContext();
+  const cache = await openDirCache(`${dir.path}/cache`);
+  await exportImage(exportInput(dir.path, memoryStore(), to, { cache }), ctx);
+  assert.deepEqual(await Deno.readFile(file), whole);
+  assert.ok(
+    lines.some((line) =>
+      line.startsWith("Warning: Skipping reuse for layer samples/java:m2: expected")
+    ),
+  );
+  assert.ok(lines.includes("Reusing cache layer 'samples/java:deps'"));
+  assert.ok(lines.includes("Adding cache layer 'samples/java:m2'"));
+});
+
+Deno.test("8.4 a cache layer without contents is a warning, and not cached", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await Deno.mkdir(`${dir.path}/cache`);
+  await Deno.remove(`${dir.path}/layers/samples_java/m2`, { recursive: true });
+  const cache = await openDirCache(`${dir.path}/cache`);
+  const { ctx, lines } = recordingContext();
+  await exportImage(exportInput(dir.path, memoryStore(), memoryRegistry(), { cache }), ctx);
+  assert.ok(
+    lines.includes("Warning: Failed to cache layer 'samples/java:m2' because it has no contents"),
+  );
+  assert.deepEqual(Object.keys((await cache.metadata()).buildpacks[0]!.layers), ["deps"]);
+});
+
+Deno.test("LAY-4 a directory without a TOML is no layer, nor is one whose TOML is all false", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  await writeTree(dir.path, {
+    "layers/samples_java/stray/file": "x",
+    "layers/samples_java/off.toml": "[types]\n",
+    "layers/samples_java/off/file": "x",
+    "layers/samples_java/launch.toml": "[[processes]]\n",
+  });
+  const { layers } = await exportImage(
+    exportInput(dir.path, memoryStore(), memoryRegistry()),
+    quietContext(),
+  );
+  assert.deepEqual(
+    layers.map(({ id }) => id).filter((id) => id.startsWith("samples/")),
+    ["samples/java:deps", "samples/java:jre"],
+  );
+});

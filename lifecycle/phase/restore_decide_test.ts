@@ -145,3 +145,42 @@ Deno.test("8.4 property: a newer platform API only ever brings back more", () =>
     }
   }));
 });
+
+/**
+ * The whole of 8.4 by documents, not by what an export would have written: both sides give the layer the same
+ * flags. A row is a set of flags; the columns are who has it (a app, c cache; = equal sha, ! another) and the
+ * platform API. A cell is whose metadata comes (A app, C cache, - none) and what becomes of a directory
+ * (r restored, x removed, . left alone).
+ */
+const MATRIX = `
+      a.13 a.14 c.13 c.14 a=c.13 a=c.14 a!c.13 a!c.14
+-     -.   -.   -.   -.   -.     -.     -.     -.
+l     A.   A.   -.   -.   A.     A.     A.     A.
+b     -.   -.   -.   -.   -.     -.     -.     -.
+c     -.   -.   Cr   Cr   Cr     Cr     Cr     Cr
+lb    -.   -.   -.   -.   -.     -.     -.     -.
+lc    -.   -.   -x   Cr   Ar     Ar     Ax     Ax
+bc    -.   -.   Cr   Cr   Cr     Cr     Cr     Cr
+lbc   -.   -.   -x   Cr   Ar     Ar     Ax     Ax
+`;
+
+const [heads = [], ...rows] = MATRIX.trim().split("\n").map((line) => line.trim().split(/ +/));
+for (const [flags = "", ...cells] of rows) {
+  heads.forEach((head, at) => {
+    Deno.test(`8.4 ${flags} ${head}: ${cells[at]}`, () => {
+      const [sides = "", api] = head.split(".");
+      const app = sides.includes("a") ? layer(flags) : undefined;
+      const cache = sides.includes("c")
+        ? layer(flags, sides.includes("!") ? "sha256:other" : SHA)
+        : undefined;
+      const [decision] = decideMetadata(side(app), side(cache), {
+        launchMetadataFromCache: api === "14",
+      });
+      const restored = decision?.kind === "restore" ? decision : undefined;
+      const contents = decideContents(restored?.layer.sha, cache).kind;
+      const seen = (restored ? restored.from === "cache" ? "C" : "A" : "-") +
+        { restore: "r", remove: "x", leave: "." }[contents];
+      assert.equal(seen, cells[at]);
+    });
+  });
+}
