@@ -55,7 +55,9 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
   const { listen, signal, drainMs = DRAIN_MS, tls } = options;
   const abort = new AbortController();
   const started = Promise.withResolvers<Deno.Addr>();
-  const handler = (request: Request) => server.fetch(request);
+  const drain = new Drain();
+  const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
+    drain.enter(info.completed) ? server.fetch(request) : closing();
   const common = { signal: abort.signal, onListen: started.resolve, onError: failed };
   let http: Deno.HttpServer;
   try {
@@ -74,10 +76,11 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
   let ending: Promise<void> | undefined;
   const shutdown = () =>
     ending ??= (async () => {
+      signal?.removeEventListener("abort", onAbort);
       // Whoever is still busy after that has had its time.
       const timer = setTimeout(() => abort.abort(), drainMs);
-      signal?.removeEventListener("abort", onAbort);
       try {
+        await Promise.race([drain.empty(), http.finished]);
         await http.shutdown();
         await http.finished;
       } finally {
@@ -98,6 +101,40 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
 }
 
 const DRAIN_MS = 10_000;
+
+/**
+ * Counts requests under way. `HttpServer.shutdown` waits for them too, but takes away the bodies they still
+ * read ("underlying resource unavailable", Deno 2.9.6), so it may be called only when there are none.
+ */
+class Drain {
+  #busy = 0;
+  #ending: PromiseWithResolvers<void> | undefined;
+
+  /** Counts one more, until `completed`; `false` when no more are taken. */
+  enter(completed: Promise<void>): boolean {
+    if (this.#ending !== undefined) return false;
+    this.#busy++;
+    const leave = () => {
+      if (--this.#busy === 0) this.#ending?.resolve();
+    };
+    completed.then(leave, leave); // rejected when the client went away
+    return true;
+  }
+
+  /** Takes no more; settles when none is left. */
+  empty(): Promise<void> {
+    this.#ending ??= Promise.withResolvers();
+    if (this.#busy === 0) this.#ending.resolve();
+    return this.#ending.promise;
+  }
+}
+
+function closing(): Response {
+  return new Response(null, {
+    status: 503,
+    headers: { "connection": "close", "retry-after": "1" },
+  });
+}
 
 /** The server answers every fault itself; what gets here is a fault of the connection. */
 function failed(): Response {
