@@ -25,8 +25,8 @@ const FOLDERS: Readonly<Record<Program, readonly string[]>> = {
 /** The Debian package that brings a tool. */
 const PACKAGES: Readonly<Record<string, string>> = {
   "gcc": "gcc libc6-dev",
-  "x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu",
-  "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+  "x86_64-linux-gnu-gcc": "gcc-x86-64-linux-gnu linux-libc-dev-amd64-cross",
+  "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross",
   "musl-gcc": "musl-tools",
   "apt-get": "apt",
   "dpkg-deb": "dpkg",
@@ -83,6 +83,10 @@ async function run(command: string, args: readonly string[], cwd?: string): Prom
     });
   }
   const said = new TextDecoder().decode(output.stderr).trim();
+  if (/fatal error: (asm|linux)\/.*No such file/.test(said)) {
+    // A cross compiler only recommends its kernel headers, so a lean installation lacks them.
+    throw new MissingTool(`${command} has no kernel headers; apt-get install ${PACKAGES[command]}`);
+  }
   if (!output.success) throw new Error(`${command} ended with ${output.code}: ${said}`);
   return new TextDecoder().decode(output.stdout).trim();
 }

@@ -23,6 +23,29 @@ reset_signals(void)
 			SYS4(rt_sigaction, signal, by_default, NULL, sizeof(uint64_t));
 }
 
+static void
+end(int signal)
+{
+	for (;;)
+		SYS1(exit_group, 128 + signal);
+}
+
+/*
+ * The kernel keeps from pid 1 what it has no handler for, so without these a container could not be
+ * stopped while exec.d runs. The end of pid 1 ends all others; execve drops the handlers.
+ */
+static void
+let_be_stopped(void)
+{
+	static const struct { void (*handler)(int); unsigned long flags; void *restorer; uint64_t mask; }
+		action = { end, SA_RESTORER, NULL, 0 };  /* it never returns, so it restores nothing */
+
+	if (sys(__NR_getpid, 0, 0, 0, 0, 0, 0) != 1)
+		return;
+	SYS4(rt_sigaction, SIGTERM, &action, NULL, sizeof(action.mask));
+	SYS4(rt_sigaction, SIGINT, &action, NULL, sizeof(action.mask));
+}
+
 static const char *
 or_default(const char *value, const char *usual)
 {
@@ -88,6 +111,7 @@ launch_main(char **argv, char **environ)
 	const char *type;
 
 	reset_signals();
+	let_be_stopped();
 	launch.self = argv[0] ? argv[0] : "";
 	if (argv[0])
 		for (user.at = argv + 1; user.at[user.count];)

@@ -515,3 +515,16 @@ Deno.test({
     assert.ok(new TextDecoder().decode(output.stdout).includes("\0p1\0"));
   },
 });
+
+Deno.test({
+  name: "SIG-2 pid 1 can be stopped while exec.d runs",
+  ignore: !await mayUnshare(),
+  fn: async () => {
+    for (const [signal, code] of [["TERM", 143], ["INT", 130]] as const) {
+      await using scene = await Scene.make();
+      await scene.script("layers/some_bp/l/exec.d/1", `kill -${signal} 1; exec sleep 60`);
+      const launched = await scene.launch({ type: "web", via: ["unshare", "-fp"] });
+      assert.equal(launched.code, code);
+    }
+  },
+});

@@ -1,4 +1,4 @@
-/* start.c: where the kernel enters, how to call it, and the four functions a compiler assumes. */
+/* start.c: where the kernel enters, how to call it, and the functions a compiler assumes. */
 #include "launcher.h"
 #include "sys.h"
 
