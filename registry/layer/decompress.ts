@@ -2,6 +2,7 @@ import { pipeline, Readable, type Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { ReadLimits } from "./tar_reader.ts";
 import { zstdDecoder } from "./zstd.ts";
+import { type FramePiece, ZstdFrames } from "./zstd_frames.ts";
 
 /** Options of {@linkcode decompress}. */
 export interface DecompressOptions {
@@ -47,7 +48,7 @@ export async function* decompress(
   const maxBytes = limits.maxBytes ?? Infinity;
   let plain = 0;
   try {
-    for await (const chunk of inflate(first.value, input, codec.make())) {
+    for await (const chunk of codec.decode(first.value, input)) {
       plain += chunk.byteLength;
       if (plain > maxBytes) {
         throw new RangeError(`Cannot decompress ${codec.name}: longer than ${maxBytes} bytes`);
@@ -72,35 +73,45 @@ export async function* decompress(
 
 interface Codec {
   readonly name: string;
-  readonly make: () => Transform;
+  readonly decode: (
+    first: Uint8Array,
+    rest: AsyncGenerator<Uint8Array>,
+  ) => AsyncGenerator<Uint8Array>;
 }
 
 function codecOf(head: Uint8Array): Codec | undefined {
   if (head[0] === 0x1f && head[1] === 0x8b) {
-    return { name: "gzip", make: () => createGunzip({ chunkSize: CHUNK }) };
+    return {
+      name: "gzip",
+      decode: (first, rest) => inflate(chain(first, rest), createGunzip({ chunkSize: CHUNK })),
+    };
   }
   // A frame, or a skippable frame as seekable formats put in front.
   const zstd = head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
   const skip = (head[0]! & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d &&
     head[3] === 0x18;
   if (!zstd && !skip) return undefined;
-  return { name: "zstd", make: () => zstdDecoder(ZSTD_WINDOW_LOG, CHUNK) };
+  return { name: "zstd", decode: (first, rest) => inflateFrames(chain(first, rest)) };
+}
+
+/** `first`, then `rest`, which ends with it. */
+async function* chain(
+  first: Uint8Array,
+  rest: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return(undefined);
+  }
 }
 
 async function* inflate(
-  first: Uint8Array,
-  rest: AsyncGenerator<Uint8Array>,
+  packed: AsyncGenerator<Uint8Array>,
   codec: Transform,
 ): AsyncGenerator<Uint8Array> {
-  const all = async function* () {
-    try {
-      yield first;
-      yield* rest;
-    } finally {
-      await rest.return(undefined);
-    }
-  };
-  const source = Readable.from(all(), { objectMode: true, highWaterMark: 1 });
+  const source = Readable.from(packed, { objectMode: true, highWaterMark: 1 });
   const fed = new Promise<void>((resolve) => pipeline(source, codec, () => resolve()));
   try {
     for await (const chunk of codec) yield chunk as Uint8Array;
@@ -108,6 +119,30 @@ async function* inflate(
     codec.destroy();
     source.destroy();
     await fed;
+  }
+}
+
+async function* inflateFrames(packed: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames(2 ** ZSTD_WINDOW_LOG);
+  const pieces = async function* () {
+    for await (const chunk of packed) yield* frames.push(chunk);
+    frames.finish();
+  }();
+  const oneFrame = async function* (piece: FramePiece): AsyncGenerator<Uint8Array> {
+    yield piece.bytes;
+    while (!piece.last) {
+      const next = await pieces.next();
+      if (next.done) return;
+      piece = next.value;
+      yield piece.bytes;
+    }
+  };
+  try {
+    for (let start = await pieces.next(); !start.done; start = await pieces.next()) {
+      yield* inflate(oneFrame(start.value), zstdDecoder(ZSTD_WINDOW_LOG, CHUNK));
+    }
+  } finally {
+    await pieces.return();
   }
 }
 

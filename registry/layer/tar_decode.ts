@@ -91,7 +91,12 @@ export function decodeHeader(raw: RawHeader, announced: Announced = {}): TarHead
       throw new SyntaxError("it is a GNU sparse file, which no layer may hold");
     }
   }
-  const dialect = announced.pax !== undefined ? "pax" : dialectOf(block);
+  const own = dialectOf(block);
+  const dialect = announced.pax === undefined
+    ? own
+    : own === "ustar" && isStrict(block)
+    ? "pax"
+    : "ustar";
   const name = nameOf(block, announced);
   const linkName = linkOf(block, announced);
   if (name === "") throw new SyntaxError("its name is empty");
@@ -108,7 +113,7 @@ export function decodeHeader(raw: RawHeader, announced: Announced = {}): TarHead
   if ((type === "link" || type === "symlink") && linkName === "") {
     throw new SyntaxError(`${JSON.stringify(name)} is a ${type} to nowhere`);
   }
-  const modern = dialectOf(block) !== "v7";
+  const modern = own !== "v7";
   const gnu = dialect === "gnu";
   return {
     name,
@@ -141,6 +146,18 @@ function dialectOf(block: Uint8Array): TarDialect {
   if (magic === GNU_MAGIC) return "gnu";
   if (!magic.startsWith("ustar\0")) return "v7";
   return latin(block, FIELD.starTrailer) === "tar\0" ? "star" : "ustar";
+}
+
+/**
+ * Whether a ustar block keeps to ASCII and ends its numbers in NUL. Go takes others for "unknown" and then writes
+ * no access times (TA-8); GNU tar puts raw UTF-8 into them.
+ */
+function isStrict(block: Uint8Array): boolean {
+  for (let at = 0; at < BLOCK; at++) if (block[at]! >= 0x80) return false;
+  const { size, mode, uid, gid, mtime, major, minor } = FIELD;
+  return [size, mode, uid, gid, mtime, major, minor].every(([offset, length]) =>
+    block[offset + length - 1] === 0
+  );
 }
 
 function nameOf(block: Uint8Array, { pax, longName }: Announced): string {

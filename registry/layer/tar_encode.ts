@@ -63,7 +63,7 @@ const LENGTH = { name: FIELD.name[1], prefix: FIELD.prefix[1] };
 /** Whether nothing has to be split, cut or recorded: nearly every entry, so it is asked first. */
 function isPlain(header: HeaderFields, name: Uint8Array, link: Uint8Array): boolean {
   return name.byteLength <= LENGTH.name && link.byteLength <= LENGTH.name &&
-    !header.userName && !header.groupName && header.dialect !== "pax" &&
+    !header.userName && !header.groupName && (header.pax?.size ?? 0) === 0 &&
     inOctal(header.uid, 8) && inOctal(header.gid, 8) && inOctal(header.size, 12) &&
     inOctal(header.mtime, 12) && isAscii(name) && isAscii(link);
 }
@@ -109,13 +109,22 @@ function paxRecords(
   }
   for (const [key, value] of header.pax ?? []) {
     // Go keeps a record of the source when it still says the truth, and all it does not know.
+    const time = key === "atime" || key === "ctime";
+    if (time && header.dialect !== "pax") continue;
     const now = NOW[key]?.(header);
     if (!map.has(key) && (now === undefined ? !key.startsWith("GNU.sparse.") : now === value)) {
-      map.set(key, value);
+      map.set(key, time ? trimTime(value) : value);
       needed = true;
     }
   }
   return { map, needed };
+}
+
+/** A time of a PAX record as Go writes it: at most nine digits after the point, no zeros at the end. */
+function trimTime(value: string): string {
+  const [whole = "", fraction = ""] = value.split(".");
+  const digits = fraction.slice(0, 9).replace(/0+$/, "");
+  return digits === "" ? whole : `${whole}.${digits}`;
 }
 
 /** The keys that say the same as a header field, and what they would say now. */
