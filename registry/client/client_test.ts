@@ -9,7 +9,6 @@ import { dockerRegistry, startDockerRegistry } from "./docker_registry_testing.t
 import type { ClientOptions, RegistryClient } from "./options.ts";
 
 const ignore = dockerRegistry === undefined;
-if (ignore) console.warn("skipped: tests against docker-registry, which is not installed");
 
 const NO_WAIT: ClientOptions = { retry: { baseMs: 1 } };
 

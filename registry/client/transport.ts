@@ -352,7 +352,8 @@ export class Transport implements AsyncDisposable {
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        if (done || stopped) break;
+        // Events of the connection come late while we keep the loop busy.
+        if (done || stopped || outgoing.destroyed) break;
         size += value.byteLength;
         if (size > body.size) throw lengthFault(body.size, `at least ${size}`);
         watch.start(this.#idleMs, "progress");
@@ -361,7 +362,7 @@ export class Transport implements AsyncDisposable {
         counter.sent += value.byteLength;
         request.onSent?.(value.byteLength);
       }
-      if (stopped) return;
+      if (stopped || outgoing.destroyed) return;
       if (size < body.size) throw lengthFault(body.size, String(size));
       watch.start(this.#answerMs, "answer");
       outgoing.end();
