@@ -43,7 +43,7 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
       input.processType,
       input.build.defaultProcessType || undefined,
     );
-    await writeOwnSboms(input.layers, input.ownSboms ?? []);
+    writeOwnSboms(input.layers, input.ownSboms ?? []);
     const buildpacks = await readBuildpacks(input);
     const plans = await planLayers(input, buildpacks, ctx.signal);
     const repository = input.destinations[0]?.repository;

@@ -8,7 +8,8 @@ import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts"
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { decideCached } from "./export_decide.ts";
-import { type BuildpackOnDisk, isDirectory, ownModes, within } from "./export_plan.ts";
+import { hasDirectory, within } from "./export_directory.ts";
+import { type BuildpackOnDisk, ownModes } from "./export_plan.ts";
 
 /** What {@linkcode exportCache} works on. */
 export interface CacheParts {
@@ -61,7 +62,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
       buildpacks.push({ key: member.id, version: member.version, layers: cached });
     }
     const sboms = within(parts.layers, "sbom/cache");
-    const sbom = !(await isDirectory(sboms.outside)) ? "" : await keepOrAdd(draft, {
+    const sbom = !(await hasDirectory(parts.layers, "sbom/cache")) ? "" : await keepOrAdd(draft, {
       id: "buildpacksio/lifecycle:cache.sbom",
       entries: () => ownModes(walkTree(sboms, { owner: parts.owner })),
       before: before.sbom.sha,

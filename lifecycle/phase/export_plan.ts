@@ -13,6 +13,7 @@ import type { Owner, TreeEntry } from "../../registry/layer/entry.ts";
 import { sliceTree } from "../../registry/layer/slices.ts";
 import { walkTree } from "../../registry/layer/tree.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import { hasDirectory, within } from "./export_directory.ts";
 import { decideLaunch } from "./export_decide.ts";
 import type { ExportInput } from "./export_types.ts";
 
@@ -67,6 +68,9 @@ export async function readBuildpacks(input: ExportInput): Promise<readonly Build
 
 async function readBuildpack(member: GroupMember, input: ExportInput): Promise<BuildpackOnDisk> {
   const directory = within(input.layers, escapeId(member.id));
+  if (!(await hasDirectory(input.layers, escapeId(member.id)))) {
+    return { member, layers: [], store: undefined };
+  }
   const layers: BuildpackLayer[] = [];
   const broken: string[] = [];
   let first: FileError | undefined;
@@ -80,7 +84,7 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
         name,
         file,
         directory: place,
-        hasDirectory: await isDirectory(place.outside),
+        hasDirectory: await hasDirectory(directory, name),
       });
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
@@ -133,7 +137,7 @@ export async function planLayers(
     }
   }
   const sboms = within(layers, "sbom/launch");
-  if (await isDirectory(sboms.outside)) {
+  if (await hasDirectory(layers, "sbom/launch")) {
     plans.push(own("launch.sbom", "Software Bill-of-Materials", before.sbom?.sha ?? "", {
       field: "sbom",
       entries: () => ownModes(walkTree(sboms, { owner })),
@@ -145,6 +149,12 @@ export async function planLayers(
     entries: () => launcherLayer(input.launcher.bytes),
   }));
   const config = within(layers, "config");
+  if (!(await hasDirectory(layers, "config"))) {
+    throw new LifecycleError(
+      ExitCode.export,
+      `Cannot read ${config.inside}/metadata.toml: there is no such directory`,
+    );
+  }
   plans.push(own("config", "Buildpacks Launcher Config", before.config.sha, {
     field: "config",
     entries: () => ownModes(walkTree(config, { owner })),
@@ -218,11 +228,6 @@ export function* ownModes(entries: Iterable<TreeEntry>): Generator<TreeEntry> {
   }
 }
 
-/** A directory below another. */
-export function within(dir: Dir, path: string): Dir {
-  return { inside: `${dir.inside}/${path}`, outside: `${dir.outside}/${path}` };
-}
-
 async function layerNames(directory: string): Promise<string[]> {
   const names: string[] = [];
   try {
@@ -234,14 +239,4 @@ async function layerNames(directory: string): Promise<string[]> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return names.sort(compareBytes);
-}
-
-/** Whether there is a directory at `path`; a link is none. */
-export async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await Deno.lstat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

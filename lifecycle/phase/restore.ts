@@ -40,7 +40,7 @@ export async function restore(input: RestoreInput, ctx: Context): Promise<Restor
     for (const member of group) await restoreMetadata(member, input, known, shas, ctx);
     const contents = cache ? await restoreContents(input, cache, known, shas, ctx) : [];
     if (cache) await restoreCacheSbom(cache, known, layers, ctx);
-    await copySboms(group, layers.outside);
+    await copySboms(group, layers);
     return { metadata: [...shas.keys()], contents };
   });
 }

@@ -1,5 +1,7 @@
 /** Puts the SBOM files of restored layers beside them, where buildpacks expect them (RE-17). */
 import { escapeId } from "../file/module.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import { hasDirectory } from "./export_directory.ts";
 import { isLayerName } from "../file/layer_toml.ts";
 
 /**
@@ -7,17 +9,19 @@ import { isLayerName } from "../file/layer_toml.ts";
  * buildpacks of the group that have a directory, launch over cache, then removes `<layers>/sbom`. Files of a
  * buildpack as a whole are not brought back. Links are not followed: the tree came from an image or a cache.
  *
- * @param layers The layers directory on this machine.
+ * @throws {TypeError} When a link lies where a directory should be.
  */
 export async function copySboms(
   group: readonly { readonly id: string }[],
-  layers: string,
+  layers: Dir,
 ): Promise<void> {
   for (const kind of ["cache", "launch"]) {
     for (const { id } of group) {
-      const directory = `${layers}/${escapeId(id)}`;
-      const from = `${layers}/sbom/${kind}/${escapeId(id)}`;
-      if (!(await isDirectory(directory)) || !(await isDirectory(from))) continue;
+      const directory = `${layers.outside}/${escapeId(id)}`;
+      const sboms = `sbom/${kind}/${escapeId(id)}`;
+      const from = `${layers.outside}/${sboms}`;
+      if (!(await hasDirectory(layers, escapeId(id)))) continue;
+      if (!(await hasDirectory(layers, sboms))) continue;
       for await (const layer of Deno.readDir(from)) {
         if (!layer.isDirectory || !isLayerName(layer.name)) continue;
         for await (const file of Deno.readDir(`${from}/${layer.name}`)) {
@@ -34,17 +38,8 @@ export async function copySboms(
     }
   }
   try {
-    await Deno.remove(`${layers}/sbom`, { recursive: true });
+    await Deno.remove(`${layers.outside}/sbom`, { recursive: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  try {
-    return (await Deno.lstat(path)).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
