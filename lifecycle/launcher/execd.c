@@ -22,8 +22,11 @@ refuse(const char *file, const char *first, const char *second)
 static long
 move_up(int *fd)
 {
-	long up = SYS3(fcntl, *fd, F_DUPFD_CLOEXEC, FIRST_FREE);
+	long up;
 
+	if (*fd >= FIRST_FREE)
+		return 0;
+	up = SYS3(fcntl, *fd, F_DUPFD_CLOEXEC, FIRST_FREE);
 	SYS1(close, *fd);
 	*fd = (int)up;
 	return up;

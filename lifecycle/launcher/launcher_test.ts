@@ -408,6 +408,19 @@ Deno.test("LA-22 two compilations give the same bytes", async () => {
   }
 });
 
+Deno.test("the C of the launcher and its fuzzer has no warning", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const strict = ["-Werror", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wvla"];
+    await compileVariant(`${dir}/launcher`, { flags: strict });
+    const sources = ["fuzz_toml.c", "toml.c", "toml_scalar.c"];
+    const flags = [...strict, "-fsanitize=address"];
+    await compileVariant(`${dir}/fuzz`, { sources, libc: true, flags });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 async function found(command: string): Promise<boolean> {
   const path = Deno.env.get("PATH")?.split(":") ?? [];
   const all = await Promise.all(
