@@ -8,9 +8,19 @@ import { compileC } from "../../scripts/compile_c.ts";
 import type { InPlaceOptions, SandboxPlan } from "./in_place.ts";
 import type { Outcome } from "./executor.ts";
 
-/** Who runs wherry: real root, uid 1000, or one of them as in a locked pod: no capabilities, no
- * new privileges, namespaces refused. */
-export type Caller = "root" | "user" | "locked user" | "locked root";
+/**
+ * Who runs wherry: real root, uid 1000, or one of them as in a locked pod: no capabilities, no new
+ * privileges, namespaces refused. `masked user`: namespaces, but engines have covered parts of
+ * /proc, so that the kernel refuses another one. `masked root`: root that may do everything but
+ * mount, as in podman's containers.
+ */
+export type Caller =
+  | "root"
+  | "user"
+  | "masked root"
+  | "masked user"
+  | "locked user"
+  | "locked root";
 
 /** Whether tests may change their ids here; without that only one caller can be tried. */
 export const isRoot = Deno.uid() === 0;
@@ -94,6 +104,15 @@ async function callerWords(caller: Caller): Promise<string[]> {
       return [];
     case "user":
       return isRoot ? ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"] : [];
+    case "masked user":
+    case "masked root":
+      return [
+        ...["unshare", "--mount", "sh", "-c"],
+        ...['mount --bind /dev/null /proc/version && exec "$@"', "sh", "setpriv"],
+        ...caller === "masked root"
+          ? ["--bounding-set", "-sys_admin", "--inh-caps", "-all", "--"]
+          : ["--reuid", "1000", "--regid", "1000", "--clear-groups"],
+      ];
     // What the helper does to a build is what a locked pod does to us.
     case "locked user":
       return [helper, "run", ...(isRoot ? ids : []), "--"].concat(["/usr/bin/env"]);

@@ -183,6 +183,7 @@ async function viewWalls(site: Site, namespaces: Namespaces): Promise<Walls> {
       `${explainAttempt(probe.userns)}, so other processes are visible` +
       (probe.landlock >= 6 ? "" : " and those of this user can be signalled"),
     ]),
+    ...(namespaces.user && probe.uid === 0 ? ["files that only root may read are readable"] : []),
     "not a VM: a kernel bug is a way out",
   ];
   return {
@@ -217,7 +218,7 @@ async function directWalls(site: Site, reasons: readonly string[]): Promise<Wall
   if (options.maxProcesses !== undefined) args.push("--nproc", `${options.maxProcesses}`);
   const fenced = probe.landlock >= 1;
   if (fenced) {
-    const readable = ["/proc", "/sys", "/dev"];
+    const readable = ["/proc", "/sys"]; // of /dev only harmless nodes: root without rights owns disks
     for (const path of [...machine.trees, ...machine.links.map((link) => link.path)]) {
       readable.push(...await carve(path, machine.secrets));
     }

@@ -66,7 +66,11 @@ async function callers(): Promise<[Caller, "view" | "direct"][]> {
     skipped(`views: ${probe.rootns.stage} fails here`);
     return [["root", "direct"], ["locked user", "direct"]];
   }
-  return [["root", "view"], ["user", "view"], ["locked user", "direct"]];
+  return [
+    ...[["root", "view"], ["user", "view"]] satisfies [Caller, "view"][],
+    ...[["masked root", "view"], ["masked user", "view"]] satisfies [Caller, "view"][],
+    ["locked user", "direct"],
+  ];
 }
 
 Deno.test("in place: as root, as a user, in a locked pod", async () => {
@@ -95,6 +99,17 @@ Deno.test("in place: the line says what was chosen and what is open", async () =
       describe!,
       mode === "view" ? /own view .*not a VM/ : /own tree .*no view.*refused.*sockets .*open/,
     );
+  }
+});
+
+Deno.test("in place: a view without PIDs of its own says so, and leaves nothing running", async () => {
+  for (const [caller] of await callers()) {
+    if (!caller.startsWith("masked")) continue;
+    const script = "setsid sleep 1000 & kill -0 1 || echo kept apart; ls /proc | grep -c '^[0-9]'";
+    const { describe, output } = await inPlace(caller, script);
+    match(describe!, /mounting \/proc is refused \(EPERM\), so other processes are visible/);
+    if (caller === "masked root") match(describe!, /only root may read/);
+    match(output, /kept apart\n\d\d+\n$/); // many processes, none of which can be signalled
   }
 });
 
