@@ -54,6 +54,9 @@ export interface Resolution {
   readonly trials: readonly Trial[];
 }
 
+/** More alternatives than anybody writes; beyond it the search would seem to hang. */
+const MAX_TRIALS = 100_000;
+
 /** A candidate with one of its alternatives chosen. */
 interface Option {
   readonly index: number;
@@ -76,6 +79,8 @@ interface Dependency {
  *
  * The result depends on the order of candidates and alternatives only, never on names (DT-21). The
  * number of trials is the product of the numbers of alternatives.
+ *
+ * @throws {RangeError} After 100,000 trials.
  */
 export function resolve(candidates: readonly Candidate[]): Resolution {
   const trials: Trial[] = [];
@@ -86,6 +91,11 @@ export function resolve(candidates: readonly Candidate[]): Resolution {
     );
     const { trial, kept, plan } = runTrial(options, choice);
     trials.push(trial);
+    if (trials.length > MAX_TRIALS) {
+      throw new RangeError(
+        `Cannot resolve the plan: more than ${MAX_TRIALS} combinations of alternatives in one group`,
+      );
+    }
     if (trial.held) return { members: kept.map(({ index }) => index), plan, trials };
     if (!advance(choice, candidates)) return { members: undefined, plan: { entries: [] }, trials };
   }

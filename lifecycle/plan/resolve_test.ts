@@ -75,6 +75,11 @@ Deno.test("DT-19 an optional member is optional with its last alternative only",
   assert.equal(outcome("?+x |", ""), "ab");
 });
 
+Deno.test("DT-19 a search that would never end is given up", () => {
+  const many = Array.from({ length: 20 }, (_, at) => member(`b${at}`, "+a|+b|+c"));
+  assert.throws(() => resolve(many), { name: "RangeError", message: /more than 100000/ });
+});
+
 Deno.test("DT-22 the plan: one entry a name, providers and requires in order, sorted by name", () => {
   const { plan } = resolve([
     member("a", "+z +b"),
