@@ -60,18 +60,27 @@ export function compiledHelper(): Promise<string> {
   })();
 }
 
-/** Runs `job` in a process of its own as `caller`, started with `inherit` open as descriptor 9. */
+/**
+ * Runs `job` in a process of its own as `caller`, started by the words `within` or with `inherit`
+ * open as descriptor 9.
+ */
 export async function drive(
   caller: Caller,
   job: Job,
-  options: { readonly env?: Record<string, string>; readonly inherit?: string } = {},
+  options: {
+    readonly env?: Record<string, string>;
+    readonly inherit?: string;
+    readonly within?: string[];
+  } = {},
 ): Promise<Report> {
   const { deno, driver } = await driverFiles();
   const spec = await Deno.makeTempFile({ suffix: ".json" });
   await Deno.writeTextFile(spec, JSON.stringify(job));
   await Deno.chmod(spec, 0o644);
   const words = [deno, "run", "-A", "--no-config", "--no-remote", "--no-lock", driver, spec];
-  const opened = options.inherit ? ["sh", "-c", 'exec 9<"$0"; exec "$@"', options.inherit] : [];
+  const opened = options.inherit
+    ? ["sh", "-c", 'exec 9<"$0"; exec "$@"', options.inherit]
+    : options.within ?? [];
   const [program, ...args] = [...opened, ...await callerWords(caller), ...words];
   try {
     const { stdout, stderr } = await new Deno.Command(program!, {

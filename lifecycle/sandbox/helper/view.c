@@ -60,7 +60,7 @@ static int open_place(const char *place, bool directory) {
 }
 
 /* Kernels before 5.12: one remount per mount, keeping the flags it has. */
-static void set_flags_one_by_one(int place, uint64_t set) {
+static void set_flags_one_by_one(int place, bool recursive, uint64_t set) {
   char target[4096], line[8192], path[4096], options[512];
   ssize_t length = readlink(by_fd(place), target, sizeof target - 1);
   if (length < 0) fail(EXIT_HELPER, "read name of", "mount", errno);
@@ -81,9 +81,10 @@ static void set_flags_one_by_one(int place, uint64_t set) {
     }
     *to = 0;
     if (strncmp(path, target, (size_t)length) != 0) continue;
-    if (path[length] != 0 && path[length] != '/') continue;
+    if (path[length] != 0 && !(recursive && path[length] == '/')) continue;
     unsigned long flags = MS_REMOUNT | MS_BIND;
-    if (set & ATTR_RDONLY || strstr(options, "ro,") == options) flags |= MS_RDONLY;
+    bool read_only = !strncmp(options, "ro", 2) && (options[2] == ',' || !options[2]);
+    if (set & ATTR_RDONLY || read_only) flags |= MS_RDONLY;
     if (set & ATTR_NOSUID || strstr(options, "nosuid")) flags |= MS_NOSUID;
     if (set & ATTR_NODEV || strstr(options, "nodev")) flags |= MS_NODEV;
     if (set & ATTR_NOEXEC || strstr(options, "noexec")) flags |= MS_NOEXEC;
@@ -103,7 +104,7 @@ static void set_flags(const char *place, bool directory, bool recursive, uint64_
   unsigned at = AT_EMPTY_PATH | (recursive ? TREE_RECURSIVE : 0);
   if (syscall(SYS_mount_setattr, fd, "", at, &attr, sizeof attr) != 0) {
     if (errno != ENOSYS && errno != EPERM) fail(EXIT_HELPER, "set mount flags of", place, errno);
-    set_flags_one_by_one(fd, set);
+    set_flags_one_by_one(fd, recursive, set);
   }
   close(fd);
 }
