@@ -69,7 +69,8 @@ async function makeAll(
   early: EarlyPush,
   ctx: Context,
 ): Promise<readonly MadeLayer[]> {
-  const compression = compressionFor(input, ctx);
+  const docker = isDockerType(input.run.image.raw.mediaType);
+  const compression = compressionFor(input, docker, ctx);
   const apps = { reused: 0, added: 0 };
   const total = plans.filter(({ field }) => field === "app").length;
   return await makeLayers(plans, {
@@ -77,6 +78,7 @@ async function makeAll(
     store: input.store,
     repository: input.storeRepository,
     compression,
+    fits: (mediaType) => !docker || !mediaType.endsWith("+zstd"),
     concurrency: input.concurrency ?? CONCURRENCY,
     onMade: ({ layer }) => early.add(layer),
     onLayer: ({ plan, id, how }) => {
@@ -95,9 +97,9 @@ async function makeAll(
 }
 
 /** Docker's media types know no zstd, and an image stays within one family (CF-6). */
-function compressionFor(input: ExportInput, ctx: Context): "gzip" | "zstd" {
+function compressionFor(input: ExportInput, docker: boolean, ctx: Context): "gzip" | "zstd" {
   const wanted = input.compression ?? "gzip";
-  if (wanted === "gzip" || !isDockerType(input.run.image.raw.mediaType)) return wanted;
+  if (wanted === "gzip" || !docker) return wanted;
   ctx.log.warn("Layers are compressed with gzip: the run image has Docker's media types");
   return "gzip";
 }

@@ -27,6 +27,8 @@ export interface MakeOptions {
   readonly store: LayerStore;
   /** The repository they are filed under. */
   readonly repository: string;
+  /** Whether a blob of this type fits the image's family of media types (CF-6). */
+  readonly fits: (mediaType: string) => boolean;
   /** How new blobs travel. */
   readonly compression: "gzip" | "zstd";
   /** Layers under way at once. */
@@ -92,7 +94,9 @@ async function makeLayer(
   const { previous, store, repository, compression } = options;
   const fromPrevious = (diffId: string) =>
     plan.candidates.includes(diffId)
-      ? previous?.layers.findLast((layer) => layer.diffId === diffId)
+      ? previous?.layers.findLast((layer) =>
+        layer.diffId === diffId && options.fits(layer.descriptor.mediaType)
+      )
       : undefined;
   if (plan.entries === undefined) {
     const sha = plan.candidates[0] ?? "";
@@ -100,7 +104,7 @@ async function makeLayer(
     if (layer === undefined) {
       throw new LifecycleError(
         ExitCode.export,
-        `cannot reuse '${plan.id}': previous image has no layer ${sha}`,
+        `cannot reuse '${plan.id}': previous image has no layer ${sha} that fits this run image`,
       );
     }
     return { plan, id: plan.id, diffId: layer.diffId, layer, how: "reused" };

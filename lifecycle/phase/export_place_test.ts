@@ -184,3 +184,23 @@ Deno.test("CF-6 an image stays in the family of its base, whatever compression w
     }
   }
 });
+
+Deno.test("CF-6 a zstd layer of the previous image is made anew for a base with Docker's types", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = memoryRegistry();
+  const store = memoryStore();
+  await exportImage(exportInput(dir.path, store, to, { compression: "zstd" }), quietContext());
+  const next = await previousOf(dir.path, to);
+  const run = { image: runImage({}, true), name: "run", reference: "run@x" };
+  const { image } = await exportImage(
+    exportInput(dir.path, store, to, { ...next, run }),
+    quietContext(),
+  );
+  assert.ok(image.manifest.layers.every(({ mediaType }) => mediaType.endsWith(".tar.gzip")));
+  await Deno.remove(`${dir.path}/layers/samples_java/jre`, { recursive: true });
+  await assert.rejects(
+    exportImage(exportInput(dir.path, store, to, { ...next, run }), quietContext()),
+    /cannot reuse 'samples\/java:jre': previous image has no layer .* that fits this run image/,
+  );
+});
