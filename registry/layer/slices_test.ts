@@ -1,0 +1,93 @@
+import { deepEqual, rejects } from "node:assert/strict";
+import { sliceTree } from "./slices.ts";
+import { hashLayer } from "./write_layer.ts";
+
+const owner = { uid: 1000, gid: 1000 };
+
+const FILES = ["a-b", "a/b", "a/c/d.jar", "lib/x.jar", "lib/y.txt", "lib/sub/z.jar", "main"];
+
+async function slicesOf(...slices: readonly (readonly string[])[]): Promise<string[][]> {
+  const dir = await Deno.makeTempDir();
+  try {
+    for (const file of FILES) {
+      const parent = `${dir}/${file}`.replace(/\/[^/]*$/, "");
+      await Deno.mkdir(parent, { recursive: true });
+      await Deno.writeTextFile(`${dir}/${file}`, file);
+    }
+    const lists = await sliceTree(
+      { outside: dir, inside: "/workspace" },
+      slices.map((paths) => ({ paths })),
+      { owner },
+    );
+    return lists.map((list) => list.map(({ name }) => name.replace("/workspace", "")));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+const ALL = [
+  "",
+  "/a",
+  "/a-b",
+  "/a/b",
+  "/a/c",
+  "/a/c/d.jar",
+  "/lib",
+  "/lib/sub",
+  "/lib/sub/z.jar",
+  "/lib/x.jar",
+  "/lib/y.txt",
+  "/main",
+];
+
+Deno.test("SL-3 without slices all is in the last one, with the app directory", async () => {
+  deepEqual(await slicesOf(), [ALL]);
+});
+
+Deno.test("SL-4 sorted by full path as bytes: a-b before a/b", async () => {
+  const [[, , second, third] = []] = await slicesOf(["a*"]);
+  deepEqual([second, third], ["/a/b", "/a/c"]);
+  deepEqual((await slicesOf(["a*"]))[0]!.slice(0, 3), ["/a", "/a-b", "/a/b"]);
+});
+
+Deno.test("SL-1 a directory takes everything under it; * does not cross a slash", async () => {
+  deepEqual(await slicesOf(["lib"], ["*/*.jar"]), [
+    ["/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/x.jar", "/lib/y.txt"],
+    [],
+    ALL.filter((name) => !name.startsWith("/lib")),
+  ]);
+});
+
+Deno.test("SL-3 first slice wins, also within a directory a later one takes; parents come along", async () => {
+  deepEqual(await slicesOf(["*/*.jar", "a/c/*"], ["lib"]), [
+    ["/a", "/a/c", "/a/c/d.jar", "/lib", "/lib/x.jar"],
+    ["/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/y.txt"],
+    ["", "/a", "/a-b", "/a/b", "/a/c", "/main"],
+  ]);
+});
+
+Deno.test("SL-1 patterns are cleaned first", async () => {
+  deepEqual((await slicesOf(["./lib//sub/../x.jar/"]))[0], ["/lib", "/lib/x.jar"]);
+  deepEqual(await slicesOf(["."]), [ALL.slice(1), [""]]);
+});
+
+Deno.test("D10 absolute patterns inside the app directory match, others never", async () => {
+  deepEqual((await slicesOf(["/workspace/ma*"]))[0], ["/main"]);
+  deepEqual((await slicesOf(["/etc/*", "/main", "../*", "/workspace/../etc"]))[0], []);
+});
+
+Deno.test("SL-3 an empty slice is an empty tar, still a layer", async () => {
+  const dir = await Deno.makeTempDir();
+  const app = { outside: dir, inside: "/w" };
+  const [empty] = await sliceTree(app, [{ paths: ["x"] }], { owner });
+  await Deno.remove(dir);
+  const { diffId, tarSize } = await hashLayer(empty!);
+  deepEqual([diffId, tarSize], [
+    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+    1024,
+  ]);
+});
+
+Deno.test("SL-1 a malformed pattern is named", async () => {
+  await rejects(slicesOf(["lib/[a"]), /Cannot read glob "lib\/\[a"/);
+});
