@@ -103,6 +103,10 @@ export interface FileErrorOptions extends ErrorOptions {
   readonly key?: string | undefined;
 }
 
+/** Newlines, escapes of terminals and the like: a message is one line, whatever the document holds. */
+// deno-lint-ignore no-control-regex -- exactly these are meant
+const CONTROL = /[\0-\x1f\x7f-\x9f\u2028\u2029]/g;
+
 /** A document of the spec cannot be read. It knows no exit code: that depends on the phase. */
 export class FileError extends Error {
   /** The document, as its reader knows it. */
@@ -112,9 +116,9 @@ export class FileError extends Error {
   /** The key that is to blame. */
   readonly key: string | undefined;
 
-  /** Makes an error about `file`. */
+  /** Makes an error about `file`. Control characters in `message` are shown, not sent to a terminal. */
   constructor(file: string, message: string, options: FileErrorOptions = {}) {
-    super(message, options);
+    super(message.replace(CONTROL, showControl), options);
     this.name = "FileError";
     this.file = file;
     this.line = options.line;
@@ -139,4 +143,8 @@ export async function failAs<T>(
     const file = error instanceof FileError ? error.file : undefined;
     throw new LifecycleError(exitCode, message, { cause: error, file });
   }
+}
+
+function showControl(one: string): string {
+  return `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

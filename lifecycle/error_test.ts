@@ -30,3 +30,8 @@ Deno.test("what is thrown may be anything", async () => {
     { name: "LifecycleError", message: "text" },
   );
 });
+
+Deno.test("security: a message about a file is one line without control characters", () => {
+  const error = new FileError("f", "Cannot parse f: \x1b[31m\n\u2028é");
+  assert.equal(error.message, "Cannot parse f: \\u001b[31m\\u000a\\u2028é");
+});
