@@ -6,8 +6,8 @@ import type { GcOptions, GcReport } from "./store.ts";
 
 /** Longer than any push: what was touched within it may belong to one (ST-04). */
 const GRACE_MS = 60 * 60 * 1000;
-/** Rows a transaction: others wait at most a few milliseconds. */
-const BATCH = 200;
+/** Contents a transaction: others wait at most a few milliseconds. */
+const WINDOW = 1000;
 
 /** A manifest that no tag names, no index lists, and that speaks of nothing that is here. */
 const LOOSE = `
@@ -32,32 +32,41 @@ export async function collectGarbage(
   const alone = await isAlone(writers);
   const wanted = options.graceMs ?? GRACE_MS;
   const floor = now - (alone ? wanted : Math.max(wanted, GRACE_MS));
-  const manifests = options.keepUntagged ? 0 : await sweepManifests(db, floor, signal);
-  await batches(signal, () =>
+  let manifests = 0;
+  if (!options.keepUntagged) {
+    // Removing an index frees its children, and a subject its referrers: again until nothing is loose.
+    for (let swept = -1; swept !== 0; manifests += swept) {
+      swept = await windows(db, signal, (low, high) => sweepManifests(db, floor, low, high));
+    }
+  }
+  await windows(db, signal, (low, high) =>
     db.run(
       `DELETE FROM member WHERE (repository, content) IN (
-         SELECT m.repository, m.content FROM member m JOIN content c ON c.id = m.content
-         WHERE c.touched < ? AND NOT EXISTS (SELECT 1 FROM child p
-           WHERE p.repository = m.repository AND p.child = m.content) LIMIT ${BATCH})`,
+         SELECT m.repository, m.content FROM content c JOIN member m ON m.content = c.id
+         WHERE c.id BETWEEN ? AND ? AND c.touched < ? AND NOT EXISTS (SELECT 1 FROM child p
+           WHERE p.repository = m.repository AND p.child = m.content))`,
+      low,
+      high,
       floor,
-    ), db);
-  let blobs = 0;
+    ));
   let bytes = 0;
-  await batches(signal, () => {
+  let blobs = await windows(db, signal, (low, high) => {
     const rows = db.all(
-      `SELECT id, digest, size, bytes IS NULL AS filed FROM content c WHERE touched < ?
+      `SELECT id, digest, size, bytes IS NULL AS filed FROM content c
+       WHERE id BETWEEN ? AND ? AND touched < ?
        AND NOT EXISTS (SELECT 1 FROM member WHERE content = c.id)
-       AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = c.id) LIMIT ${BATCH}`,
+       AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = c.id)`,
+      low,
+      high,
       floor,
     );
     for (const row of rows) {
       db.run("DELETE FROM content WHERE id = ?", Number(row["id"]));
       if (row["filed"] === 1) files.removeSync(row["digest"] as Digest);
-      blobs++;
       bytes += Number(row["size"]);
     }
     return rows.length;
-  }, db);
+  });
   // A crash between a rename and its record leaves a file nobody knows.
   for await (const shard of files.list()) {
     signal?.throwIfAborted();
@@ -84,40 +93,36 @@ export async function collectGarbage(
   return { manifests, blobs, bytes, uploads };
 }
 
-/** Removing an index frees its children, and a subject its referrers: again until nothing is loose. */
-async function sweepManifests(
-  db: Database,
-  floor: number,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  let swept = 0;
-  await batches(signal, () => {
-    const rows = db.all(
-      `SELECT m.repository, m.content FROM manifest m JOIN content c ON c.id = m.content
-       WHERE c.touched < ? AND ${LOOSE} LIMIT ${BATCH}`,
-      floor,
-    );
-    for (const row of rows) {
-      const [repository, content] = [Number(row["repository"]), Number(row["content"])];
-      db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
-      db.run("DELETE FROM manifest WHERE repository = ? AND content = ?", repository, content);
-    }
-    swept += rows.length;
-    return rows.length;
-  }, db);
-  return swept;
+function sweepManifests(db: Database, floor: number, low: number, high: number): number {
+  const rows = db.all(
+    `SELECT m.repository, m.content FROM content c JOIN manifest m ON m.content = c.id
+     WHERE c.id BETWEEN ? AND ? AND c.touched < ? AND ${LOOSE}`,
+    low,
+    high,
+    floor,
+  );
+  for (const row of rows) {
+    const [repository, content] = [Number(row["repository"]), Number(row["content"])];
+    db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
+    db.run("DELETE FROM manifest WHERE repository = ? AND content = ?", repository, content);
+  }
+  return rows.length;
 }
 
-/** Runs `act` in transactions until it changes nothing; lets others in between. */
-async function batches(
-  signal: AbortSignal | undefined,
-  act: () => number,
+/** Runs `act` over all contents, a window of ids a transaction; lets others in between. Adds up its counts. */
+async function windows(
   db: Database,
-): Promise<void> {
-  while (db.write(act) > 0) {
+  signal: AbortSignal | undefined,
+  act: (low: number, high: number) => number,
+): Promise<number> {
+  const last = Number(db.get("SELECT max(id) AS id FROM content")?.["id"] ?? 0);
+  let count = 0;
+  for (let low = 0; low <= last; low += WINDOW) {
     signal?.throwIfAborted();
+    count += db.write(() => act(low, low + WINDOW - 1));
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
   }
+  return count;
 }
 
 /** Whether nobody else has the store open for writing: every writer holds this lock shared. */
