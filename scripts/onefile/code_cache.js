@@ -19,7 +19,7 @@ for (const args of JSON.parse(warmUps)) {
   const code = await new Promise((resolve) => {
     ended = resolve;
     // A second compilation of the same text shares its functions with the first: V8's compilation cache.
-    makeRequire(read, (name, script) => kept.set(name, script))("./main.js");
+    makeRequire(read, (name, script) => kept.set(name, script)).require("./main.js");
   });
   if (code !== 0) throw new Error(`Cannot warm up with ${args.join(" ")}: exit code ${code}`);
 }

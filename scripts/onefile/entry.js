@@ -43,11 +43,14 @@ const read = (name) => {
   return bytes;
 };
 
+const { require, rejected } = makeRequire(read);
+
 globalThis.__wherry = {
   file,
   argv0: stubbed ?? "wherry",
   environment,
   assets: places,
+  rejected,
   helper: here === undefined ? "/proc/self/fd/@HELPER@" : here + "helper",
   // A worker has no import.meta of its own to find its code by: one line that reads it from the executable.
   workerUrl(name) {
@@ -62,4 +65,4 @@ globalThis.__wherry = {
   },
 };
 
-makeRequire(read)("./main.js");
+require("./main.js");

@@ -2,10 +2,13 @@
 // script that makes code caches, so that both compile the very same text in the same way.
 
 /**
- * @param read Returns the bytes of a part, or undefined when there is none.
- * @param onScript Told of every compiled `vm.Script` and its chunk's name.
+ * @param {(name: string) => Uint8Array<ArrayBuffer> | undefined} read Returns the bytes of a part, or undefined when there is none.
+ * @param {(name: string, script: unknown) => void} [onScript] Told of every compiled `vm.Script`, whose chunks then
+ * never go without one.
+ * @returns {{ require: (name: string) => any, rejected: string[] }} `require`, and the names of chunks whose code cache V8 did not take.
  */
 export function makeRequire(read, onScript) {
+  const rejected = [];
   const chunks = new Map();
   let vm;
   let nodeIsLoaded = false;
@@ -33,11 +36,12 @@ export function makeRequire(read, onScript) {
       filename: name,
       cachedData: cache && Buffer.from(cache.buffer),
     });
+    if (script.cachedDataRejected) rejected.push(name);
     onScript?.(name, script);
     return script.runInThisContext();
   };
 
-  return function require(name) {
+  const require = (name) => {
     if (!name.startsWith("./")) return builtin(name);
     const key = name.slice(2);
     let module = chunks.get(key);
@@ -49,4 +53,5 @@ export function makeRequire(read, onScript) {
     }
     return module.exports;
   };
+  return { require, rejected };
 }

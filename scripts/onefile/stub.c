@@ -105,7 +105,7 @@ enum {
 	MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000,
 	MAP_FIXED_NOREPLACE = 0x100000,
 	MFD_CLOEXEC = 1, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16,
-	PR_SET_DUMPABLE = 4, RLIMIT_NOFILE = 7,
+	PR_SET_DUMPABLE = 4, RLIMIT_NOFILE = 7, RLIMIT_AS = 9,
 	EINTR = 4, EINVAL = 22,
 	AT_NULL = 0, AT_PHDR = 3, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_ENTRY = 9,
 	PT_LOAD = 1,
@@ -219,6 +219,21 @@ static u64 page_up(u64 value, u64 page) { return (value + page - 1) & ~(page - 1
 static int is_error(i64 value) { return value < 0 && value > -4096; }
 
 /* ---- open files ---- */
+
+/* V8 reserves about 32 GiB of addresses when it starts, uses little of it, and dies with a stack dump when it cannot. */
+#define ADDRESS_SPACE (34UL << 30)
+
+static void check_address_space(void)
+{
+	u64 limit[2];
+	if (CALL(prlimit64, 0, RLIMIT_AS, 0, limit, 0, 0) < 0 || limit[0] >= ADDRESS_SPACE)
+		return;
+	char text[160], *at = append(text, "the limit of address space (ulimit -v) is ");
+	at = append_number(at, limit[0] >> 10);
+	at = append(at, " KiB, wanted unlimited or at least ");
+	append_number(at, ADDRESS_SPACE >> 10);
+	fail(text, 0);
+}
 
 /* Raises the soft limit when it is below what our numbers need; a hard limit below that is final. */
 static void make_room_for_files(void)
@@ -543,6 +558,7 @@ void __attribute__((noreturn, used)) stub(u64 *stack)
 	 */
 	CALL(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
 	make_room_for_files();
+	check_address_space();
 
 	u64 bias = (u64)&config - config.self, loader_entry = 0, loader_base = 0;
 	fill_holes(bias, page);

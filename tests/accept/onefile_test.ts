@@ -135,6 +135,7 @@ test("runs here, and /proc/self/exe is the file", async () => {
   assert.deepEqual(probe.args, ["a", "b"]);
   assert.equal(probe.execPath, await probeFile());
   assert.equal(probe.isExecutable, true);
+  assert.deepEqual(probe.rejected, [], "V8 must take the code caches");
   assertWorks(probe);
 });
 
@@ -186,6 +187,16 @@ test("says what is wrong when the hard limit of open files is too low", async ()
     outcome.stderr,
     /^wherry: stub: the hard limit of open files \(ulimit -Hn\) is 200, wanted at least \d+\n$/,
   );
+});
+
+test("says what is wrong when the address space is limited", async () => {
+  const outcome = await shell('ulimit -v 20000000; exec "$WHERRY" version');
+  assert.equal(outcome.code, 127);
+  assert.match(
+    outcome.stderr,
+    /^wherry: stub: the limit of address space \(ulimit -v\) is 20000000 KiB, wanted unlimited or at least \d+\n$/,
+  );
+  assertWorks(readProbe(await shell('ulimit -v 35651584; exec "$PROBE"')));
 });
 
 rootTest("runs with all capabilities dropped and no_new_privs", async () => {
