@@ -93,7 +93,9 @@ export async function prepareInPlace(options: InPlaceOptions): Promise<Sandbox> 
   }
   const scratch = await makeScratch(options.scratchDir, probe.uid === 0);
   try {
+    const asRoot = probe.uid === 0 && (namespaces?.user === true || !canDrop(probe, options));
     const machine = await lookAtMachine({
+      asRoot,
       path: options.path,
       home: options.home,
       hide: options.hide ?? [],
@@ -183,7 +185,7 @@ async function viewWalls(site: Site, namespaces: Namespaces): Promise<Walls> {
       `${explainAttempt(probe.userns)}, so other processes are visible` +
       (probe.landlock >= 6 ? "" : " and those of this user can be signalled"),
     ]),
-    ...(namespaces.user && probe.uid === 0 ? ["files that only root may read are readable"] : []),
+    ...(namespaces.user && probe.uid === 0 ? ["builds own what root owns outside /etc"] : []),
     "not a VM: a kernel bug is a way out",
   ];
   return {
@@ -201,7 +203,7 @@ async function directWalls(site: Site, reasons: readonly string[]): Promise<Wall
   if (options.network === "none") {
     throw new Error('Cannot give buildpacks network "none": this machine allows no namespaces');
   }
-  const drop = probe.uid === 0 && probe.setuid && probe.setgid && probe.kill && options.uid !== 0;
+  const drop = canDrop(probe, options);
   const uid = drop ? options.uid : probe.uid;
   const gid = drop ? options.gid : probe.gid;
   if (uid === 0 && options.allowRootBuild !== true) {
@@ -230,8 +232,10 @@ async function directWalls(site: Site, reasons: readonly string[]): Promise<Wall
     for (const path of readable) args.push("--ll-ro", path);
     for (const path of writable) args.push("--ll-rw", path);
   }
+  const moved = options.dirs.find((dir) => dir.inside !== dir.outside);
   const open = [
     ...reasons,
+    ...(moved ? [`${moved.outside} keeps that path instead of ${moved.inside}`] : []),
     fenced
       ? "the host's network, Unix sockets and the list of processes are open"
       : `NOT FENCED: this kernel has no Landlock, so buildpacks can read every file that user ${uid} can`,
@@ -250,6 +254,11 @@ async function directWalls(site: Site, reasons: readonly string[]): Promise<Wall
     args,
     ...(drop ? { owner: { uid, gid } } : {}),
   };
+}
+
+/** Whether we are root and can become the build user. */
+function canDrop(probe: Probe, options: InPlaceOptions): boolean {
+  return probe.uid === 0 && probe.setuid && probe.setgid && probe.kill && options.uid !== 0;
 }
 
 function paths(dirs: readonly SandboxDir[], access: "ro" | "rw"): string[] {
@@ -327,7 +336,8 @@ async function writeUsers(scratch: string, uid: number, gid: number): Promise<Di
       continue; // a machine without one cannot have one bound over it
     }
     const outside = join(scratch, name);
-    await Deno.writeTextFile(outside, line + own, { mode: 0o644 });
+    await Deno.writeTextFile(outside, line + own);
+    await Deno.chmod(outside, 0o644); // whatever our umask is
     files.push({ inside, outside });
   }
   return files;

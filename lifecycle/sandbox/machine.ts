@@ -35,23 +35,16 @@ const STATE = [
 /** Links in /etc that often lead out of it: /run/systemd/resolve, /var/lib. */
 const LINKED = ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/etc/localtime"];
 
-/** Secrets inside the trees above: root's own, but a build may run with root's own id. */
+/** Secrets inside the trees above, hidden even where their modes would let a build read them. */
 const SECRETS = [
   "/etc/containers/auth.json",
   "/etc/docker",
   "/etc/gshadow",
-  "/etc/gshadow-",
-  "/etc/krb5.keytab",
   "/etc/kubernetes",
   "/etc/pki/tls/private",
   "/etc/rancher",
   "/etc/shadow",
-  "/etc/shadow-",
-  "/etc/ssh",
   "/etc/ssl/private",
-  "/etc/sudoers",
-  "/etc/sudoers.d",
-  "/etc/wireguard",
 ];
 
 /** What of the machine is shown, as paths of the machine. */
@@ -74,6 +67,9 @@ export interface MachineOptions {
   readonly home: string | undefined;
   /** Directories of ours that are never shown, nor anything below: store, credentials. */
   readonly hide: readonly string[];
+  /** Builds run as root as far as files go, so modes keep nothing from them: whatever under /etc
+   * others may not read is hidden. */
+  readonly asRoot: boolean;
   /** Directories that are shown by other means, so need no showing here. */
   readonly taken: readonly string[];
 }
@@ -97,13 +93,28 @@ export async function lookAtMachine(options: MachineOptions): Promise<Machine> {
   for (const path of await searchable(options, [...trees, ...links.map((link) => link.path)])) {
     extras.add(path);
   }
-  const secrets: string[] = [];
-  for (const path of SECRETS) if (await lstat(path)) secrets.push(path);
+  const secrets = options.asRoot ? await closedToOthers("/etc") : [];
+  for (const path of SECRETS) {
+    if (!isUnderAny(path, secrets) && await lstat(path)) secrets.push(path);
+  }
   for (const path of options.hide) {
     const real = await realPath(path);
     if (real && isUnderAny(real, [...trees, ...extras])) secrets.push(real);
   }
   return { trees, links, extras: [...extras].sort(), secrets };
+}
+
+/** Files and directories in `dir` that users other than owner and group may not read. */
+async function closedToOthers(dir: string): Promise<string[]> {
+  const closed: string[] = [];
+  for await (const entry of Deno.readDir(dir)) {
+    const path = join(dir, entry.name);
+    const about = await lstat(path);
+    if (about === undefined || about.isSymlink) continue;
+    if (((about.mode ?? 0) & 0o004) === 0) closed.push(path);
+    else if (about.isDirectory) closed.push(...await closedToOthers(path));
+  }
+  return closed;
 }
 
 /** Directories of PATH that lie in trees which are not shown, e.g. `/root/.cargo/bin`. */
