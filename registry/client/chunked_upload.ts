@@ -139,7 +139,7 @@ export class RemoteUpload implements BlobUpload {
     if (answer.headers.has("location")) {
       this.#location = await this.#session.locate(answer, this.#act);
     }
-    const reported = reportedSize(answer.headers);
+    const reported = this.#reported(answer.headers);
     // Some registries report a range that stands still or is the last piece's only: then the 202 counts (C-UP-05).
     return reported !== undefined && reported > this.#sent && reported < end
       ? reported - this.#sent
@@ -160,8 +160,12 @@ export class RemoteUpload implements BlobUpload {
     if (answer.headers.has("location")) {
       this.#location = await this.#session.locate(answer, this.#act);
     }
-    const size = reportedSize(answer.headers) ?? 0;
-    // `0-0` is what both nothing and one byte look like.
+    return this.#reported(answer.headers) ?? 0;
+  }
+
+  /** How far the registry says it is. `0-0` is what both nothing and one byte look like. */
+  #reported(headers: Headers): number | undefined {
+    const size = reportedSize(headers);
     return size === 1 && this.#sent === 0 ? 0 : size;
   }
 

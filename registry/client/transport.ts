@@ -56,7 +56,7 @@ const IDLE_MS = 60_000;
 export class Transport implements AsyncDisposable {
   readonly #options: TransportOptions;
   readonly #agents = new Map<string, http.Agent>();
-  readonly #busy = new Set<http.ClientRequest>();
+  readonly #busy = new Set<(error: Error) => void>();
   readonly #stats = new Map<string, Counter>();
   #closed = false;
 
@@ -90,19 +90,28 @@ export class Transport implements AsyncDisposable {
       path: overProxy ? formatTarget(target) : target.path,
       headers: this.#headers(request, overProxy ? proxy : undefined),
     });
-    this.#busy.add(outgoing);
+    let message: http.IncomingMessage | undefined;
+    // Destroying the request alone would leave a reader of the answer waiting for ever (Deno 2.9.6).
+    const cut = (error: Error) => {
+      message?.destroy(error);
+      outgoing.destroy(error);
+    };
     const watch = new Watch((what) =>
-      outgoing.destroy(new TransportError("timeout", target.host, `no ${what} in time`))
+      cut(new TransportError("timeout", target.host, `no ${what} in time`))
     );
-    const abort = () => outgoing.destroy(reasonOf(signal));
+    const abort = () => cut(reasonOf(signal));
     signal?.addEventListener("abort", abort, { once: true });
     outgoing.once("close", () => {
       watch.stop();
       signal?.removeEventListener("abort", abort);
-      this.#busy.delete(outgoing);
+      this.#busy.delete(cut);
     });
+    this.#busy.add(cut);
     const answer = Promise.withResolvers<http.IncomingMessage>();
-    outgoing.once("response", answer.resolve);
+    outgoing.once("response", (incoming: http.IncomingMessage) => {
+      incoming.on("error", () => {}); // its reader hears of it
+      answer.resolve(incoming);
+    });
     outgoing.on("error", answer.reject);
     outgoing.once("close", () => answer.reject(new Error("connection closed")));
     watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
@@ -111,7 +120,7 @@ export class Transport implements AsyncDisposable {
       ? void outgoing.end()
       : this.#send(outgoing, request, body, counter, watch);
     try {
-      const [message] = await Promise.all([
+      [message] = await Promise.all([
         answer.promise,
         sent?.catch((error) => {
           outgoing.destroy();
@@ -199,16 +208,12 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Closes all connections; exchanges under way fail. Idempotent. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closed = true;
-    const closing = [...this.#busy].map((outgoing) => {
-      const closed = new Promise((resolve) => outgoing.once("close", resolve));
-      outgoing.destroy(new Error("the client was closed"));
-      return closed;
-    });
-    await Promise.all(closing);
+    for (const cut of this.#busy) cut(new Error("the client was closed"));
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents.clear();
+    return Promise.resolve();
   }
 
   /** As {@linkcode close}. */

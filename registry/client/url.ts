@@ -15,7 +15,7 @@ export interface Target {
 }
 
 const ABSOLUTE = /^(https?):\/\/([^/?#\\]*)([^#]*)/i;
-const AUTHORITY = /^(\[[0-9a-fA-F:.]+\]|[^:@[\]\s]+)(?::([0-9]{1,5}))?$/;
+const AUTHORITY = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?$/;
 
 /**
  * Reads an absolute http or https address.
