@@ -98,6 +98,7 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   const notices = await writeNotices({
     arch,
     root: ROOT,
+    debian: libraries.records.map((record) => `${record.name} ${record.version}`),
     copyrights: libraries.copyrights,
     packages: [...new Set(bundles.flatMap((each) => each.packages))].sort(),
   });

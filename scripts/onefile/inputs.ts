@@ -91,22 +91,32 @@ export async function fetchLibraries(arch: Arch, cache: string, say: Say): Promi
   const pins = PINS[arch];
   const folder = await Deno.makeTempDir({ dir: cache });
   try {
+    const root = `${folder}/root`;
     const records: InputRecord[] = [];
-    for (const pin of pins.debian) {
+    const unpack = async (pin: DebianPin) => {
       const deb = await fetchDebian(arch, pin, cache, say);
       records.push(deb.record);
       await Deno.writeFile(`${folder}/package.deb`, deb.bytes);
-      await runTool("dpkg-deb", ["-x", `${folder}/package.deb`, `${folder}/root`]);
-    }
-    const root = `${folder}/root`;
+      await runTool("dpkg-deb", ["-x", `${folder}/package.deb`, root]);
+    };
+    const [base, ...others] = pins.debian.toReversed();
+    for (const pin of others.toReversed()) await unpack(pin);
+    // libgcc-s1 keeps its copyright in gcc's base package, whose name has a version in it.
+    const baseName = await Deno.readLink(`${root}/usr/share/doc/libgcc-s1`);
+    await unpack(
+      base?.package === baseName ? base : { package: baseName, version: "", sha256: "" },
+    );
+
     const files = new Map<string, Uint8Array<ArrayBuffer>>();
     for (const name of [pins.loader, ...pins.libraries]) {
-      const bytes = await Deno.readFile(`${root}/${pins.libraryFolder}/${name}`);
+      // Newer Debian packages have /usr/lib only.
+      const bytes = await readIfThere(`${root}/${pins.libraryFolder}/${name}`) ??
+        await Deno.readFile(`${root}/usr/${pins.libraryFolder}/${name}`);
       checkLibrary(bytes, name, pins.machine);
       files.set(name, bytes);
     }
     const copyrights = new Map<string, string>();
-    for (const name of ["libc6", "gcc-12-base"]) {
+    for (const name of ["libc6", baseName]) {
       copyrights.set(name, await Deno.readTextFile(`${root}/usr/share/doc/${name}/copyright`));
     }
     return { files, records, copyrights };
@@ -142,13 +152,15 @@ async function fetchDebian(arch: Arch, pin: DebianPin, cache: string, say: Say):
   }
   const apt = await openApt(arch, cache, say);
   let version = pin.version;
-  let bytes = await apt.download(pin.package, version);
+  let bytes = version === "" ? undefined : await apt.download(pin.package, version);
   if (bytes === undefined) {
     version = await apt.candidate(pin.package);
-    say(
-      `WARNING: Debian no longer has ${pin.package} ${pin.version} for ${arch}; using ${version}. ` +
-        "This executable will differ from other builds of the same commit: update scripts/onefile/pins.ts",
-    );
+    if (pin.version !== "") {
+      say(
+        `WARNING: Debian here has no ${pin.package} ${pin.version} for ${arch}; using ${version}. This ` +
+          "executable will differ from other builds of the same commit: update scripts/onefile/pins.ts",
+      );
+    }
     bytes = await apt.download(pin.package, version);
     if (bytes === undefined) throw new Error(`Cannot fetch ${pin.package} ${version} for ${arch}`);
     return { bytes, record: record(version, await sha256(bytes), bytes.length) };

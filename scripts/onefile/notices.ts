@@ -8,6 +8,8 @@ export interface NoticesInput {
   readonly arch: Arch;
   /** The checkout, for LICENSE and the npm packages' own files. */
   readonly root: string;
+  /** The Debian packages the libraries are from, with versions. */
+  readonly debian: readonly string[];
   /** Debian package name to its copyright file. */
   readonly copyrights: ReadonlyMap<string, string>;
   /** npm package folders in the bundle, relative to `root`, sorted. */
@@ -32,13 +34,11 @@ export async function writeNotices(input: NoticesInput): Promise<string> {
       await own("deno-MIT.txt"),
     ],
     [
-      `The GNU C library (Debian's libc6 ${pins.debian[0]?.version}) and libgcc (libgcc-s1 ${
-        pins.debian[1]?.version
-      })`,
+      `The GNU C library and libgcc (Debian's ${input.debian.join(", ")})`,
       `${libraries}\nare carried unmodified as separate files. glibc is under the GNU Lesser General Public License,\n` +
       "version 2.1 or later; libgcc_s.so.1 under the GNU General Public License, version 3, with the GCC Runtime\n" +
-      "Library Exception. Their source is Debian's source packages glibc and gcc-12 of these versions\n" +
-      "(apt-get source glibc, apt-get source gcc-12).\n\n" +
+      "Library Exception. Their source is in Debian's source packages of these versions: glibc, and the\n" +
+      "gcc-N that the base package names (apt-get source glibc).\n\n" +
       "To run wherry with another build of these libraries: WHERRY_UNPACK=DIR wherry writes every part into DIR and\n" +
       "prints the command line that starts it from there.",
     ],
