@@ -40,6 +40,7 @@ const HOST_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
 const HOST = new RegExp(
   `^(?:${HOST_LABEL}(?:\\.${HOST_LABEL})*|\\[[0-9a-f:.]{2,45}\\])(?::([1-9][0-9]{0,4}))?$`,
 );
+const PREFIX = /^(oci|oci-archive|docker-archive|store):/;
 /** What `org.opencontainers.image.ref.name` may hold, a little wider than a tag. */
 const REF_NAME = /^[A-Za-z0-9_][A-Za-z0-9._:@/+-]{0,254}$/;
 
@@ -124,7 +125,7 @@ export function sameRepository(a: Reference, b: Reference): boolean {
  * @throws {OciError} As {@linkcode parseReference}, and when a path is missing.
  */
 export function parsePlace(text: string): Place {
-  const match = /^(oci|oci-archive|docker-archive|store):/.exec(text);
+  const match = PREFIX.exec(text);
   if (match === null) return { kind: "registry", reference: parseReference(text) };
   const kind = match[1] as "oci" | "oci-archive" | "docker-archive" | "store";
   const rest = text.slice(match[0].length);
@@ -144,8 +145,11 @@ export function parsePlace(text: string): Place {
 /** The text {@linkcode parsePlace} reads back to the same value. */
 export function formatPlace(place: Place): string {
   switch (place.kind) {
-    case "registry":
-      return familiarName(place.reference);
+    case "registry": {
+      // Hub has images called `store` and `oci` too.
+      const name = familiarName(place.reference);
+      return PREFIX.test(name) ? formatReference(place.reference) : name;
+    }
     case "store":
       return `store:${familiarName(place.reference)}`;
     case "docker-archive":

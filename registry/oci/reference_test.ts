@@ -102,6 +102,7 @@ Deno.test.each([
     "docker-archive:/x.tar:h:5000/a:1",
     { kind: "docker-archive", path: "/x.tar", reference: parseReference("h:5000/a:1") },
   ],
+  ["docker.io/store:5", { kind: "registry", reference: parseReference("docker.io/store:5") }],
   ["store:app", { kind: "store", reference: parseReference("app") }],
 ])("C-REF-09 place %s", (text, place) => {
   assert.deepEqual(parsePlace(text as string), place);
