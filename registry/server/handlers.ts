@@ -302,11 +302,33 @@ function inPlace(repository: string, upload: BlobUpload, { headers }: Call): Ans
   return undefined;
 }
 
-/** Writes at the pace of the store: the next chunk is read when this one is taken. */
+/**
+ * Writes at the pace of the store: the next chunk is read when this one is taken.
+ *
+ * @throws {OciError} `BLOB_UPLOAD_INVALID` when the client went away; what it had sent stays in the upload.
+ */
 async function receive(upload: BlobUpload, { body, received }: Call): Promise<void> {
-  for await (const chunk of body ?? []) {
-    received(chunk.byteLength);
-    await upload.write(chunk);
+  if (body === null) return;
+  const reader = body.getReader();
+  const next = async () => {
+    try {
+      return await reader.read();
+    } catch (cause) {
+      throw new OciError(
+        "BLOB_UPLOAD_INVALID",
+        `Cannot read on: the body ended early, the upload has ${upload.size} bytes`,
+        { cause },
+      );
+    }
+  };
+  try {
+    for (let part = await next(); !part.done; part = await next()) {
+      received(part.value.byteLength);
+      await upload.write(part.value);
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {});
+    throw error;
   }
 }
 

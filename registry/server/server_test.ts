@@ -12,7 +12,9 @@ import {
   sampleBytes,
 } from "../registry_suite_testing.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
+import { openLayout } from "../store/layout.ts";
 import { openStore } from "../store/store.ts";
+import { resumable } from "./resumable.ts";
 import { createServer, type RequestEntry, type ServerOptions } from "./server.ts";
 import { parseListen, serve } from "./serve.ts";
 
@@ -509,6 +511,57 @@ async function status(location: string): Promise<{ readonly range: string | null
   await response.body?.cancel();
   return { range: response.headers.get("range") };
 }
+
+Deno.test("serve: what a client sent before it went away is not lost, and nothing of it is seen", async () => {
+  await using wire = await open("store");
+  const errors: unknown[] = [];
+  const server = createServer(wire.registry, { onError: (error) => errors.push(error) });
+  await using listening = await serve(server, { listen: { hostname: "127.0.0.1", port: 0 } });
+  ok("port" in listening.address);
+  const bytes = sampleBytes(200_000);
+  const started = await fetch(`${listening.url}${START}`, { method: "POST" });
+  const path = started.headers.get("location")!;
+  await started.body?.cancel();
+  {
+    using socket = await Deno.connect(listening.address);
+    const head = `PATCH ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n`;
+    await socket.write(new TextEncoder().encode(head));
+    for (let at = 0; at < 120_000;) at += await socket.write(bytes.subarray(at, 120_000));
+    while ((await status(listening.url + path)).range !== "0-119999") { /* ask again */ }
+  }
+  const rest = async () => {
+    const response = await fetch(listening.url + path, {
+      method: "PATCH",
+      headers: { "content-range": "120000-199999" },
+      body: bytes.slice(120_000),
+    });
+    await response.body?.cancel();
+    return response.status;
+  };
+  // Refused for as long as the server has not seen that the first client is gone.
+  while (await rest() !== 202) { /* ask again */ }
+  const digest = digestOf(bytes);
+  equal(await wire.registry.blob("app", digest), undefined);
+  const made = await fetch(`${listening.url}${path}?digest=${digest}`, { method: "PUT" });
+  equal(made.status, 201);
+  await made.body?.cancel();
+  deepEqual(errors, [], "a client that leaves is no fault of ours");
+});
+
+Deno.test("server: a layout can be served", async () => {
+  const dir = await Deno.makeTempDir();
+  const registry = resumable(await openLayout(join(dir, "layout"), { create: true }));
+  const server = createServer(registry);
+  const call = (method: string, path: string, body: Uint8Array<ArrayBuffer> | null = null) =>
+    server.fetch(new Request(`http://x${path}`, { method, body }));
+  const bytes = sampleBytes(100_000);
+  const location = (await call("POST", START)).headers.get("location")!;
+  equal((await call("PATCH", location, bytes)).status, 202);
+  equal((await call("PUT", `${location}?digest=${digestOf(bytes)}`)).status, 201);
+  equal((await call("GET", location)).status, 404);
+  equal((await call("HEAD", `/v2/app/blobs/${digestOf(bytes)}`)).status, 200);
+  await Deno.remove(dir, { recursive: true });
+});
 
 Deno.test("serve: a socket file, gone afterwards", async () => {
   const dir = await Deno.makeTempDir();

@@ -1,0 +1,109 @@
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import { copy } from "./copy.ts";
+import { encodeJson } from "./image.ts";
+import { memoryRegistry } from "./memory.ts";
+import type { Descriptor } from "./oci/descriptor.ts";
+import { digestOf } from "./oci/digest.ts";
+import { isOciError } from "./oci/error.ts";
+import { MediaType } from "./oci/media_type.ts";
+import type { Registry } from "./registry.ts";
+import { pushSampleImage, sampleBytes } from "./registry_suite_testing.ts";
+
+const mediaType = MediaType.ociIndex;
+
+async function pushIndex(
+  registry: Registry,
+  manifests: readonly Descriptor[],
+  tag: string,
+): Promise<Descriptor> {
+  const bytes = encodeJson({ schemaVersion: 2, mediaType, manifests });
+  return await registry.pushManifest("src", { mediaType, bytes }, { tags: [tag] });
+}
+
+Deno.test("copy: one platform of an index", async () => {
+  const from = memoryRegistry();
+  const [amd64, arm64] = [
+    await pushSampleImage(from, "src", { seed: 1 }),
+    await pushSampleImage(from, "src", { seed: 2 }),
+  ];
+  await pushIndex(from, [
+    { ...amd64, platform: { os: "linux", architecture: "amd64" } },
+    { ...arm64, platform: { os: "linux", architecture: "arm64" } },
+  ], "v1");
+  const to = memoryRegistry();
+  const platform = { os: "linux", architecture: "arm64" };
+  const { descriptor } = await copy(from, "src", "v1", to, "dst", { platform });
+  equal(descriptor.digest, arm64.digest);
+  equal((await to.stat("dst", "v1"))?.digest, arm64.digest);
+  equal(await to.stat("dst", amd64.digest), undefined);
+  await rejects(
+    () => copy(from, "src", "v1", to, "dst", { platform: { os: "linux", architecture: "s390x" } }),
+    /linux\/amd64, linux\/arm64/,
+  );
+});
+
+Deno.test("copy: within one place nothing is read, blobs are mounted", async () => {
+  const place = memoryRegistry();
+  const image = await pushSampleImage(place, "src", { tags: ["v1"] });
+  const blob = place.blob;
+  place.blob = (repository, digest) => {
+    equal(repository, "never asked");
+    return blob.call(place, repository, digest);
+  };
+  const seen: string[] = [];
+  const done = await copy(place, "src", "v1", place, "dst", { onBlob: (_, how) => seen.push(how) });
+  deepEqual(seen, ["mounted", "mounted"]);
+  deepEqual(done, { descriptor: image, uploaded: 0, uploadedBytes: 0, reused: 2 });
+  const retag = await copy(place, "src", "v1", place, "src", { tags: ["v2"] });
+  equal(retag.uploaded + retag.reused, 0);
+  equal((await place.stat("src", "v2"))?.digest, image.digest);
+});
+
+Deno.test("copy: by digest sets no tag", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });
+  await copy(from, "src", digest, to, "dst");
+  deepEqual(await Array.fromAsync(to.tags("dst")), []);
+  equal((await to.stat("dst", digest))?.digest, digest);
+});
+
+Deno.test("copy: a failure leaves no tag, and the next try goes on where it was", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  await pushSampleImage(from, "src", { tags: ["v1"] });
+  const layer = digestOf(sampleBytes(1000, 1));
+  await from.deleteBlob("src", layer);
+  await rejects(
+    () => copy(from, "src", "v1", to, "dst"),
+    (error) => isOciError(error, "BLOB_UNKNOWN") && error.message.includes(layer),
+  );
+  equal(await to.stat("dst", "v1"), undefined);
+  await pushSampleImage(from, "src", { tags: ["v1"] });
+  const { uploaded, reused } = await copy(from, "src", "v1", to, "dst");
+  equal(uploaded + reused, 2);
+});
+
+Deno.test("copy: what is not there", async () => {
+  await rejects(
+    () => copy(memoryRegistry(), "src", "v1", memoryRegistry(), "dst"),
+    (error) => isOciError(error, "MANIFEST_UNKNOWN"),
+  );
+});
+
+Deno.test("copy: M-07 indexes in indexes have an end", async () => {
+  const from = memoryRegistry();
+  let inner = await pushSampleImage(from, "src");
+  for (let depth = 0; depth < 12; depth++) inner = await pushIndex(from, [inner], "deep");
+  await rejects(
+    () => copy(from, "src", "deep", memoryRegistry(), "dst"),
+    (error) => isOciError(error, "MANIFEST_INVALID"),
+  );
+});
+
+Deno.test("copy: progress counts every byte that was sent", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  await pushSampleImage(from, "src", { size: 100_000, tags: ["v1"] });
+  let bytes = 0;
+  const onProgress = (_: Descriptor, more: number) => bytes += more;
+  const done = await copy(from, "src", "v1", to, "dst", { onProgress });
+  equal(bytes, done.uploadedBytes);
+});
