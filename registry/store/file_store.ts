@@ -215,7 +215,6 @@ export class FileStore implements Store, UploadHost {
     return "uploaded";
   }
 
-  // deno-lint-ignore require-await
   async upload(
     repository: string,
     options: CallOptions & { readonly algorithm?: Algorithm | undefined } = {},
@@ -223,7 +222,7 @@ export class FileStore implements Store, UploadHost {
     checkName(repository);
     const upload = this.#newUpload(repository, "upload", options.algorithm);
     const oldest = this.#uploads.values().next().value;
-    if (this.#uploads.size >= MAX_UPLOADS) void oldest?.abort();
+    if (this.#uploads.size >= MAX_UPLOADS) await oldest?.abort();
     this.#uploads.set(upload.id, upload);
     return upload;
   }
@@ -303,12 +302,38 @@ export class FileStore implements Store, UploadHost {
       );
     }
     const descriptor = { mediaType: document.mediaType, digest, size: bytes.byteLength };
-    const publish = await this.#fileLarge(bytes, digest);
+    const large = await this.#fileLarge(bytes, digest);
+    try {
+      this.#putManifest(
+        repository,
+        document,
+        descriptor,
+        large === undefined ? bytes : null,
+        tags,
+        large?.publish,
+      );
+    } catch (error) {
+      await large?.discard();
+      throw error;
+    }
+    if (large !== undefined) await this.files.settle(digest);
+    await this.#db.durable();
+    return descriptor;
+  }
+
+  #putManifest(
+    repository: string,
+    document: Document,
+    descriptor: Descriptor,
+    inline: Uint8Array | null,
+    tags: readonly string[],
+    publish: (() => void) | undefined,
+  ): void {
     this.#db.write(() => {
       const id = this.#repository(repository);
       const children = this.#checkChildren(id, repository, document);
       publish?.();
-      const content = this.#content(digest, bytes.byteLength, publish === undefined ? bytes : null);
+      const content = this.#content(descriptor.digest, descriptor.size, inline);
       const said = referrerOf(document, descriptor);
       this.#db.run(
         `INSERT INTO manifest (repository, content, media_type, subject, referrer) VALUES (?, ?, ?, ?, ?)
@@ -332,13 +357,13 @@ export class FileStore implements Store, UploadHost {
         );
       }
     });
-    if (publish !== undefined) await this.files.settle(digest);
-    await this.#db.durable();
-    return descriptor;
   }
 
   /** Manifests too large for the metadata go the way of blobs. */
-  async #fileLarge(bytes: Uint8Array, digest: Digest): Promise<(() => void) | undefined> {
+  async #fileLarge(
+    bytes: Uint8Array,
+    digest: Digest,
+  ): Promise<{ readonly publish: () => void; discard(): Promise<void> } | undefined> {
     if (bytes.byteLength <= INLINE_BYTES) return undefined;
     const id = newUploadId("manifest");
     const file = await this.files.ingest(id, "push");
@@ -349,7 +374,8 @@ export class FileStore implements Store, UploadHost {
       await this.files.discard(id, "push");
       throw error;
     }
-    return await this.files.seal(id, "push", file, digest);
+    const publish = await this.files.seal(id, "push", file, digest);
+    return { publish, discard: () => this.files.discard(id, "push") };
   }
 
   /** The contents a document needs; MANIFEST_BLOB_UNKNOWN with those that are not in the repository. */

@@ -138,6 +138,7 @@ class Layout extends LayoutReader implements Registry, UploadHost {
   readonly files: BlobFiles;
   readonly #dir: string;
   readonly #layout: LayoutFiles;
+  #line: Promise<void> = Promise.resolve();
 
   constructor(dir: string, layout: LayoutFiles) {
     super(layout, verifiedSource);
@@ -294,11 +295,18 @@ class Layout extends LayoutReader implements Registry, UploadHost {
     return found;
   }
 
-  /** Changes `index.json` while nobody else does: the lock is on `oci-layout`, which never changes. */
+  /**
+   * Changes `index.json` while nobody else does: the lock is on `oci-layout`, which never changes. Within this
+   * object changes wait in line, since each waiting lock would hold a thread.
+   */
   async #change(act: (entries: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
-    using lock = await Deno.open(join(this.#dir, "oci-layout"), { read: true, write: true });
-    await lock.lock(true);
-    const index: LayoutIndex = await readLayoutIndex(this.#layout);
-    await replace(this.#dir, "index.json", { ...index, manifests: act(index.manifests) });
+    const turn = this.#line.then(async () => {
+      using lock = await Deno.open(join(this.#dir, "oci-layout"), { read: true, write: true });
+      await lock.lock(true);
+      const index: LayoutIndex = await readLayoutIndex(this.#layout);
+      await replace(this.#dir, "index.json", { ...index, manifests: act(index.manifests) });
+    });
+    this.#line = turn.catch(() => {});
+    await turn;
   }
 }

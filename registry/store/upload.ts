@@ -138,11 +138,8 @@ export class FileUpload implements BlobUpload {
   async #end(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    this.#inline = [];
-    this.#file?.close();
-    this.#file = undefined;
     this.#host.ended(this);
-    if (this.#spilled) await this.#host.files.discard(this.id, this.#kind);
+    if (!this.#busy) await this.#leave(); // else whoever is at work does it
   }
 
   async #open(): Promise<Deno.FsFile> {
@@ -196,12 +193,16 @@ export class FileUpload implements BlobUpload {
       return await act();
     } finally {
       this.#busy = false;
-      // Closed from outside while we worked: nothing may be left behind.
-      if (this.#ended && this.#file !== undefined) {
-        (this.#file as Deno.FsFile).close();
-        this.#file = undefined;
-      }
+      // Ended from outside while we worked: nothing may be left behind.
+      if (this.#ended) await this.#leave();
     }
+  }
+
+  async #leave(): Promise<void> {
+    this.#inline = [];
+    this.#file?.close();
+    this.#file = undefined;
+    if (this.#spilled) await this.#host.files.discard(this.id, this.#kind);
   }
 }
 
