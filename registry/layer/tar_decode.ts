@@ -54,6 +54,13 @@ export function decodeBlock(block: Uint8Array): RawHeader {
   if (sum !== unsigned && sum !== signed) {
     throw new SyntaxError(`checksum is ${sum}, want ${unsigned}`);
   }
+  // Also those nobody asks for here: a reader that does would stop, and see fewer entries than we (X-10).
+  number(block, FIELD.mode, "mode");
+  number(block, FIELD.uid, "uid");
+  number(block, FIELD.gid, "gid");
+  number(block, FIELD.mtime, "mtime");
+  number(block, FIELD.major, "device number");
+  number(block, FIELD.minor, "device number");
   return {
     flag: String.fromCharCode(block[FIELD.typeflag[0]]!),
     size: number(block, FIELD.size, "size"),
@@ -228,12 +235,11 @@ function seconds(said: string | undefined, what: string): number | undefined {
   return Math.floor(Number(said));
 }
 
-/** A numeric field: octal with blanks or NULs around it, or GNU's base-256. */
+/** A numeric field: octal after blanks and before blanks or NULs, or GNU's base-256. Others are read differently by each reader. */
 function number(block: Uint8Array, [offset, length]: Field, what: string): number {
   const first = block[offset]!;
-  if ((first & 0x80) !== 0) {
-    let value = BigInt(first & 0x40 ? -1 : 0);
-    value = (value << 6n) | BigInt(first & 0x3f);
+  if (first === 0x80 || first === 0xff) {
+    let value = first === 0xff ? -1n : 0n;
     for (let at = offset + 1; at < offset + length; at++) {
       value = (value << 8n) | BigInt(block[at]!);
     }
@@ -245,7 +251,7 @@ function number(block: Uint8Array, [offset, length]: Field, what: string): numbe
   }
   let at = offset;
   let end = offset + length;
-  while (at < end && (block[at] === 0x20 || block[at] === 0)) at++;
+  while (at < end && block[at] === 0x20) at++;
   while (end > at && (block[end - 1] === 0x20 || block[end - 1] === 0)) end--;
   let value = 0;
   for (; at < end; at++) {

@@ -30,6 +30,14 @@ export interface TarVisitor {
 
 const DEFAULTS = { maxBytes: 64 * 2 ** 30, maxEntries: 4_000_000 };
 
+interface Gathering {
+  readonly flag: string;
+  /** Bytes the header gave it. */
+  readonly said: number;
+  readonly bytes: Uint8Array;
+  filled: number;
+}
+
 /** The state of a reading: feed it chunks with {@linkcode push}, then {@linkcode finish}. */
 export class TarParser {
   readonly #visitor: TarVisitor;
@@ -45,7 +53,7 @@ export class TarParser {
   #left = 0;
   #padding = 0;
   /** The metadata header whose body is being gathered. */
-  #gather: { readonly flag: string; readonly bytes: Uint8Array; filled: number } | undefined;
+  #gather: Gathering | undefined;
   #pax: ReadonlyMap<string, string> | undefined;
   #longName: Uint8Array | undefined;
   #longLink: Uint8Array | undefined;
@@ -129,7 +137,13 @@ export class TarParser {
     gather.filled += bytes.byteLength;
     if (this.#left === 0) {
       this.#gather = undefined;
-      this.#named(() => this.#announce(gather.flag, gather.bytes));
+      this.#named(() => {
+        const end = gather.bytes.indexOf(0);
+        if (gather.flag !== "x" && gather.flag !== "g" && end > gather.said) {
+          throw new SyntaxError("a long name goes on behind its end");
+        }
+        this.#announce(gather.flag, gather.bytes);
+      });
     }
   }
 
@@ -175,8 +189,10 @@ export class TarParser {
       this.#count();
     }
     if (raw.size === 0) return this.#announce(raw.flag, new Uint8Array());
-    this.#gather = { flag: raw.flag, bytes: new Uint8Array(raw.size), filled: 0 };
-    this.#expect(raw.size);
+    // A GNU name ends at its first NUL, and some readers look for it in the padding too.
+    const size = raw.flag === "L" || raw.flag === "K" ? padded(raw.size) : raw.size;
+    this.#gather = { flag: raw.flag, said: raw.size, bytes: new Uint8Array(size), filled: 0 };
+    this.#expect(size);
   }
 
   #entry(raw: RawHeader): void {
