@@ -32,13 +32,13 @@ export function failureOf(error: unknown): Failure {
   return { code, message: oneLine(error) };
 }
 
-/** The message and, where it adds something, that of the cause behind it. */
+/** Our own errors say all there is to say; behind others the cause often says more. */
 function oneLine(error: Error): string {
-  const parts = [error.message];
-  for (let cause = error.cause; cause instanceof Error && parts.length < 4; cause = cause.cause) {
-    const known = parts.some((part) => part.includes((cause as Error).message));
-    if (!known && cause.message !== "") parts.push(cause.message);
+  const parts = [error.message || error.name];
+  const ours = isOciError(error) || "exitCode" in error;
+  for (let cause = error.cause; !ours && cause instanceof Error; cause = cause.cause) {
+    const { message } = cause;
+    if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
   }
-  const text = parts.join(": ").replaceAll(/\s*\n\s*/g, "; ");
-  return isOciError(error) || error.message !== "" ? text : error.name;
+  return parts.join(": ").replaceAll(/\s*\n\s*/g, "; ");
 }

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 . scripts/crun.sh
 
-debian musl-tools libc6-dev zstd crun umoci xz-utils
+debian gcc musl-tools libc6-dev zstd crun umoci xz-utils
 deno_on_path
 modules
 if [ "${1:-}" != --no-build ] || [ ! -x dist/wherry ]; then
@@ -18,6 +18,7 @@ tmp=$(mktemp -d)
 pids=
 finish() {
 	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+	crun delete --force "wherry-hello-$$" 2>/dev/null || true
 	wait 2>/dev/null || true
 	rm -rf "$tmp"
 }

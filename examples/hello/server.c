@@ -57,6 +57,12 @@ static void answer(int fd)
 	fclose(in);
 }
 
+/* As process 1 of a container it is asked to end by SIGTERM, which would be ignored there otherwise. */
+static void end(int signal)
+{
+	_exit(128 + signal);
+}
+
 int main(int argc, char **argv)
 {
 	const char *port = getenv("PORT");
@@ -74,6 +80,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, end);
+	signal(SIGINT, end);
 	printf("hello listens on port %s\n", port ? port : "8080");
 	fflush(stdout);
 	for (;;) {
