@@ -104,6 +104,8 @@ class RemoteBlob implements Source {
   async open(
     { offset = 0, signal }: OpenOptions = {},
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    // The rest of nothing: asked for as a range it would be a 416.
+    if (offset > 0 && offset >= this.size) return ReadableStream.from([]);
     const leave = await this.#session.down.enter(signal);
     try {
       const first = offset === 0 ? this.#take() : undefined;

@@ -1,3 +1,5 @@
+import { isOciError } from "../oci/error.ts";
+
 /** Why no answer came. */
 export type TransportFault =
   /** No connection: refused, no route, no such name, a proxy that said no. */
@@ -56,7 +58,10 @@ const CERTIFICATE = /CERT|UNABLE_TO_|SELF_SIGNED|certificate/i;
 
 /** Says in our words what Node's client reported; errors that are not of the connection stay as they are. */
 export function connectionFault(error: unknown, host: string, reused: boolean): unknown {
-  if (error instanceof TransportError || !(error instanceof Error)) return error;
+  // A source of ours may fail in our own words while its bytes are sent.
+  if (error instanceof TransportError || isOciError(error) || !(error instanceof Error)) {
+    return error;
+  }
   const code = String((error as { code?: unknown }).code ?? "");
   const known = WORDS[code];
   if (known !== undefined) {

@@ -95,7 +95,7 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
     address,
     url: urlOf(address, tls !== undefined),
     shutdown,
-    finished: http.finished,
+    finished: http.finished.then(() => ending),
     [Symbol.asyncDispose]: shutdown,
   };
 }
