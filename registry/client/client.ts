@@ -1,7 +1,7 @@
 /** Remote registries as places. */
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOf, isDigest } from "../oci/digest.ts";
-import { OciError } from "../oci/error.ts";
+import { isOciError, OciError } from "../oci/error.ts";
 import { type Document, parseDocument } from "../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../oci/media_type.ts";
 import { apiHost, familiarRepository, isRepositoryName, isTagOrDigest } from "../oci/reference.ts";
@@ -169,7 +169,7 @@ class RemoteRegistry implements RegistryClient {
     const places = names.map((reference) => this.#manifestPlace(repository, reference));
     let headers = new Headers();
     for (const place of places) {
-      headers = await putManifest(this.#session, place, manifest, digest, options.signal);
+      headers = await this.#put(place, manifest, digest, options.signal);
     }
     const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
     const subject = document && subjectOf(document);
@@ -290,6 +290,23 @@ class RemoteRegistry implements RegistryClient {
       "DIGEST_INVALID",
       `Cannot ask ${this.name} for ${JSON.stringify(digest.slice(0, 140))}: it is not a digest`,
     );
+  }
+
+  /** What the registry says it lacks is not believed to be there any more: pushed again, it will be sent (C-PUT-03). */
+  async #put(
+    place: ManifestPlace,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+    digest: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<Headers> {
+    try {
+      return await putManifest(this.#session, place, manifest, digest, signal);
+    } catch (error) {
+      if (isOciError(error, "MANIFEST_BLOB_UNKNOWN") && Array.isArray(error.detail)) {
+        for (const lost of error.detail) this.#whereabouts.remove(place.repository, lost);
+      }
+      throw error;
+    }
   }
 
   /** The subject whose fallback index would have to forget this manifest, if the registry has no API for it. */

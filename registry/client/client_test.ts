@@ -160,6 +160,27 @@ Deno.test({ name: "docker-registry: push, pull, list, delete", ignore }, async (
     );
   });
 
+  await t.step("C-PUT-03 a blob that was lost meanwhile is sent again", async () => {
+    const bytes = random(77, 21);
+    await push(registry, "lost", bytes);
+    {
+      await using other = connectRegistry(server.host, NO_WAIT);
+      await other.deleteBlob("lost", digestOf(bytes));
+    }
+    const manifest = {
+      mediaType: MediaType.ociManifest,
+      bytes: encodeJson({
+        schemaVersion: 2,
+        mediaType: MediaType.ociManifest,
+        config: { ...blobOf(bytes), mediaType: MediaType.ociConfig },
+        layers: [],
+      }),
+    };
+    await assert.rejects(() => registry.pushManifest("lost", manifest, { tags: ["x"] }));
+    assert.equal(await push(registry, "lost", bytes), "uploaded");
+    await registry.pushManifest("lost", manifest, { tags: ["x"] });
+  });
+
   await t.step("C-UP-09 an upload of unknown digest and size, in pieces", async () => {
     const bytes = random(9 * 1024 * 1024, 5);
     const upload = await registry.upload("app");

@@ -9,6 +9,7 @@ import type { HostStats, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { connectionFault, TransportError } from "./transport_error.ts";
 import { formatTarget, type Target } from "./url.ts";
+import { OciError } from "../oci/error.ts";
 
 /** A body whose length is known before it is read, and that can be read again. */
 export interface RequestBody {
@@ -574,6 +575,30 @@ function reasonOf(signal: AbortSignal | undefined): Error {
   return reason instanceof Error ? reason : new DOMException("The act was aborted", "AbortError");
 }
 
-function lengthFault(wanted: number, seen: string): RangeError {
-  return new RangeError(`Cannot send body: it was to have ${wanted} bytes and has ${seen}`);
+function lengthFault(wanted: number, seen: string): OciError {
+  return new OciError(
+    "SIZE_INVALID",
+    `Cannot send body: it was to have ${wanted} bytes and has ${seen}`,
+  );
+}
+
+/**
+ * Authorities the operating system trusts and Deno does not bring along: for `caCerts`. Empty where there is no such
+ * store. `SSL_CERT_FILE` and `SSL_CERT_DIR` are looked at by the store itself.
+ */
+export function systemCertificates(): readonly string[] {
+  const { getCACertificates } = tls as {
+    readonly getCACertificates?: (kind: "system") => readonly string[];
+  };
+  const known = new Set(tls.rootCertificates.map(bare));
+  try {
+    return (getCACertificates?.("system") ?? []).filter((pem) => !known.has(bare(pem)));
+  } catch {
+    return []; // An empty root file system has none.
+  }
+}
+
+/** A certificate without its line ends, so that equal ones are equal texts. */
+function bare(pem: string): string {
+  return pem.replace(/\s+/g, "");
 }
