@@ -16,8 +16,15 @@ export const DENO_ARGS = [
   "--ext=js",
 ] as const;
 
-/** The environment Deno starts with in the executable. */
-export const DENO_SETTINGS = ["DENO_DIR=/dev/null/x", "DENO_NO_UPDATE_CHECK=1"] as const;
+/**
+ * What the stub puts into the environment Deno starts with; `entry.js` takes it out again. Deno wants a cache directory, and
+ * none will do. It reads `.npmrc` in HOME and fails when that is broken: nobody can make a file under this one.
+ */
+export const DENO_SETTINGS = [
+  "DENO_DIR=/dev/null/x",
+  "DENO_NO_UPDATE_CHECK=1",
+  "HOME=/proc/self/x",
+] as const;
 
 /** Command lines whose functions are compiled ahead: they load the chunks of every command. */
 function warmUps(commands: readonly string[]): readonly (readonly string[])[] {

@@ -15,21 +15,22 @@ const here = stubbed === undefined
 const file = here === undefined ? "/proc/self/exe" : here + "assets";
 if (here === undefined) { for (const place of Object.values(places)) place[0] += +"@START@"; }
 
-// Variables that would have steered the loader, Deno or Node were hidden by the stub. Those that mean something
-// to other programs are put back for children; those that Deno reads late are only kept in `environment`.
+// What the stub set goes; then variables that would have steered the loader, Deno or Node, and were hidden by the stub,
+// come back for children. Those that Deno reads late are only kept in `environment`.
 const environment = Deno.env.toObject();
-for (const name of Object.keys(environment)) {
-  if (name.startsWith(hidden)) {
-    const original = name.slice(hidden.length);
-    environment[original] = environment[name];
-    Deno.env.delete(name);
-    if (!/^(DENO|OTEL|NODE_CHANNEL)_/.test(original)) Deno.env.set(original, environment[name]);
-    delete environment[name];
-  }
-}
-for (const name of ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "WHERRY__ARGV0"]) {
-  if (environment[name] === Deno.env.get(name)) delete environment[name];
+const settings = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
+if (here === undefined) settings.push("HOME", "WHERRY__ARGV0");
+for (const name of settings) {
+  delete environment[name];
   Deno.env.delete(name);
+}
+for (const [name, value] of Object.entries(environment)) {
+  if (!name.startsWith(hidden)) continue;
+  const original = name.slice(hidden.length);
+  delete environment[name];
+  environment[original] = value;
+  Deno.env.delete(name);
+  if (!/^(DENO|OTEL|NODE_CHANNEL)_/.test(original)) Deno.env.set(original, value);
 }
 
 const read = (name) => {

@@ -20,7 +20,7 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum {
-	SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_pread64 = 17, SYS_fcntl = 72,
+	SYS_write = 1, SYS_close = 3, SYS_mmap = 9, SYS_munmap = 11, SYS_pread64 = 17, SYS_fcntl = 72, SYS_getcwd = 79,
 	SYS_fchmod = 91, SYS_prctl = 157, SYS_exit_group = 231, SYS_openat = 257, SYS_mkdirat = 258,
 	 SYS_dup3 = 292, SYS_prlimit64 = 302, SYS_memfd_create = 319,
 };
@@ -57,7 +57,7 @@ __asm__(
 
 #elif defined(__aarch64__)
 enum {
-	SYS_dup3 = 24, SYS_fcntl = 25, SYS_mkdirat = 34, SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57,
+	SYS_getcwd = 17, SYS_dup3 = 24, SYS_fcntl = 25, SYS_mkdirat = 34, SYS_fchmod = 52, SYS_openat = 56, SYS_close = 57,
 	SYS_write = 64, SYS_pread64 = 67, SYS_exit_group = 94, SYS_prctl = 167,
 	SYS_munmap = 215, SYS_mmap = 222, SYS_prlimit64 = 261, SYS_memfd_create = 279,
 };
@@ -106,7 +106,7 @@ enum {
 	MAP_FIXED_NOREPLACE = 0x100000,
 	MFD_CLOEXEC = 1, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 16,
 	PR_SET_DUMPABLE = 4, RLIMIT_NOFILE = 7, RLIMIT_AS = 9,
-	EINTR = 4, EINVAL = 22,
+	ENOENT = 2, EINTR = 4, EINVAL = 22,
 	AT_NULL = 0, AT_PHDR = 3, AT_PHNUM = 5, AT_PAGESZ = 6, AT_BASE = 7, AT_ENTRY = 9,
 	PT_LOAD = 1,
 };
@@ -285,7 +285,7 @@ static i64 copy_out(int self, u64 offset, u64 size, int fd)
 static i64 open_nameless(void)
 {
 	static const char places[] = "/dev/shm\0/tmp\0/var/tmp\0/run\0.\0";
-	i64 error = -2; /* ENOENT */
+	i64 error = -ENOENT;
 	for (const char *place = places; *place; place += length(place) + 1) {
 		i64 fd = CALL(openat, AT_FDCWD, place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700, 0, 0);
 		if (fd < 0) {
@@ -421,7 +421,7 @@ static int is_hidden(const char *variable)
 {
 	static const char prefixes[] =
 		"LD_\0DENO_\0OTEL_\0NODE_OPTIONS=\0NODE_CHANNEL_\0NODE_V8_COVERAGE=\0NODE_DEBUG\0"
-		"GLIBC_TUNABLES=\0GCONV_PATH=\0MALLOC_\0RUST_\0";
+		"GLIBC_TUNABLES=\0GCONV_PATH=\0MALLOC_\0RUST_\0NPM_CONFIG_\0npm_config_\0HOME=\0";
 	for (const char *prefix = prefixes; *prefix; prefix += length(prefix) + 1)
 		if (starts(variable, prefix))
 			return 1;
@@ -507,6 +507,8 @@ static void __attribute__((noreturn, noinline)) unpack(int self, const char *dir
 	const char *text = TABLE(char, settings);
 	say(1, "env");
 	for (u64 i = 0; i < config.settings.count; i++, text += length(text) + 1) {
+		if (!starts(text, "DENO_"))
+			continue;
 		say(1, " ");
 		say(1, text);
 	}
@@ -559,6 +561,10 @@ void __attribute__((noreturn, used)) stub(u64 *stack)
 	CALL(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
 	make_room_for_files();
 	check_address_space();
+	char directory[4096];
+	i64 error = CALL(getcwd, directory, sizeof directory, 0, 0, 0, 0);
+	if (error == -ENOENT)
+		fail("Cannot read the current directory (was it removed?)", error);
 
 	u64 bias = (u64)&config - config.self, loader_entry = 0, loader_base = 0;
 	fill_holes(bias, page);
@@ -568,7 +574,7 @@ void __attribute__((noreturn, used)) stub(u64 *stack)
 		if (part->kind == PART_LOADER) {
 			loader_base = map_loader((int)self, part, page, &loader_entry);
 		} else if (part->kind != PART_DATA) {
-			i64 error = publish((int)self, part);
+			error = publish((int)self, part);
 			/* Without the helper most commands work, and those that need it say so. */
 			if (error < 0 && part->kind != PART_PROGRAM) {
 				char text[128];

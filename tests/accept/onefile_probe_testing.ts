@@ -4,7 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { calledAs, helperPath, isExecutable, startEnvironment } from "../../cli/assets.ts";
+import {
+  buildInputs,
+  calledAs,
+  helperPath,
+  isExecutable,
+  startEnvironment,
+} from "../../cli/assets.ts";
 import { workerUrl } from "../../registry/layer/worker_url.ts";
 
 /** What the probe prints. */
@@ -105,6 +111,7 @@ async function main(): Promise<number> {
   if (Deno.args[0] === "hold") {
     say("ready");
     await Deno.stdin.read(new Uint8Array(1));
+    say(String(buildInputs().length));
     return 0;
   }
   say(JSON.stringify(await probe()));

@@ -342,6 +342,7 @@ const STEERING = {
   NODE_OPTIONS: "--nonsense",
   NODE_V8_COVERAGE: "/nonexistent",
   GLIBC_TUNABLES: "glibc.malloc.check=3",
+  NPM_CONFIG_REGISTRY: "::bad",
 };
 
 test("variables that steer the loader, Deno and Node do not steer wherry, and children see them", async () => {
@@ -373,10 +374,31 @@ test("files in the current directory that steer Deno do not steer wherry", async
   for (
     const name of ["deno.json", "package.json", "deno.lock", "tsconfig.json", ".npmrc", ".env"]
   ) {
-    await Deno.writeTextFile(`${cwd}/${name}`, "{ not json");
+    await Deno.writeFile(`${cwd}/${name}`, Uint8Array.of(0x7b, 0xff, 0xfe, 0x5b));
   }
   assertRuns(await run(WHERRY, VERSION, { cwd }));
   assertWorks(readProbe(await run(await probeFile(), [], { cwd })));
+});
+
+test("a broken .npmrc in HOME does not steer wherry, and HOME arrives", async () => {
+  const home = await Deno.makeTempDir({ dir: work });
+  await Deno.writeFile(`${home}/.npmrc`, Uint8Array.of(0xff, 0xfe, 0x5b));
+  const env = { HOME: home };
+  assertRuns(await run(WHERRY, VERSION, { clearEnv: true, env }));
+  const probe = readProbe(await run(await probeFile(), [], { clearEnv: true, env }));
+  assert.deepEqual(probe.environment, env);
+  assert.deepEqual(probe.startEnvironment, env);
+});
+
+test("says what is wrong when the current directory is gone", async () => {
+  const outcome = await shell(
+    'mkdir "$WORK/gone" && cd "$WORK/gone" && rmdir "$WORK/gone" && exec "$WHERRY" version',
+  );
+  assert.equal(outcome.code, 127);
+  assert.equal(
+    outcome.stderr,
+    "wherry: stub: Cannot read the current directory (was it removed?): errno 2\n",
+  );
 });
 
 test("children inherit none of our descriptors", async () => {
@@ -412,6 +434,25 @@ rootTest(
     }
   },
 );
+
+test("goes on when its file is unlinked, as a restore over the root file system may do", async () => {
+  const copy = `${work}/unlinked`;
+  await Deno.copyFile(await probeFile(), copy);
+  const child = new Deno.Command(copy, { args: ["hold"], stdin: "piped", stdout: "piped" }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  assert.equal((await reader.read()).value, "ready\n");
+  await Deno.remove(copy);
+  await child.stdin.close();
+  assert(Number((await reader.read()).value) > 5);
+  await reader.cancel();
+  assert.equal((await child.status).code, 0);
+});
+
+rootTest("runs where /proc shows only processes, and only one's own", async () => {
+  const proc = 'umount "$root/proc"; mount -t proc -o subset=pid,hidepid=2 none "$root/proc";';
+  const enter = 'exec unshare --root="$root" --wd=/ -G 1000 -S 1000';
+  assertWorks(readProbe(await inEmptyRoot(`${proc} ${enter} /probe`)));
+});
 
 // ---- what it is ----
 
