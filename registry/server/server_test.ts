@@ -1,6 +1,7 @@
 /** What the OCI conformance program asserts on the wire (S-CONF), and what clients need beyond it (S-API). */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { join } from "node:path";
+import { connectRegistry } from "../client/client.ts";
 import { encodeJson } from "../image.ts";
 import { memoryRegistry } from "../memory.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
@@ -593,3 +594,41 @@ Deno.test("serve: addresses", () => {
     ok(refused, bad);
   }
 });
+
+Deno.test({
+  name: "serve: TLS",
+  ignore: !await hasOpenssl(),
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
+    const made = await new Deno.Command("openssl", {
+      args: `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test
+        -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:TRUE
+        -keyout ${key} -out ${cert}`.split(/\s+/),
+      stderr: "null",
+    }).output();
+    ok(made.success);
+    const tls = { key: await Deno.readTextFile(key), cert: await Deno.readTextFile(cert) };
+    await using listening = await serve(createServer(memoryRegistry()), {
+      listen: { hostname: "127.0.0.1", port: 0 },
+      tls,
+    });
+    match(listening.url, /^https:/);
+    const registry = connectRegistry(listening.url.slice("https://".length), {
+      caCerts: [tls.cert],
+    });
+    const pushed = await pushSampleImage(registry, "app", { size: 100_000, tags: ["v1"] });
+    deepEqual(await registry.stat("app", "v1"), pushed);
+    await registry[Symbol.asyncDispose]();
+    await Deno.remove(dir, { recursive: true });
+  },
+});
+
+async function hasOpenssl(): Promise<boolean> {
+  try {
+    return (await new Deno.Command("openssl", { args: ["version"], stdout: "null" }).output())
+      .success;
+  } catch {
+    return false;
+  }
+}
