@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { digestOf } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
 import { MediaType } from "../oci/media_type.ts";
-import { encodeJson } from "../image.ts";
+import { encodeJson, type Layer, makeImage, pushImage, readImage } from "../image.ts";
+import type { ImageConfig } from "../oci/config.ts";
 import { bytesSource, collect, readAll, type Source } from "../source.ts";
 import { connectRegistry, Registries } from "./client.ts";
 import { dockerRegistry, startDockerRegistry } from "./docker_registry_testing.ts";
@@ -11,6 +12,13 @@ import type { ClientOptions, RegistryClient } from "./options.ts";
 const ignore = dockerRegistry === undefined;
 
 const NO_WAIT: ClientOptions = { retry: { baseMs: 1 } };
+
+const CONFIG: ImageConfig = {
+  os: "linux",
+  architecture: "amd64",
+  config: {},
+  rootfs: { type: "layers", diff_ids: [] },
+};
 
 function random(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
@@ -179,6 +187,27 @@ Deno.test({ name: "docker-registry: push, pull, list, delete", ignore }, async (
     await assert.rejects(() => registry.pushManifest("lost", manifest, { tags: ["x"] }));
     assert.equal(await push(registry, "lost", bytes), "uploaded");
     await registry.pushManifest("lost", manifest, { tags: ["x"] });
+  });
+
+  await t.step("an image goes and comes; nothing moves the second time", async () => {
+    const layers = [random(200_000, 31), random(1_500_000, 32)].map((bytes): Layer => ({
+      diffId: digestOf(bytes),
+      descriptor: blobOf(bytes),
+      blob: () => Promise.resolve(bytesSource(bytes)),
+    }));
+    const image = makeImage(CONFIG, layers);
+    const moved = await pushImage(image, registry, "image", { tags: ["1"] });
+    assert.deepEqual(moved, ["uploaded", "uploaded"]);
+    await using other = connectRegistry(server.host, NO_WAIT);
+    const back = await readImage(other, "image", "1", { os: "linux", architecture: "amd64" });
+    assert.equal(back?.raw.digest, image.raw.digest);
+    assert.deepEqual(other.stats()[server.host]!.methods, { GET: 2 });
+    assert.deepEqual(await pushImage(image, other, "image", { tags: ["2"] }), ["exists", "exists"]);
+    assert.equal(other.stats()[server.host]!.bytesSent, image.raw.bytes.byteLength);
+    assert.deepEqual(await pushImage(back!, other, "copy", { tags: ["1"] }), [
+      "mounted",
+      "mounted",
+    ]);
   });
 
   await t.step("C-UP-09 an upload of unknown digest and size, in pieces", async () => {

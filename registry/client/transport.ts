@@ -5,10 +5,12 @@ import https from "node:https";
 import net from "node:net";
 import tls from "node:tls";
 import { isLoopbackName, type Nearness, nearnessOf } from "./address.ts";
+import { Counter } from "./counter.ts";
 import type { HostStats, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { connectionFault, TransportError } from "./transport_error.ts";
 import { formatTarget, type Target } from "./url.ts";
+import { Watch } from "./watch.ts";
 import { OciError } from "../oci/error.ts";
 
 /** A body whose length is known before it is read, and that can be read again. */
@@ -451,43 +453,6 @@ class TunnelAgent extends https.Agent {
         callback(null, tls.connect({ ...(this.#options as tls.ConnectionOptions), socket })),
       (error) => callback(error),
     );
-  }
-}
-
-/** Calls back once when time is up; at most one thing is waited for at a time. */
-class Watch {
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  readonly #late: (what: string) => void;
-
-  constructor(late: (what: string) => void) {
-    this.#late = late;
-  }
-
-  start(ms: number, what: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#late(what), ms);
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-}
-
-class Counter {
-  requests = 0;
-  sent = 0;
-  received = 0;
-  readonly methods: Record<string, number> = {};
-
-  count(method: string): void {
-    this.requests++;
-    this.methods[method] = (this.methods[method] ?? 0) + 1;
-  }
-
-  read(): HostStats {
-    const { requests, sent, received, methods } = this;
-    return { requests, methods: { ...methods }, bytesSent: sent, bytesReceived: received };
   }
 }
 
