@@ -19,12 +19,29 @@ function exists(path: string): boolean {
   }
 }
 
+function succeeds(program: string, ...args: readonly string[]): boolean {
+  return new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  })
+    .outputSync().success;
+}
+
 const built = exists(WHERRY);
 // deno-lint-ignore no-console
 if (!built) console.log("skipped: dist/wherry is missing, make it with: deno task build");
-const isRoot = Deno.uid() === 0;
+const hasNamespaces = Deno.uid() === 0 &&
+  succeeds("unshare", "-m", "-p", "-f", "--mount-proc", "true");
 // deno-lint-ignore no-console
-if (!isRoot) console.log("skipped: tests of the executable that need root for namespaces");
+if (!hasNamespaces) console.log("skipped: tests of the executable that need root and namespaces");
+const hasNoexec = exists("/proc/sys/vm/memfd_noexec"); // Linux 6.3
+// deno-lint-ignore no-console
+if (!hasNoexec) console.log("skipped: tests of the executable that need vm.memfd_noexec");
+const hasCrun = exists("/usr/bin/crun");
+// deno-lint-ignore no-console
+if (!hasCrun) console.log("skipped: the executable in a crun container, crun is missing");
 
 const work = await Deno.makeTempDir({ prefix: "onefile" });
 globalThis.addEventListener("unload", () => Deno.removeSync(work, { recursive: true }));
@@ -120,8 +137,8 @@ function test(name: string, body: () => Promise<void>): void {
   Deno.test({ name: `one file: ${name}`, ignore: !built, fn: body });
 }
 
-function rootTest(name: string, body: () => Promise<void>): void {
-  Deno.test({ name: `one file: ${name}`, ignore: !built || !isRoot, fn: body });
+function rootTest(name: string, body: () => Promise<void>, possible = true): void {
+  Deno.test({ name: `one file: ${name}`, ignore: !built || !hasNamespaces || !possible, fn: body });
 }
 
 const AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups";
@@ -272,6 +289,7 @@ rootTest(
     assertRuns(await shell(`${STRICT_MEMFD} "$WHERRY" version -o json`));
     assertWorks(readProbe(await shell(`${STRICT_MEMFD} "$PROBE"`)));
   },
+  hasNoexec,
 );
 
 rootTest(
@@ -286,7 +304,72 @@ rootTest(
       /Cannot start the sandbox helper: the kernel refuses executable memory/,
     );
   },
+  hasNoexec,
 );
+
+/** The profile that podman and docker run containers with, for a process without capabilities; empty where it is not installed. */
+async function defaultSeccomp(): Promise<Record<string, unknown>> {
+  const path = "/usr/share/containers/seccomp.json";
+  if (!exists(path)) return {};
+  const profile = JSON.parse(await Deno.readTextFile(path)) as {
+    defaultAction: string;
+    defaultErrnoRet?: number;
+    syscalls: {
+      names: string[];
+      action: string;
+      args?: unknown[];
+      errnoRet?: number;
+      includes?: { caps?: string[]; arches?: string[] };
+    }[];
+  };
+  const syscalls = profile.syscalls
+    .filter(({ includes }) => !includes?.caps && (includes?.arches?.includes("amd64") ?? true))
+    .map(({ names, action, args, errnoRet }) => ({
+      names,
+      action,
+      args: args ?? [],
+      ...(errnoRet === undefined ? {} : { errnoRet }),
+    }));
+  const { defaultAction, defaultErrnoRet } = profile;
+  return {
+    seccomp: { defaultAction, defaultErrnoRet, architectures: ["SCMP_ARCH_X86_64"], syscalls },
+  };
+}
+
+rootTest("runs in a scratch container: read-only, uid 1000, no capabilities, seccomp", async () => {
+  const bundle = `${work}/bundle`;
+  await Deno.mkdir(`${bundle}/root`, { recursive: true });
+  await Deno.copyFile(await probeFile(), `${bundle}/root/probe`);
+  const namespaces = ["pid", "ipc", "uts", "mount", "network"].map((type) => ({ type }));
+  await Deno.writeTextFile(
+    `${bundle}/config.json`,
+    JSON.stringify({
+      ociVersion: "1.0.2",
+      root: { path: "root", readonly: true },
+      process: {
+        user: { uid: 1000, gid: 1000 },
+        args: ["/probe"],
+        env: [],
+        cwd: "/",
+        capabilities: {},
+        noNewPrivileges: true,
+      },
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+      ],
+      linux: { namespaces, ...await defaultSeccomp() },
+    }),
+  );
+  // crun looks at /sys/fs/cgroup even when told to leave control groups alone, and refuses some layouts.
+  const outcome = await shell(`cd "$WORK/bundle" && exec unshare -m sh -ec '
+    mount -t tmpfs none /sys/fs/cgroup
+    exec crun --root "$WORK/crun" --cgroup-manager=disabled run "onefile-$$"'`);
+  const probe = readProbe(outcome);
+  assert.equal(probe.uid, 1000);
+  // no network interface is up in there
+  assertWorks(probe, ["http"]);
+}, hasCrun);
 
 test("runs under qemu-user, which is not the kernel's own loader", async () => {
   assert(exists("/usr/bin/qemu-x86_64-static"), "wanted Debian's package qemu-user-static");
