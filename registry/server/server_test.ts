@@ -13,6 +13,7 @@ import {
   sampleBytes,
 } from "../registry_suite_testing.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
+import { bytesSource } from "../source.ts";
 import { openLayout } from "../store/layout.ts";
 import { openStore } from "../store/store.ts";
 import { resumable } from "./resumable.ts";
@@ -233,7 +234,7 @@ test("S-CONF an upload is cancelled", async (wire) => {
   equal((await wire.call("DELETE", location)).status, 404);
 });
 
-test("an upload belongs to its repository", async (wire) => {
+test("R-13 an upload belongs to its repository", async (wire) => {
   const started = await wire.call("POST", START);
   const id = started.headers.get("docker-upload-uuid")!;
   equal((await wire.call("GET", `/v2/other/blobs/uploads/${id}`)).status, 404);
@@ -425,6 +426,29 @@ test("S-CONF referrers", async (wire) => {
   deepEqual(JSON.parse(text(filtered)).manifests, []);
 });
 
+test("R-03 what was deleted is gone at once, there and only there", async (wire) => {
+  const bytes = sampleBytes(100_000);
+  const { digest } = await pushBytes(wire.registry, "mine", bytes);
+  await wire.registry.pushBlob("yours", describeBytes(bytes), bytesSource(bytes));
+  const get = async (name: string) =>
+    (await wire.call("GET", `/v2/${name}/blobs/${digest}`)).status;
+  equal(await get("mine"), 200);
+  equal((await wire.call("DELETE", `/v2/mine/blobs/${digest}`)).status, 202);
+  equal(await get("mine"), 404);
+  equal(await get("yours"), 200);
+});
+
+test("R-01 a digest alone does not open another repository's blob", async (wire) => {
+  const { digest } = await pushBytes(wire.registry, "mine", sampleBytes(100_000));
+  equal((await wire.call("HEAD", `/v2/app/blobs/${digest}`)).status, 404);
+  const claimed = await wire.call("POST", `${START}?digest=${digest}`, { body: sampleBytes(5) });
+  equal(claimed.status, 400);
+  const started = await wire.call("POST", START);
+  const empty = await wire.call("PUT", `${started.headers.get("location")}?digest=${digest}`);
+  equal(empty.status, 400);
+  equal((await wire.call("HEAD", `/v2/app/blobs/${digest}`)).status, 404);
+});
+
 test("a method that is not there says which are", async (wire) => {
   const answer = await wire.call("POST", "/v2/app/manifests/v1");
   equal(answer.status, 405);
@@ -432,7 +456,7 @@ test("a method that is not there says which are", async (wire) => {
   equal(answer.headers.get("allow"), "GET, HEAD, PUT, DELETE");
 });
 
-test("read-only: every change is refused, reading goes on", async (wire) => {
+test("R-02 read-only: every change is refused, reading goes on", async (wire) => {
   await pushSampleImage(wire.registry, "app", { tags: ["v1"] });
   const digest = digestOf(sampleBytes(1));
   for (

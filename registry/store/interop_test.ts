@@ -20,10 +20,10 @@ interface Ground {
   readonly entries: RequestEntry[];
 }
 
-async function has(tool: string): Promise<boolean> {
+async function has(tool: string, args = ["--version"]): Promise<boolean> {
   try {
-    return (await new Deno.Command(tool, { args: ["--version"], stdout: "null", stderr: "null" })
-      .output()).success;
+    return (await new Deno.Command(tool, { args, stdout: "null", stderr: "null" }).output())
+      .success;
   } catch {
     return false;
   }
@@ -31,7 +31,21 @@ async function has(tool: string): Promise<boolean> {
 
 const SKOPEO = await has("skopeo");
 const UMOCI = await has("umoci");
-const PODMAN = await has("podman") && Deno.uid() === 0;
+/** It is there, and may do what it must do here. */
+const PODMAN = Deno.uid() === 0 && await podmanWorks();
+
+async function podmanWorks(): Promise<boolean> {
+  const dir = await Deno.makeTempDir();
+  try {
+    return await has("podman", [...storageIn(dir), "info"]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+function storageIn(dir: string): string[] {
+  return ["--root", join(dir, "root"), "--runroot", join(dir, "run"), "--storage-driver", "vfs"];
+}
 
 async function run(tool: string, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(tool, { args }).output();
@@ -174,14 +188,7 @@ test("umoci unpacks a layout we wrote", "umoci", UMOCI && Deno.uid() === 0, asyn
 test("podman loads a docker archive we wrote", "podman", PODMAN, async ({ dir }) => {
   const file = join(dir, "image.tar");
   await writeDockerArchive(file, [{ image, names: ["example.com/wherry-interop:v1"] }]);
-  const storage = [
-    "--root",
-    join(dir, "root"),
-    "--runroot",
-    join(dir, "run"),
-    "--storage-driver",
-    "vfs",
-  ];
+  const storage = storageIn(dir);
   const loaded = await run("podman", ...storage, "load", "-i", file);
   ok(loaded.includes("example.com/wherry-interop:v1"), loaded);
   const id = await run("podman", ...storage, "images", "--no-trunc", "--format", "{{.ID}}");

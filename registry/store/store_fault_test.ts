@@ -120,6 +120,30 @@ Deno.test("store: ST-05 a torn or damaged end of the log loses only that end", a
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test({
+  name: "store: ST-06 on a read-only mount it reads, and says so when asked to write",
+  ignore: Deno.uid() !== 0, // mounting needs root
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    if (!await mountSmall(dir)) return; // not allowed in this container
+    try {
+      const path = join(dir, "store");
+      const store = await openStore(path);
+      const image = await pushSampleImage(store, "app", { size: 100_000, tags: ["v1"] });
+      await store[Symbol.asyncDispose]();
+      const remount = new Deno.Command("mount", { args: ["-o", "remount,ro", dir] });
+      ok((await remount.output()).success);
+      await rejects(() => openStore(path), (error) => isOciError(error, "UNAVAILABLE"));
+      await using reader = await openStore(path, { readOnly: true });
+      deepEqual(await reader.stat("app", "v1"), image);
+      await checkAll(reader);
+    } finally {
+      await new Deno.Command("umount", { args: [dir] }).output();
+      await Deno.remove(dir);
+    }
+  },
+});
+
 async function mountSmall(dir: string): Promise<boolean> {
   const command = new Deno.Command("mount", {
     args: ["-t", "tmpfs", "-o", "size=4m", "tmpfs", dir],
