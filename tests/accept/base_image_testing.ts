@@ -1,0 +1,120 @@
+/** A run image from nothing but Debian's static bash and busybox, with the labels and the user CNB wants. */
+import { type Layer, makeImage, pushImage } from "../../registry/image.ts";
+import type { TreeEntry } from "../../registry/layer/entry.ts";
+import { writeLayer } from "../../registry/layer/write_layer.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
+
+const APPLETS = [
+  "cat",
+  "echo",
+  "env",
+  "false",
+  "hostname",
+  "id",
+  "ls",
+  "pwd",
+  "sh",
+  "sleep",
+  "true",
+];
+
+/** User and group of the image. */
+export const CNB_ID = 1000;
+
+/** Where Debian puts them. */
+const PROGRAMS = { "/bin/bash": "/bin/bash-static", "/bin/busybox": "/bin/busybox" } as const;
+
+/** Whether both are here: `apt-get install bash-static busybox-static`. */
+export function canMakeBase(): boolean {
+  try {
+    for (const path of Object.values(PROGRAMS)) Deno.statSync(path);
+    return true;
+  } catch {
+    // deno-lint-ignore no-console
+    console.log("skipped: tests that need bash-static and busybox-static for a run image");
+    return false;
+  }
+}
+
+/**
+ * Writes version 1 or 2 of the run image into the OCI layout `dir`, tagged with its number. Two layers: programs,
+ * which are the same in both versions, and `/etc`, which is not.
+ *
+ * @returns The digest of its manifest.
+ */
+export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
+  const layout = await openLayout(dir, { create: true });
+  const layers = [await layerOf(layout, programs()), await layerOf(layout, configuration(version))];
+  const image = makeImage({
+    os: "linux",
+    architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+    created: "2024-01-01T00:00:00Z",
+    config: {
+      User: `${CNB_ID}:${CNB_ID}`,
+      Env: ["PATH=/usr/local/bin:/usr/bin:/bin", "FROM_RUN_IMAGE=yes"],
+      Labels: {
+        "io.buildpacks.stack.id": "wherry.test.static",
+        "io.buildpacks.base.id": "wherry.test.static",
+        "io.buildpacks.base.distro.name": "busybox",
+        "io.buildpacks.base.distro.version": `${version}`,
+        "io.buildpacks.base.homepage": "https://busybox.net",
+      },
+    },
+    rootfs: { type: "layers", diff_ids: [] },
+    history: layers.map((_, at) => ({ created_by: `base layer ${at + 1}` })),
+  }, layers);
+  await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [`${version}`] });
+  return image.raw.digest;
+}
+
+async function layerOf(to: Registry, entries: readonly TreeEntry[]): Promise<Layer> {
+  const upload = await to.upload(LAYOUT_REPOSITORY);
+  const { diffId, descriptor } = await writeLayer(entries, upload);
+  await upload.commit(descriptor.digest);
+  const blob = async () => (await to.blob(LAYOUT_REPOSITORY, descriptor.digest))!;
+  return { diffId, descriptor, blob, origin: { registry: to, repository: LAYOUT_REPOSITORY } };
+}
+
+function programs(): TreeEntry[] {
+  const entries = [directory("/bin"), directory("/tmp", 0o1777)];
+  for (const [name, from] of Object.entries(PROGRAMS)) {
+    const body = Deno.readFileSync(from);
+    entries.push({ name, type: "file", mode: 0o755, uid: 0, gid: 0, size: body.length, body });
+  }
+  for (const applet of APPLETS) {
+    entries.push({
+      name: `/bin/${applet}`,
+      type: "symlink",
+      mode: 0o777,
+      uid: 0,
+      gid: 0,
+      size: 0,
+      linkName: "busybox",
+    });
+  }
+  return entries;
+}
+
+function configuration(version: number): TreeEntry[] {
+  return [
+    directory("/etc"),
+    file("/etc/group", `root:x:0:\ncnb:x:${CNB_ID}:\n`),
+    file("/etc/os-release", `ID=busybox\nVERSION_ID=${version}\n`),
+    file(
+      "/etc/passwd",
+      `root:x:0:0:root:/root:/bin/sh\ncnb:x:${CNB_ID}:${CNB_ID}::/home/cnb:/bin/bash\n`,
+    ),
+    directory("/home"),
+    { ...directory("/home/cnb"), uid: CNB_ID, gid: CNB_ID },
+  ];
+}
+
+function directory(name: string, mode = 0o755): TreeEntry {
+  return { name, type: "directory", mode, uid: 0, gid: 0, size: 0 };
+}
+
+function file(name: string, text: string): TreeEntry {
+  const body = new TextEncoder().encode(text);
+  return { name, type: "file", mode: 0o644, uid: 0, gid: 0, size: body.length, body };
+}
