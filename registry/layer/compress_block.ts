@@ -52,7 +52,8 @@ export function compressBlock(codec: Codec, block: Uint8Array): CompressedBlock 
     while (end < block.byteLength && isNoise(block.subarray(end, end + SEGMENT)) === noise) {
       end += SEGMENT;
     }
-    runs.push(deflate(block.subarray(start, end), noise ? 0 : GZIP_LEVEL));
+    const run = block.subarray(start, end);
+    runs.push(noise ? stored(run) : deflate(run));
     start = end;
   }
   const bytes = new Uint8Array(runs.reduce((sum, run) => sum + run.byteLength, 0));
@@ -64,13 +65,31 @@ export function compressBlock(codec: Codec, block: Uint8Array): CompressedBlock 
   return { bytes, crc: crc32(block) };
 }
 
-function deflate(bytes: Uint8Array, level: number): Uint8Array {
+function deflate(bytes: Uint8Array): Uint8Array {
   return deflateRawSync(bytes, {
-    level,
+    level: GZIP_LEVEL,
     finishFlush: constants.Z_SYNC_FLUSH,
     chunkSize: 256 * 1024,
   });
 }
+
+/** `bytes` as stored deflate blocks (RFC 1951, 3.2.4); only right at a byte boundary, where every run starts. */
+function stored(bytes: Uint8Array): Uint8Array {
+  const blocks = Math.ceil(bytes.byteLength / MAX_STORED);
+  const out = new Uint8Array(bytes.byteLength + blocks * STORED_HEADER);
+  for (let from = 0, to = 0; from < bytes.byteLength; from += MAX_STORED) {
+    const piece = bytes.subarray(from, from + MAX_STORED);
+    const length = piece.byteLength;
+    // BFINAL 0 and BTYPE 00, padded to a byte; LEN and its complement, low byte first.
+    out.set([0, length & 0xff, length >> 8, ~length & 0xff, ~length >> 8 & 0xff], to);
+    out.set(piece, to + STORED_HEADER);
+    to += STORED_HEADER + length;
+  }
+  return out;
+}
+
+const MAX_STORED = 65_535;
+const STORED_HEADER = 5;
 
 /** Whether the bytes are spread as evenly as noise: nothing that deflate could take out. */
 function isNoise(bytes: Uint8Array): boolean {
