@@ -111,7 +111,9 @@ export function chooseDefaultType(
     if (types.includes(wanted)) return wanted;
     throw new LifecycleError(
       ExitCode.export,
-      `tried to set ${wanted} to default but it doesn't exist`,
+      `tried to set ${wanted} to default but it doesn't exist: the image has ${
+        types.join(", ") || "no process"
+      }`,
     );
   }
   return fallback !== undefined && types.includes(fallback) ? fallback : undefined;

@@ -68,7 +68,7 @@ Deno.test("CF-1 which process is the default", () => {
     () => chooseDefaultType(["web"], "nope", "web"),
     (error) =>
       error instanceof LifecycleError && error.exitCode === 62 &&
-      error.message === "tried to set nope to default but it doesn't exist",
+      error.message === "tried to set nope to default but it doesn't exist: the image has web",
   );
 });
 
