@@ -138,6 +138,10 @@ Deno.test("C-AUTH-08, C-MNT-02 a token server that refuses the source: a narrow 
   );
   assert.equal(put.headers.get("content-length"), "10");
   assert.equal(put.headers.get("transfer-encoding"), null);
+  const asked = tokens.seen.length;
+  const more = { ...descriptor, digest: digestOf(new Uint8Array(11)), size: 11 };
+  await registry.pushBlob("app", more, bytesSource(new Uint8Array(11)), { mountFrom: "base" });
+  assert.equal(tokens.seen.length, asked, "what is refused once is not asked for each layer");
 });
 
 Deno.test("C-AUTH-03 an identity token goes by POST; the refresh token it brings is used next", async () => {

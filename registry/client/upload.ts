@@ -12,6 +12,7 @@ import { type Target, withQuery } from "./url.ts";
 /** Which repositories of a registry are known to hold a blob (C-MNT-05). */
 export class Whereabouts {
   readonly #repositories = new Map<Digest, Set<string>>();
+  readonly #refused = new Set<string>();
 
   /** `repository` holds `digest`. */
   add(repository: string, digest: Digest): void {
@@ -29,6 +30,16 @@ export class Whereabouts {
   /** It no longer does. */
   remove(repository: string, digest: Digest): void {
     this.#repositories.get(digest)?.delete(repository);
+  }
+
+  /** Mounting between the two does not work: of many layers only the first shall find that out. */
+  refuse(from: string, to: string): void {
+    this.#refused.add(`${from} ${to}`);
+  }
+
+  /** Whether {@linkcode refuse} was said of the two. */
+  refuses(from: string, to: string): boolean {
+    return this.#refused.has(`${from} ${to}`);
   }
 
   /** Another repository that holds it, the latest seen. */
@@ -68,9 +79,9 @@ export async function pushBlob(
     );
   }
   const from = options.mountFrom ?? known.elsewhere(repository, digest);
-  const mount = from === undefined || from === repository
-    ? undefined
-    : await tryMount(session, push, from, options.signal);
+  const mountable = from !== undefined && from !== repository && !known.refuses(from, repository);
+  const mount = mountable ? await tryMount(session, push, from, options.signal) : undefined;
+  if (mountable && mount === undefined) known.refuse(from, repository);
   if (mount === "mounted") {
     known.add(repository, digest);
     return "mounted";
