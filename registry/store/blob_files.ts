@@ -139,6 +139,28 @@ export class BlobFiles {
     }
   }
 
+  /**
+   * As {@linkcode removeSync} for many large ones: moves it aside, which takes microseconds where unlinking may
+   * take tenths of a second, so that the transaction stays short. What it returns is unlinked by
+   * {@linkcode discardTrash} when the transaction is over, or by {@linkcode purge} after a crash.
+   */
+  trashSync(digest: Digest): string | undefined {
+    const trash = join(this.#dir, `${this.#shape.ingest}trash-${crypto.randomUUID()}`);
+    try {
+      renameSync(this.path(digest), trash);
+      return trash;
+    } catch (error) {
+      ignoreAbsent(error);
+      this.removeSync(digest); // the directory of waiting files may be what is absent
+      return undefined;
+    }
+  }
+
+  /** Unlinks what {@linkcode trashSync} moved aside. */
+  async discardTrash(trash: readonly string[]): Promise<void> {
+    for (const path of trash) await Deno.remove(path).catch(ignoreAbsent);
+  }
+
   /** Every blob on the disk, a shard at a time. Names that are not digests are left out. */
   async *list(): AsyncIterable<{ readonly digest: Digest; readonly modified: number }[]> {
     for (const algorithm of ["sha256", "sha384", "sha512"]) {

@@ -17,7 +17,7 @@ const LOOSE = `
     ON sm.content = s.id AND sm.repository = m.repository WHERE s.digest = m.subject))`;
 
 /**
- * Marks by asking and sweeps in small transactions. A blob is unlinked inside the transaction that forgets it,
+ * Marks by asking and sweeps in small transactions. A blob is moved aside inside the transaction that forgets it,
  * and published inside one that records it, so neither sees the other half way. Killed anywhere it leaves a
  * sound store.
  */
@@ -50,6 +50,15 @@ export async function collectGarbage(
       floor,
     ));
   let bytes = 0;
+  let trash: string[] = [];
+  const throwAway = (digest: Digest) => {
+    const path = files.trashSync(digest);
+    if (path !== undefined) trash.push(path);
+  };
+  const emptyTrash = async () => {
+    await files.discardTrash(trash);
+    trash = [];
+  };
   let blobs = await windows(db, signal, (low, high) => {
     const rows = db.all(
       `SELECT id, digest, size, bytes IS NULL AS filed FROM content c
@@ -62,11 +71,11 @@ export async function collectGarbage(
     );
     for (const row of rows) {
       db.run("DELETE FROM content WHERE id = ?", Number(row["id"]));
-      if (row["filed"] === 1) files.removeSync(row["digest"] as Digest);
+      if (row["filed"] === 1) throwAway(row["digest"] as Digest);
       bytes += Number(row["size"]);
     }
     return rows.length;
-  });
+  }, emptyTrash);
   // A crash between a rename and its record leaves a file nobody knows.
   for await (const shard of files.list()) {
     signal?.throwIfAborted();
@@ -76,10 +85,11 @@ export async function collectGarbage(
       for (const { digest } of old) {
         const known = db.get("SELECT bytes IS NULL AS filed FROM content WHERE digest = ?", digest);
         if (known?.["filed"] === 1) continue;
-        files.removeSync(digest);
+        throwAway(digest);
         blobs++;
       }
     });
+    await emptyTrash();
   }
   db.write(() =>
     db.run(
@@ -109,18 +119,24 @@ function sweepManifests(db: Database, floor: number, low: number, high: number):
   return rows.length;
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
 /** Runs `act` over all contents, a window of ids a transaction; lets others in between. Adds up its counts. */
 async function windows(
   db: Database,
   signal: AbortSignal | undefined,
   act: (low: number, high: number) => number,
+  after: () => Promise<void> = () => Promise.resolve(),
 ): Promise<number> {
   const last = Number(db.get("SELECT max(id) AS id FROM content")?.["id"] ?? 0);
   let count = 0;
   for (let low = 0; low <= last; low += WINDOW) {
     signal?.throwIfAborted();
     count += db.write(() => act(low, low + WINDOW - 1));
-    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    await after();
+    await nextTurn();
   }
   return count;
 }

@@ -366,14 +366,16 @@ test("damaged metadata is said to be damaged", async ({ open, dir }) => {
 
 test("a thousand images are listed, and found, by name", async ({ open }) => {
   const store = await open();
+  const names = Array.from({ length: 1200 }, (_, at) => `t${String(at).padStart(4, "0")}`);
   const digests = new Map<string, Descriptor>();
-  for (let at = 0; at < 1200; at++) {
-    const tag = `t${String(at).padStart(4, "0")}`;
-    digests.set(
-      tag,
-      await pushSampleImage(store, "fleet/app", { seed: at, size: 10, tags: [tag] }),
-    );
-  }
-  deepEqual(await Array.fromAsync(store.tags("fleet/app")), [...digests.keys()]);
+  let next = 0;
+  const work = async () => {
+    for (let seed = next++; seed < names.length; seed = next++) {
+      const tag = names[seed]!;
+      digests.set(tag, await pushSampleImage(store, "fleet/app", { seed, size: 10, tags: [tag] }));
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, work));
+  deepEqual(await Array.fromAsync(store.tags("fleet/app")), names);
   deepEqual(await store.stat("fleet/app", "t1111"), digests.get("t1111"));
 });
