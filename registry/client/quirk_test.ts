@@ -364,6 +364,38 @@ Deno.test.each([[301], [302], [303], [307], [308]])(
   },
 );
 
+Deno.test("C-AUTH-14 a host reached by redirect that challenges gets an anonymous token, for this once", async () => {
+  await using tokens = quirkServer((_, nth) => Response.json({ token: `T${nth}` }));
+  await using storage = quirkServer(({ headers }) =>
+    headers.get("authorization")?.startsWith("Bearer T")
+      ? new Response("blob")
+      : new Response(null, {
+        status: 401,
+        headers: {
+          "www-authenticate": `Bearer realm="http://${tokens.host}/t",scope="repository:s:pull"`,
+        },
+      })
+  );
+  await using server = quirkServer(({ headers }) =>
+    headers.get("authorization") === `Basic ${btoa("u:p")}`
+      ? new Response(null, { status: 307, headers: { location: `http://${storage.host}/b` } })
+      : new Response(null, { status: 401, headers: { "www-authenticate": 'Basic realm="r"' } })
+  );
+  await using registry = connectRegistry(server.host, {
+    ...FAST,
+    credentials: () => Promise.resolve({ kind: "basic", username: "u", password: "p" }),
+  });
+  for (let at = 0; at < 2; at++) assert(await registry.blob("app", digestOf(text("blob"))));
+  assert.equal(tokens.seen.length, 2);
+  for (const { headers } of tokens.seen) assert(!headers.has("authorization"));
+  assert.deepEqual(storage.seen.map(({ headers }) => headers.get("authorization")), [
+    null,
+    "Bearer T1",
+    null,
+    "Bearer T2",
+  ]);
+});
+
 Deno.test("C-DL-05 no more than ten redirects", async () => {
   await using server = quirkServer(({ url }) =>
     new Response(null, { status: 302, headers: { location: url } })

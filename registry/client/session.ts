@@ -1,9 +1,12 @@
 /** Requests to one registry: scheme, authorization, redirects, retries and pace, so that callers see answers only. */
 import { isLoopbackName, type Nearness } from "./address.ts";
 import { Authorizer, type Grant, type Wish } from "./auth.ts";
+import { chooseChallenge, parseChallenges } from "./challenge.ts";
 import type { ClientOptions } from "./options.ts";
 import { explain, harmless, Refusal, refusalOf } from "./refusal.ts";
 import { askedPause, Governor, isRetryableStatus, orAborted, ownPause, waitFor } from "./retry.ts";
+import { parseScopes } from "./scope.ts";
+import { fetchToken } from "./token.ts";
 import { listed, type RequestBody, type Transport, type TransportResponse } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
 import { parseTarget, resolveLocation, sameOrigin, type Target } from "./url.ts";
@@ -309,17 +312,10 @@ export class Session {
     let target = typeof request.to === "string" ? { ...base, path: request.to } : request.to;
     for (let hop = 0;; hop++) {
       const ours = sameOrigin(target, base);
-      const answer = await this.#transport.exchange({
-        method: request.method,
-        target,
-        signal: request.signal,
-        body: request.body,
-        onSent: request.onSent,
-        headers: ours && grant !== undefined
-          ? { ...request.headers, authorization: grant.value }
-          : request.headers,
-        ...(ours ? {} : { guard: await this.#near() }),
-      });
+      let answer = await this.#exchange(request, target, ours ? grant?.value : undefined, ours);
+      if (!ours && hop > 0 && answer.status === 401) {
+        answer = await this.#asStranger(request, answer);
+      }
       if (!REDIRECTS.includes(answer.status) || request.expect.includes(answer.status)) {
         return answer;
       }
@@ -331,6 +327,48 @@ export class Session {
       }
       target = this.#next(answer);
     }
+  }
+
+  async #exchange(
+    request: ApiRequest,
+    target: Target,
+    authorization: string | undefined,
+    ours: boolean,
+  ): Promise<Answer> {
+    return await this.#transport.exchange({
+      method: request.method,
+      target,
+      signal: request.signal,
+      body: request.body,
+      onSent: request.onSent,
+      headers: authorization === undefined
+        ? request.headers
+        : { ...request.headers, authorization },
+      ...(ours ? {} : { guard: await this.#near() }),
+    });
+  }
+
+  /** A host we were sent to wants a token: an anonymous one, for this request, and never ours (C-AUTH-14). */
+  async #asStranger(request: ApiRequest, answer: Answer): Promise<Answer> {
+    const challenge = chooseChallenge(
+      parseChallenges(answer.headers.get("www-authenticate") ?? ""),
+    );
+    if (challenge?.scheme !== "bearer") return answer;
+    await discard(answer);
+    const token = await fetchToken({
+      realm: challenge.params.get("realm") ?? "",
+      service: challenge.params.get("service"),
+      scopes: parseScopes(challenge.params.get("scope") ?? ""),
+      signal: request.signal,
+    }, {
+      transport: this.#transport,
+      registry: answer.target,
+      nearness: await this.#near(),
+      now: () => this.#now(),
+      retry: this.#options.retry,
+      stranger: true,
+    });
+    return await this.#exchange(request, answer.target, `Bearer ${token.value}`, false);
   }
 
   #next(answer: Answer): Target {

@@ -32,6 +32,8 @@ export interface TokenWorld {
   readonly registry: Target;
   /** How near the registry is: its token server may not be nearer. */
   readonly nearness: Nearness;
+  /** `registry` is itself a host we were only sent to: it is no nearer than any other. */
+  readonly stranger?: boolean | undefined;
   /** The clock, in milliseconds. */
   readonly now: () => number;
   /** How to retry. */
@@ -190,7 +192,7 @@ async function follow(
       target,
       headers,
       signal,
-      ...(sameOrigin(target, world.registry) ? {} : { guard: world.nearness }),
+      ...(sameOrigin(target, world.registry) && !world.stranger ? {} : { guard: world.nearness }),
     });
     const location = response.headers.get("location");
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
