@@ -1,0 +1,32 @@
+// deno-lint-ignore-file no-console
+/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build or all. Ratios, because machines are noisy. */
+import { benchBuild } from "./build.ts";
+import { benchLauncher } from "./launcher.ts";
+import { benchLayer } from "./layer.ts";
+import { benchStartup } from "./startup.ts";
+
+const what = Deno.args[0] ?? "all";
+const mib = Number(Deno.args[1] ?? "1024");
+const wherry = Deno.env.get("WHERRY") ?? new URL("../../dist/wherry", import.meta.url).pathname;
+
+const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
+  start: () => benchStartup(),
+  launcher: () => benchLauncher(),
+  layer: () => benchLayer({ mib }),
+  build: () => benchBuild({ mib, wherry }),
+};
+
+const chosen = what === "all" ? Object.keys(BENCHES) : [what];
+if (chosen.some((name) => !(name in BENCHES)) || !(mib > 0)) {
+  console.error(`usage: deno task bench [all|${Object.keys(BENCHES).join("|")}] [MiB]`);
+  Deno.exit(3);
+}
+console.log(
+  `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} processors, load ${
+    Deno.loadavg()[0]
+  }`,
+);
+for (const name of chosen) {
+  console.log(`\n== ${name}`);
+  await BENCHES[name]!();
+}
