@@ -3,7 +3,7 @@
  * entries (X-10). What we refuse is no find, since we refuse on purpose what is ambiguous.
  */
 import { TarParser } from "./tar_reader.ts";
-import { BLOCK, FIELD, type TarHeader } from "./tar_format.ts";
+import { BLOCK, FIELD, GNU_MAGIC, type TarHeader } from "./tar_format.ts";
 import { joined, patchHeader, type Sample, tarOf } from "./tar_testing.ts";
 
 /** What a run found. */
@@ -102,13 +102,22 @@ async function compare(
   const rows = new TextDecoder().decode(output.stdout).trim().split("\n");
   return batch.flatMap(({ archive, ours }, at) => {
     const theirs = JSON.parse(rows[at]!) as { python: string; gnu: number; count: number };
-    if (theirs.python === ours) return [];
+    if (theirs.python === ours || hasGnuTimes(archive)) return [];
     // Python gives up on some that hide nothing, such as a global header at the end: then GNU tar decides.
     const count = ours === "" ? 0 : ours.split("\n").length;
     const gnuAgrees = theirs.gnu === 0 && theirs.count === count;
     if (theirs.python.startsWith("error") && gnuAgrees) return [];
     return [{ why: `ours:\n${ours}\npython:\n${theirs.python}\ngnu: exit ${theirs.gnu}`, archive }];
   });
+}
+
+/** Python takes the access times of GNU headers for a name prefix; GNU tar, Go and we do not. */
+function hasGnuTimes(archive: Uint8Array): boolean {
+  for (let at = 0; at + BLOCK <= archive.byteLength; at += BLOCK) {
+    const magic = String.fromCharCode(...archive.subarray(at + 257, at + 265));
+    if (magic === GNU_MAGIC && archive[at + FIELD.gnuAtime[0]] !== 0) return true;
+  }
+  return false;
 }
 
 const NAMES = [

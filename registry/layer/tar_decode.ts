@@ -121,7 +121,7 @@ export function decodeHeader(raw: RawHeader, announced: Announced = {}): TarHead
     throw new SyntaxError(`${JSON.stringify(name)} is a ${type} to nowhere`);
   }
   const modern = own !== "v7";
-  const gnu = dialect === "gnu";
+  const times = own === "gnu" ? gnuTimes(block) : {};
   return {
     name,
     type,
@@ -135,14 +135,17 @@ export function decodeHeader(raw: RawHeader, announced: Announced = {}): TarHead
     groupName: pax.get("gname") ?? (modern ? loose(block, FIELD.groupName) : ""),
     major: modern ? number(block, FIELD.major, "device number") : 0,
     minor: modern ? number(block, FIELD.minor, "device number") : 0,
-    ...(gnu && block[FIELD.gnuAtime[0]] !== 0
-      ? { atime: number(block, FIELD.gnuAtime, "atime") }
-      : {}),
-    ...(gnu && block[FIELD.gnuCtime[0]] !== 0
-      ? { ctime: number(block, FIELD.gnuCtime, "ctime") }
-      : {}),
+    ...(dialect === "gnu" ? times : {}),
     dialect,
     pax,
+  };
+}
+
+/** GNU puts times where ustar has its name prefix; what does not read as a time would be a prefix to others. */
+function gnuTimes(block: Uint8Array): { readonly atime?: number; readonly ctime?: number } {
+  return {
+    ...(block[FIELD.gnuAtime[0]] !== 0 ? { atime: number(block, FIELD.gnuAtime, "atime") } : {}),
+    ...(block[FIELD.gnuCtime[0]] !== 0 ? { ctime: number(block, FIELD.gnuCtime, "ctime") } : {}),
   };
 }
 
