@@ -566,12 +566,15 @@ test("is at most 105 MB, and 40 MB as .zst, which unpacks to the same bytes", as
 });
 
 test("two builds from different checkouts, time zones and locales are the same bytes", async () => {
-  const copy = `${work}/another/checkout/`;
-  await Deno.mkdir(copy, { recursive: true });
+  // Two copies, so that nobody who edits the checkout meanwhile makes them differ.
+  const [one, other] = [`${work}/one/`, `${work}/another/checkout/`];
   const what = "cli lifecycle registry scripts node_modules deno.json deno.lock LICENSE";
-  assert.equal((await shell(`cd "${ROOT}" && cp -a ${what} "${copy}"`)).code, 0);
-  await build(["--out", `${work}/a`]);
-  await build(["--out", `${work}/b`], copy, { TZ: "Asia/Tokyo", LC_ALL: "C", LANG: "de_DE" });
+  const copied = await shell(
+    `set -e; mkdir -p "${one}" "${other}"; cd "${ROOT}"; cp -a ${what} "${one}"; cp -a "${one}." "${other}"`,
+  );
+  assert.equal(copied.code, 0, copied.stderr);
+  await build(["--out", `${work}/a`], one);
+  await build(["--out", `${work}/b`], other, { TZ: "Asia/Tokyo", LC_ALL: "C", LANG: "de_DE" });
   const outcome = await shell('cmp "$WORK/a/wherry" "$WORK/b/wherry"');
   assert.equal(outcome.stdout + outcome.stderr, "");
   assert.equal(outcome.code, 0);
