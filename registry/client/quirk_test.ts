@@ -161,6 +161,21 @@ Deno.test("C-UP-03 Location: relative, with a query, at another host without cre
   }
 });
 
+Deno.test("a source that fails is not taken for a connection that fails", async () => {
+  await using server = quirkServer(({ method }) =>
+    new Response(null, { status: method === "HEAD" ? 404 : 202, headers: { location: "/u" } })
+  );
+  await using registry = connectRegistry(server.host, FAST);
+  const open = async () => (await Deno.open("/does/not/exist")).readable;
+  await assert.rejects(
+    () => registry.pushBlob("app", describe(text("abc")), { size: 3, open }),
+    Deno.errors.NotFound,
+  );
+  assert.deepEqual(server.seen.map(({ method }) => method).filter((method) => method === "POST"), [
+    "POST",
+  ]);
+});
+
 Deno.test("C-UP-01 what takes no long body gets pieces", async () => {
   let stored = new Uint8Array();
   await using server = quirkServer(({ method, body }) => {

@@ -122,10 +122,12 @@ export class Transport implements AsyncDisposable {
     const sent = body === undefined
       ? void outgoing.end()
       : this.#send(outgoing, request, body, counter, watch);
+    let bodyFault: { readonly error: unknown } | undefined;
     try {
       [message] = await Promise.all([
         answer.promise,
         sent?.catch((error) => {
+          bodyFault = { error };
           outgoing.destroy();
           throw error;
         }),
@@ -142,6 +144,8 @@ export class Transport implements AsyncDisposable {
       await sent?.catch(() => {});
       watch.stop();
       signal?.throwIfAborted();
+      // A file that is gone has a code too, and is no fault of the connection.
+      if (bodyFault?.error === error && error !== undefined) throw error;
       throw connectionFault(error, target.host, outgoing.reusedSocket);
     }
   }
