@@ -1,7 +1,7 @@
 /** The clients of a command, from its flags and environment. */
 import { Registries } from "../registry/client/client.ts";
 import { credentialsFrom } from "../registry/client/credentials.ts";
-import type { ProxySettings } from "../registry/client/options.ts";
+import type { CredentialSource, ProxySettings } from "../registry/client/options.ts";
 import type { Log } from "../registry/context.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
@@ -10,6 +10,7 @@ import type { Io } from "./io.ts";
 /**
  * All registries this command may reach.
  *
+ * @param around Stands between the clients and where secrets come from.
  * @throws {UsageError} When a certificate cannot be read.
  */
 export async function connect(
@@ -17,6 +18,7 @@ export async function connect(
   flags: CommonFlags,
   log: Log,
   version: string,
+  around: (source: CredentialSource) => CredentialSource = (source) => source,
 ): Promise<Registries> {
   const { env } = io;
   return new Registries({
@@ -25,7 +27,7 @@ export async function connect(
     insecureHosts: [...(flags.insecureRegistry ?? []), ...words(env["CNB_INSECURE_REGISTRIES"])],
     ...(flags.offline ? { allowHost: () => false } : {}),
     proxy: proxyOf(env),
-    credentials: credentialsFrom({ env, uid: io.user.uid, log }),
+    credentials: around(credentialsFrom({ env, uid: io.user.uid, log })),
     log,
   });
 }

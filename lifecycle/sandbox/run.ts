@@ -95,6 +95,70 @@ export async function runBehind(
   }
 }
 
+/**
+ * Runs one command without the helper, in a session of its own so that all it started can be ended with it.
+ *
+ * @throws {StartError} When it was not started.
+ * @throws The reason of the command's signal, after its processes were told to end.
+ */
+export async function runPlain(command: Command): Promise<Outcome> {
+  command.signal.throwIfAborted();
+  const child = startPlain(command);
+  let impatience: ReturnType<typeof setTimeout> | undefined;
+  const end = () => {
+    killGroup(child.pid, "SIGTERM");
+    impatience ??= setTimeout(() => killGroup(child.pid, "SIGKILL"), GRACE_SECONDS * 1000);
+  };
+  command.signal.addEventListener("abort", end, { once: true });
+  try {
+    const passed = Promise.allSettled([
+      pass(child.stdout, end, (chunk) => command.onOutput(chunk, "stdout")),
+      pass(child.stderr, end, (chunk) => command.onOutput(chunk, "stderr")),
+    ]);
+    const status = await child.status;
+    // What it left running holds the pipes open, and would hold us.
+    killGroup(child.pid, "SIGKILL");
+    for (const result of await passed) if (result.status === "rejected") throw result.reason;
+    command.signal.throwIfAborted();
+    return { code: status.code, ...(status.signal === null ? {} : { signal: status.signal }) };
+  } finally {
+    clearTimeout(impatience);
+    command.signal.removeEventListener("abort", end);
+  }
+}
+
+function startPlain(command: Command): Deno.ChildProcess {
+  try {
+    const info = Deno.statSync(command.program);
+    if (!info.isFile || ((info.mode ?? 0) & 0o111) === 0) {
+      throw new StartError(126, `Cannot run "${command.program}": it is not executable`);
+    }
+    return new Deno.Command(command.program, {
+      args: [...command.args],
+      cwd: command.cwd,
+      env: { ...command.env },
+      clearEnv: true,
+      detached: true,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (cause) {
+    if (cause instanceof StartError) throw cause;
+    const reason = Error.isError(cause) ? cause.message : String(cause);
+    const code = cause instanceof Deno.errors.NotFound ? 127 : 126;
+    throw new StartError(code, `Cannot run "${command.program}": ${reason}`, { cause });
+  }
+}
+
+function killGroup(leader: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(-leader, signal);
+  } catch {
+    // Nobody is left.
+  }
+}
+
 function outcome(status: Deno.CommandStatus, said: Status): Outcome {
   if (said.failure) throw said.failure;
   if (said.exit) {

@@ -1,0 +1,143 @@
+/** Where the images of a phase live: in registries, or with `-layout` in OCI layouts on disk (19). */
+import type { AccessCheck, ImagePlace } from "../../lifecycle/phase/analyze_types.ts";
+import type { Registries } from "../../registry/client/client.ts";
+import type { CredentialSource } from "../../registry/client/options.ts";
+import type { Log } from "../../registry/context.ts";
+import { isOciError } from "../../registry/oci/error.ts";
+import { parseReference, type Reference, wantedOf } from "../../registry/oci/reference.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { connect } from "../connect.ts";
+import type { Io } from "../io.ts";
+import { VERSION } from "../version.ts";
+import { badInputs } from "./fail.ts";
+
+/** An image that can be read and written. */
+export interface OpenedImage extends ImagePlace {
+  /** The place. */
+  readonly registry: Registry;
+}
+
+/** The images a phase works on. */
+export interface PhaseImages extends AsyncDisposable {
+  /** The image of this name; nothing is asked of it yet. */
+  open(name: string): Promise<OpenedImage>;
+  /** The image behind a reference of `analyzed.toml`. */
+  openReference(reference: string): Promise<OpenedImage>;
+  /** Whether the image is there and can be read (AN-2). */
+  readable(name: string): Promise<boolean>;
+  /** The right to read or write the image, to be asked for before any work (AN-3). */
+  access(name: string, mode: "read" | "read/write"): AccessCheck;
+}
+
+/**
+ * Reads an image name (VAL-3).
+ *
+ * @throws {PhaseFailure} 3.
+ */
+export function readName(text: string): Reference {
+  try {
+    return parseReference(text);
+  } catch (cause) {
+    if (!isOciError(cause)) throw cause;
+    throw badInputs(cause.message, { cause });
+  }
+}
+
+/** What {@linkcode openRegistries} starts from. */
+export interface RegistriesInput {
+  /** The process. */
+  readonly io: Io;
+  /** Gets warnings. */
+  readonly log: Log;
+  /** `-insecure-registry`: prefixes of names (IS-2). */
+  readonly insecure: readonly string[];
+  /** All names the phase may use, as given. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Images in registries. Secrets of `names` are looked up now, since afterwards the process may be a user that
+ * cannot read them (PRIV-2).
+ *
+ * @throws {TypeError} When `CNB_REGISTRY_AUTH` cannot be read.
+ */
+export async function openRegistries(input: RegistriesInput): Promise<PhaseImages> {
+  const { io, log, insecure, names } = input;
+  const references = names.filter((name) => name !== "").map((name) => ({
+    name,
+    reference: parseReference(name),
+  }));
+  const hosts = references.filter(({ name }) =>
+    insecure.some((prefix) => prefix !== "" && name.startsWith(prefix))
+  ).map(({ reference }) => reference.registry);
+  let ask: CredentialSource = () => Promise.resolve(undefined);
+  const registries = await connect(
+    io,
+    { insecureRegistry: [...new Set(hosts)] },
+    log,
+    VERSION,
+    (source) => ask = remembering(source),
+  );
+  for (const { reference } of references) await ask(reference.registry, reference.repository);
+  return new RegistryImages(registries);
+}
+
+/** A source that is asked once for each repository. */
+function remembering(source: CredentialSource): CredentialSource {
+  const known = new Map<string, ReturnType<CredentialSource>>();
+  return (registry, repository) => {
+    const key = `${registry}/${repository ?? ""}`;
+    let answer = known.get(key);
+    if (answer === undefined) known.set(key, answer = source(registry, repository));
+    return answer;
+  };
+}
+
+class RegistryImages implements PhaseImages {
+  readonly #registries: Registries;
+
+  constructor(registries: Registries) {
+    this.#registries = registries;
+  }
+
+  open(name: string): Promise<OpenedImage> {
+    const reference = readName(name);
+    return Promise.resolve({
+      registry: this.#registries.client(reference.registry),
+      repository: reference.repository,
+      reference: wantedOf(reference),
+      name,
+      // Spelled out, as Go writes it: what one wrote the other reads back.
+      repositoryName: `${reference.registry}/${reference.repository}`,
+    });
+  }
+
+  openReference(reference: string): Promise<OpenedImage> {
+    return this.open(reference);
+  }
+
+  async readable(name: string): Promise<boolean> {
+    const { registry, repository, reference } = await this.open(name);
+    const found = await registry.stat(repository, reference).catch(() => undefined);
+    return found !== undefined;
+  }
+
+  access(name: string, mode: "read" | "read/write"): AccessCheck {
+    const reference = readName(name);
+    const client = this.#registries.client(reference.registry);
+    return {
+      name,
+      mode,
+      check: async (signal) =>
+        await client.checkAccess(
+          reference.repository,
+          mode === "read" ? "read" : "write",
+          mode === "read" ? { signal, reference: wantedOf(reference) } : { signal },
+        ),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#registries[Symbol.asyncDispose]();
+  }
+}
