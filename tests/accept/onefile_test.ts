@@ -500,9 +500,17 @@ rootTest(
       stdin: "piped",
       stdout: "piped",
     }).spawn();
+    const reader = child.stdout.getReader();
     try {
-      const reader = child.stdout.getReader();
       await reader.read();
+      // An ordinary program's environment is readable: the refusals below are ours.
+      const ordinary = await shell(
+        `cd / && exec ${AS_USER} sh -c 'sleep 60 & cat /proc/$!/environ; kill $!'`,
+      );
+      assert.match(ordinary.stdout, /PATH=/);
+      // `ps` shows what the user typed, not how Deno was started.
+      const line = await Deno.readTextFile(`/proc/${child.pid}/cmdline`);
+      assert.equal(line, `${await probeFile()}\0hold\0`);
       for (const file of ["environ", "mem", "exe", "cwd/.", "fd/0", "fd/248", "maps"]) {
         const look = `cat /proc/${child.pid}/${file}`;
         const outcome = await shell(`cd / && exec ${AS_USER} ${look}`);
@@ -510,9 +518,9 @@ rootTest(
         assert.equal(outcome.stdout, "", look);
         assert.match(outcome.stderr, /Permission denied/, look);
       }
-      await reader.cancel();
     } finally {
       await child.stdin.close();
+      while (!(await reader.read()).done); // to its end: the child still has something to say
       await child.status;
     }
   },
