@@ -49,10 +49,14 @@ export async function buildApp(
       `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
     );
   }
+  const created = creationTime(io, flags);
+  const env = await readEnvFlags(io, flags);
   const store = await session.store();
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
   const { run, runNames } = await openRun(session, flags, target, platform, stack);
+  const callers = Deno.umask(0o022); // else modes in the image would depend on who builds it
+  using _umask = { [Symbol.dispose]: () => void Deno.umask(callers) };
   const outcome = await buildImage(
     {
       platformApi: PLATFORM_API,
@@ -66,7 +70,7 @@ export async function buildApp(
           : session.path(flags.buildpacks),
         cwd: io.cwd,
       },
-      env: await readEnvFlags(io, flags),
+      env,
       machine: {
         helper: helperPath(),
         env: io.env,
@@ -91,13 +95,14 @@ export async function buildApp(
       ownSboms: [],
       processType: flags.defaultProcess,
       execEnv: flags.execEnv,
-      created: creationTime(io, flags),
+      created,
       reportDir: flags.reportOutputDir && session.path(flags.reportOutputDir),
       sbomDir: flags.sbomOutputDir && session.path(flags.sbomOutputDir),
     },
     ctx,
     (bytes) => log.output(bytes),
   );
+  Deno.umask(callers);
   await target.finish(outcome.image);
   log.info(`Successfully built image ${target.name}`);
   tell(io, flags, target, outcome, performance.now() - started);

@@ -32,11 +32,11 @@ export interface LoggedRegistry extends AsyncDisposable {
 /** Whether tests with a registry can run. */
 export const hasRegistry: boolean = installed("docker-registry");
 
-/** Requests that bring the bytes of a blob: PATCH and the PUT that ends an upload; not mounts, not manifests. */
+/** Requests that carry the bytes of a blob: an upload that is only begun (a question about rights) carries none. */
 export function uploads(log: readonly Access[]): readonly Access[] {
   return log.filter(({ method, path }) =>
-    (method === "PATCH" || method === "PUT" || method === "POST") &&
-    path.includes("/blobs/uploads/")
+    path.includes("/blobs/uploads/") &&
+    (method === "PATCH" || method === "PUT" || /^POST.*[?&]digest=/.test(`${method} ${path}`))
   );
 }
 

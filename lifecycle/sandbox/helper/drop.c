@@ -90,7 +90,6 @@ static bool any_capability(void) {
 void drop_everything(const struct options *o, pid_t reaper) {
   setsid(); /* no controlling terminal; also a process group of its own to send signals to */
   default_signals();
-  umask(022);
   limit(RLIMIT_CORE, 0, false);
   limit(RLIMIT_NOFILE, 65536, true);
   if (o->nproc > 0) limit(RLIMIT_NPROC, (rlim_t)o->nproc, false);

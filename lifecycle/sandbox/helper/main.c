@@ -128,6 +128,7 @@ static void hand_over_output(const struct options *o) {
 static int run(char **words, size_t count) {
   struct options o;
   memset(&o, 0, sizeof o);
+  umask(022); /* of what the view is made of and of what builds make, whatever our caller's is */
   close_from_three();
   prctl(PR_SET_PDEATHSIG, SIGPWR, 0, 0, 0);
   block_signals();
