@@ -47,3 +47,6 @@ modules() {
 	[ -d node_modules/.deno ] || say "installing the packages of deno.lock from npm"
 	deno install --quiet --frozen
 }
+
+# What `deno task build` compiles and packs with: launcher and helper for both processors, and zstd.
+BUILD_PACKAGES="gcc musl-tools libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross linux-libc-dev-arm64-cross zstd xz-utils"

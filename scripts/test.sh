@@ -4,8 +4,8 @@ set -u
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
 set -e
-debian gcc musl-tools libc6-dev zstd docker-registry skopeo umoci crun apache2-utils busybox-static bash-static xz-utils
-debian gcc-aarch64-linux-gnu linux-libc-dev-arm64-cross libc6-dev-arm64-cross qemu-user-static
+debian $BUILD_PACKAGES
+debian docker-registry skopeo umoci crun apache2-utils busybox-static bash-static qemu-user-static
 deno_on_path
 modules
 set +e

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 . scripts/crun.sh
 
-debian gcc musl-tools libc6-dev zstd crun umoci xz-utils
+debian $BUILD_PACKAGES crun umoci
 deno_on_path
 modules
 if [ "${1:-}" != --no-build ] || [ ! -x dist/wherry ]; then
