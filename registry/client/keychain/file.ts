@@ -1,17 +1,19 @@
+import { KeychainError } from "./http.ts";
+
 const MAX_FILE = 1024 * 1024;
 
 /**
  * Reads a text file of at most 1 MiB.
  *
  * @returns `undefined` when it is not there, cannot be read or is no file.
- * @throws {RangeError} When it is larger.
+ * @throws {KeychainError} When it is larger.
  */
 export async function readSmallText(path: string): Promise<string | undefined> {
   try {
     const info = await Deno.stat(path);
     if (!info.isFile) return undefined;
     if (info.size > MAX_FILE) {
-      throw new RangeError(`Cannot read ${path}: it is larger than ${MAX_FILE} bytes`);
+      throw new KeychainError(`${path} is larger than ${MAX_FILE} bytes`);
     }
     return await Deno.readTextFile(path);
   } catch (error) {

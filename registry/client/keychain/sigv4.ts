@@ -71,10 +71,9 @@ export function signedHeaders(
   const { host: _, ...sent } = headers;
   return {
     ...sent,
-    authorization:
-      `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${range}, SignedHeaders=${
-        names.join(";")
-      }, Signature=${signature.toHex()}`,
+    authorization: `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${range}, SignedHeaders=${
+      names.join(";")
+    }, Signature=${signature.toHex()}`,
   };
 }
 

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { quirkServer } from "../quirk_testing.ts";
+import { TransportError } from "../transport_error.ts";
+import { cloudKeychains, firstCredential } from "./keychain.ts";
+import { testWorld } from "./keychain_testing.ts";
+
+const HOSTS = {
+  AMAZON: "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+  AZURE: "corp.azurecr.io",
+  GOOGLE: "gcr.io",
+} as const;
+
+for (const [name, host] of Object.entries(HOSTS)) {
+  Deno.test(`C-CRED CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_${name} asks nobody`, async () => {
+    await using server = quirkServer(() => new Response(null, { status: 404 }));
+    const here = `http://${server.host}`;
+    const endpoints = { awsMetadata: here, googleMetadata: here, azureMetadata: here };
+    const env = { [`CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_${name}`]: "true" };
+    assert.equal(await cloudKeychains(testWorld({ env, endpoints }))(host, "app"), undefined);
+    assert.equal(server.seen.length, 0);
+    assert.equal(await cloudKeychains(testWorld({ env: {}, endpoints }))(host, "app"), undefined);
+    assert.equal(server.seen.length, 1);
+  });
+
+  Deno.test(`C-CRED ${host}: a silent metadata service costs less than a second, once`, async () => {
+    // A listener that nobody accepts from: connections stand and nothing is ever said.
+    using silent = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+    const here = `http://127.0.0.1:${silent.addr.port}`;
+    const endpoints = { awsMetadata: here, googleMetadata: here, azureMetadata: here };
+    const keychain = cloudKeychains(testWorld({ env: {}, endpoints }));
+    const start = performance.now();
+    const all = await Promise.all(
+      Array.from({ length: 50 }, (_, at) => keychain(host, `app${at}`)),
+    );
+    const first = performance.now() - start;
+    assert(first < 1000, `${first} ms`);
+    assert(all.every((credential) => credential === undefined));
+    const again = performance.now();
+    await keychain(host, "more");
+    assert(performance.now() - again < 100);
+  });
+}
+
+Deno.test("C-CRED-05 one look serves all at once and until the token ends", async () => {
+  let time = 1_000_000;
+  await using server = quirkServer((_, nth) =>
+    Response.json({ access_token: `t${nth}`, expires_in: 3600 })
+  );
+  const world = testWorld({
+    env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" },
+    endpoints: { googleToken: `http://${server.host}/` },
+    now: () => time,
+  }, {
+    "/key.json": JSON.stringify({
+      type: "authorized_user",
+      client_id: "c",
+      client_secret: "s",
+      refresh_token: "r",
+    }),
+  });
+  const keychain = cloudKeychains(world);
+  const all = await Promise.all(Array.from({ length: 100 }, () => keychain("gcr.io", "p/a")));
+  assert(all.every((one) => one?.kind === "basic" && one.password === "t1"));
+  time += 3600_000 - 301_000;
+  assert.equal((await keychain("eu.gcr.io", "p/a") as { password: string }).password, "t1");
+  time += 2_000;
+  assert.equal((await keychain("eu.gcr.io", "p/a") as { password: string }).password, "t2");
+  assert.equal(server.seen.length, 2);
+});
+
+Deno.test("C-CRED-05 what failed is not asked again by the next image, but later it is", async () => {
+  let time = 1_000_000;
+  await using server = quirkServer(() => new Response(null, { status: 403 }));
+  const world = testWorld({
+    env: { AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "canary" },
+    endpoints: { ecr: () => `http://${server.host}` },
+    now: () => time,
+  });
+  const keychain = cloudKeychains(world);
+  await keychain(HOSTS.AMAZON, "a");
+  await keychain(HOSTS.AMAZON, "b");
+  assert.equal(server.seen.length, 1);
+  time += 61_000;
+  await keychain(HOSTS.AMAZON, "c");
+  assert.equal(server.seen.length, 2);
+});
+
+Deno.test("C-CONN-08 a keychain dials no host that is not allowed, and says which", async () => {
+  const asked: string[] = [];
+  const world = testWorld({
+    env: { AWS_ACCESS_KEY_ID: "A", AWS_SECRET_ACCESS_KEY: "canary" },
+    endpoints: { ecr: () => "https://api.ecr.eu-central-1.amazonaws.com" },
+    transport: {
+      allowHost: (host) => {
+        asked.push(host);
+        throw new TransportError("blocked", host, "--offline is on");
+      },
+    },
+  });
+  assert.equal(await cloudKeychains(world)(HOSTS.AMAZON, "a"), undefined);
+  assert.deepEqual(asked, ["api.ecr.eu-central-1.amazonaws.com"]);
+  assert.match(world.lines.at(-1)!, /Cannot reach api\.ecr\..*: --offline is on$/);
+});
+
+Deno.test("C-CRED other hosts are nobody's", async () => {
+  const keychain = cloudKeychains(testWorld({ env: {} }));
+  for (const host of ["index.docker.io", "registry.example:5000", "localhost"]) {
+    assert.equal(await keychain(host, "a"), undefined);
+  }
+});
+
+Deno.test("C-CRED the first source that has something wins", async () => {
+  const none = () => Promise.resolve(undefined);
+  const some = (token: string) => () => Promise.resolve({ kind: "bearer" as const, token });
+  assert.deepEqual(await firstCredential(none, some("a"), some("b"))("h", "r"), {
+    kind: "bearer",
+    token: "a",
+  });
+  assert.equal(await firstCredential(none, none)("h", "r"), undefined);
+});
