@@ -1,6 +1,7 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
+import { formatPax } from "./pax.ts";
 import { encodeHeader } from "./tar_encode.ts";
 import { FIELD, type TarHeader } from "./tar_format.ts";
 import { readTar, walkTar } from "./tar_reader.ts";
@@ -70,10 +71,7 @@ Deno.test("X-12 a tar or its compression cut short is an error", async () => {
 
 /** A PAX record with its length. */
 function record(key: string, value: string): string {
-  for (let length = 1;; length++) {
-    const text = `${length} ${key}=${value}\n`;
-    if (new TextEncoder().encode(text).byteLength === length) return text;
-  }
+  return new TextDecoder().decode(formatPax(new Map([[key, value]])));
 }
 
 /** An extended header of `flag` in front of an entry `/name` with five bytes. */
