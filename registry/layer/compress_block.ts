@@ -44,7 +44,7 @@ const NOISE_BITS = 7.9;
 
 /** Compresses `block`; the result shares no memory with anything else. */
 export function compressBlock(codec: Codec, block: Uint8Array): CompressedBlock {
-  if (codec === "zstd") return { bytes: owned(zstdFrame(block, ZSTD_LEVEL)), crc: 0 };
+  if (codec === "zstd") return { bytes: new Uint8Array(zstdFrame(block, ZSTD_LEVEL)), crc: 0 };
   const runs: Uint8Array[] = [];
   for (let start = 0; start < block.byteLength;) {
     const noise = isNoise(block.subarray(start, start + SEGMENT));
