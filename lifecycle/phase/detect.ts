@@ -68,7 +68,7 @@ export async function detect(input: DetectInput, ctx: Context): Promise<DetectRe
     await expansion.settled();
   }
   printLines(lines, answer.kind !== "pass", ctx.log);
-  if (answer.kind !== "pass") return refuse(answer.kind, tree, ctx);
+  if (answer.kind !== "pass") return refuse(answer.kind, tree);
   const { members, plan } = answer.value;
   const group = { group: members.map(toGroupMember), extensions: [] };
   await failAs(ExitCode.detect, ctx.signal, async () => {
@@ -174,14 +174,21 @@ function whyUnresolved(trials: GroupTrial["trials"]): string {
     : "no buildpack was left after resolving the plan";
 }
 
-function refuse(kind: "fail" | "error", tree: readonly GroupTrial[], ctx: Context): never {
-  ctx.log.error("No buildpack groups passed detection.");
+/** One line holds the texts people grep for (DT-24) and the reasons. */
+function refuse(kind: "fail" | "error", tree: readonly GroupTrial[]): never {
+  const reasons = [...new Set(tree.map(({ reason }) => reason))];
+  const more = reasons.length > SHOWN ? [`and ${reasons.length - SHOWN} more`] : [];
+  const why = [...reasons.slice(0, SHOWN), ...more].join("; ") || "the order has no groups";
   if (kind === "fail") {
-    ctx.log.error("Please check that you are running against the correct path.");
-    throw new DetectError(ExitCode.noGroup, "no buildpacks participating", tree);
+    const hint = "Please check that you are running against the correct path";
+    throw new DetectError(ExitCode.noGroup, `${NO_GROUP}. ${hint}: ${why}`, tree);
   }
-  throw new DetectError(ExitCode.noGroupErrored, "buildpack(s) failed with err", tree);
+  throw new DetectError(ExitCode.noGroupErrored, `${NO_GROUP}: ${why}`, tree);
 }
+
+const NO_GROUP = "No buildpack groups passed detection";
+/** Reasons that fit on a line; the log has all. */
+const SHOWN = 5;
 
 /** What the order asked for names the directory in the store, so it wins over the file. */
 function versionOf({ element, buildpack }: Member): string {
