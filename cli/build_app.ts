@@ -74,7 +74,7 @@ export async function buildApp(
       machine: {
         helper: helperPath(),
         env: io.env,
-        workDir: workParent(session),
+        workDirs: workParents(session),
         home: io.env["HOME"],
         hide: [store.dir, ...credentialPaths(io.env)],
         network: flags.network as "host" | "none" | undefined,
@@ -167,9 +167,14 @@ async function defaultOrder(io: Io): Promise<string | undefined> {
   return stat?.isFile ? path : undefined;
 }
 
-/** Beside the store: same disk, so that large layers are never squeezed into a small /tmp. */
-function workParent(session: Session): string {
-  return join(session.storeDir(), "work");
+/**
+ * Beside the store: same disk, so that large layers are never squeezed into a small /tmp. Where root has to build as
+ * another user on the machine's own tree, that user must get there, which a store in /root forbids.
+ */
+function workParents(session: Session): readonly [string, ...string[]] {
+  const { TMPDIR } = session.io.env;
+  const shared = [...(TMPDIR?.startsWith("/") ? [TMPDIR] : []), "/var/tmp", "/tmp"];
+  return [join(session.storeDir(), "work"), ...shared];
 }
 
 async function openPrevious(

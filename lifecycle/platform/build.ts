@@ -24,11 +24,13 @@ import { restore } from "../phase/restore.ts";
 import { platformCapabilities } from "../api.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { prepareInPlace, type Sandbox } from "../sandbox/in_place.ts";
-import { removeTrees } from "../sandbox/run.ts";
+import { chooseNamespaces } from "../sandbox/probe.ts";
+import { probeMachine, removeTrees } from "../sandbox/run.ts";
 import { prepareApp } from "./app_source.ts";
-import { gatherBuildpacks } from "./buildpack_source.ts";
+import { bringNear, gatherBuildpacks } from "./buildpack_source.ts";
 import { copySboms } from "./outputs.ts";
 import { readDistro } from "./distro.ts";
+import { isPassable } from "./passable.ts";
 import { openWorkDir, type WorkDir } from "./work_dir.ts";
 
 /** What a build is made from; everything is resolved, nothing is a flag. Paths are absolute. */
@@ -98,8 +100,8 @@ export interface Machine {
   readonly helper: string;
   /** Its environment; buildpacks get the few variables of ENV-1 from it. */
   readonly env: Readonly<Record<string, string>>;
-  /** Work directories are made below it. */
-  readonly workDir: string;
+  /** Work directories are made below the first one that will do. */
+  readonly workDirs: readonly [string, ...string[]];
   /** HOME of the caller: hidden. */
   readonly home?: string | undefined;
   /** Other directories that are hidden: the store, where credentials are. */
@@ -130,20 +132,26 @@ export async function buildImage(
 ): Promise<BuildOutcome> {
   const { machine, owner } = request;
   const capability = platformCapabilities(request.platformApi);
+  // Root that can make no namespaces drops to the build's user on the machine's own tree: that user has to get
+  // to all that it shall see.
+  const probe = await probeMachine(machine.helper);
+  const exposed = probe.uid === 0 && chooseNamespaces(probe) === undefined;
+  const parent = exposed ? machine.workDirs.find(isPassable) : machine.workDirs[0];
   await using work = await openWorkDir(
-    machine.workDir,
+    parent ?? machine.workDirs[0],
     (paths) => removeTrees(machine.helper, paths),
   );
   const imageLayers: Dir = { inside: "/layers", outside: work.layers };
   const imageApp: Dir = { inside: request.appDir, outside: work.app };
   const { named, orderFile, dir, cwd } = request.buildpacks;
-  const gathered = await gatherBuildpacks({
+  const found = await gatherBuildpacks({
     buildpacks: named,
     orderFile,
     buildpacksDir: dir,
     cwd,
     scratch: work.buildpacks,
   });
+  const gathered = exposed ? await bringNear(found, work.buildpacks, ctx.signal) : found;
   const app = await prepareApp(request.app, work.app, ctx.signal);
   for (const name of app.skipped) ctx.log.warn(`${name} is no file and was left out`);
   await writePlatform(work.platform, request.env);

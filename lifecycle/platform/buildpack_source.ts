@@ -8,6 +8,8 @@ import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
 import { parseOrderToml } from "../file/order_toml.ts";
 import { parsePackageToml } from "../file/package_toml.ts";
 import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
+import { prepareApp } from "./app_source.ts";
+import { isPassable } from "./passable.ts";
 
 /** What the user said about buildpacks. */
 export interface BuildpackRequest {
@@ -54,6 +56,29 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
     ? [{ group: named.map(({ id, version }) => ({ id, version, optional: false, execEnv: [] })) }]
     : await readOrder(request);
   return { store, order, all: [...found.values()] };
+}
+
+/** The same buildpacks, those that others cannot get to as copies in `into`. */
+export async function bringNear(
+  gathered: Gathered,
+  into: string,
+  signal: AbortSignal,
+): Promise<Gathered> {
+  const near = new Map<string, Buildpack>();
+  for (const buildpack of gathered.all) {
+    let { outside } = buildpack.dir;
+    if (!isPassable(outside)) {
+      const copy = join(into, `near-${near.size}`);
+      await Deno.mkdir(copy);
+      await prepareApp(outside, copy, signal);
+      outside = copy;
+    }
+    near.set(moduleName(buildpack.descriptor), {
+      ...buildpack,
+      dir: { ...buildpack.dir, outside },
+    });
+  }
+  return { ...gathered, store: storeOf(near), all: [...near.values()] };
 }
 
 async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {

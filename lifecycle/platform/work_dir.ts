@@ -53,7 +53,7 @@ export async function openWorkDir(
   };
 }
 
-const PREFIX = "build-";
+const PREFIX = "wherry-build-";
 const LOCK = ".lock";
 
 async function abandoned(parent: string): Promise<readonly string[]> {
@@ -62,6 +62,8 @@ async function abandoned(parent: string): Promise<readonly string[]> {
     if (!entry.isDirectory || !entry.name.startsWith(PREFIX)) continue;
     const path = join(parent, entry.name);
     try {
+      // In a directory that all share, other people's are other people's.
+      if (Deno.lstatSync(path).uid !== Deno.uid()) continue;
       using lock = await Deno.open(join(path, LOCK), { write: true });
       if (await lock.tryLock(true)) paths.push(path);
     } catch {
