@@ -44,7 +44,12 @@ const NOISE_BITS = 7.9;
 
 /** Compresses `block`; the result shares no memory with anything else. */
 export function compressBlock(codec: Codec, block: Uint8Array): CompressedBlock {
-  if (codec === "zstd") return { bytes: new Uint8Array(zstdFrame(block, ZSTD_LEVEL)), crc: 0 };
+  if (codec === "zstd") {
+    const frame = zstdFrame(block, ZSTD_LEVEL);
+    const bytes = new Uint8Array(frame);
+    release(frame);
+    return { bytes, crc: 0 };
+  }
   const runs: Uint8Array[] = [];
   for (let start = 0; start < block.byteLength;) {
     const noise = isNoise(block.subarray(start, start + SEGMENT));
@@ -61,15 +66,22 @@ export function compressBlock(codec: Codec, block: Uint8Array): CompressedBlock 
   for (const run of runs) {
     bytes.set(run, at);
     at += run.byteLength;
+    release(run);
   }
   return { bytes, crc: crc32(block) };
+}
+
+/** Frees memory at once: each isolate would let some 60 MiB of it gather before it looks. Small ones are shared. */
+function release(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength >= SEGMENT) buffer.transfer(0);
 }
 
 function deflate(bytes: Uint8Array): Uint8Array {
   return deflateRawSync(bytes, {
     level: GZIP_LEVEL,
     finishFlush: constants.Z_SYNC_FLUSH,
-    chunkSize: 256 * 1024,
+    chunkSize: bytes.byteLength + SEGMENT, // one piece, so that release() gets all of it
   });
 }
 
