@@ -10,7 +10,7 @@ import { nextTurn, SLICE_MS } from "./turn.ts";
 
 /** Where the bytes of a layer go: a `BlobUpload`, or anything else that takes chunks in order. */
 export interface ByteSink {
-  /** Takes `chunk`, which may be reused when the promise resolves. */
+  /** Takes `chunk`, whose memory is reused or freed when the promise resolves: copy what has to live longer. */
   write(chunk: Uint8Array): Promise<void>;
 }
 
@@ -108,6 +108,7 @@ async function writeCompressed(
     blocks.giveBack(block);
     if (codec === "gzip") crc = joinCrc(crc, crcOfBlock, size);
     await out.write(bytes);
+    bytes.buffer.transfer(0); // the sink is done with it: free it now, not at some garbage collection
   };
   try {
     if (codec === "gzip") await out.write(GZIP_HEADER);
