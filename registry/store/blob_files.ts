@@ -12,6 +12,9 @@ const UPLOAD_TTL_MS = 24 * 60 * 60 * 1000;
 /** Between making a file and locking it there is a moment; younger files are left alone. */
 const UNLOCKED_MS = 60 * 1000;
 
+/** Digests whose durability is remembered. */
+const MAX_SETTLED = 100_000;
+
 /** Who may still write to an ingest file: an upload of a client lives between requests, a push does not. */
 export type IngestKind = "upload" | "push";
 
@@ -42,6 +45,10 @@ export const LAYOUT_SHAPE: FileShape = {
 export class BlobFiles {
   readonly #dir: string;
   readonly #shape: FileShape;
+  /** Which file of a digest has a name that is known to be on the disk: inode and time of its last change. */
+  readonly #settled = new Map<Digest, string>();
+  /** Directories below the store whose own names are known to be on the disk. */
+  readonly #rooted = new Set<string>();
 
   /** Of the store in `dir`; touches nothing. */
   constructor(dir: string, shape: FileShape = PRIVATE) {
@@ -125,9 +132,44 @@ export class BlobFiles {
     return () => renameSync(from, to);
   }
 
-  /** Makes a published name durable: syncs the directory that holds it. */
-  async settle(digest: Digest): Promise<void> {
-    await syncDir(dirname(this.path(digest)));
+  /**
+   * Makes published names durable: syncs the directories that hold them. Others may have published them, and not
+   * have come to this yet: whoever acknowledges something that needs a blob asks first. Costs nothing the second time.
+   */
+  async settle(...digests: readonly Digest[]): Promise<void> {
+    const waiting = new Map<Digest, string>();
+    for (const digest of digests) {
+      const seen = this.#stamp(digest);
+      if (seen === undefined || this.#settled.get(digest) !== seen) waiting.set(digest, seen ?? "");
+    }
+    const shards = new Set([...waiting.keys()].map((digest) => dirname(this.path(digest))));
+    await Promise.all([...shards].map((shard) => this.#syncPath(shard)));
+    if (this.#settled.size > MAX_SETTLED) this.#settled.clear();
+    for (const [digest, seen] of waiting) if (seen !== "") this.#settled.set(digest, seen);
+  }
+
+  /** Syncs `dir`, and once what is above it: who made it may have died before its name was on the disk. */
+  async #syncPath(dir: string): Promise<void> {
+    try {
+      await syncDir(dir);
+      for (let below = dir; below !== this.#dir && !this.#rooted.has(below);) {
+        await syncDir(dirname(below));
+        this.#rooted.add(below);
+        below = dirname(below);
+      }
+    } catch (cause) {
+      throw translate(cause, `sync ${dir}`);
+    }
+  }
+
+  /** Tells one file of a digest from the next: a collector may have taken the first one. */
+  #stamp(digest: Digest): string | undefined {
+    try {
+      const { ino, ctime } = Deno.lstatSync(this.path(digest));
+      return `${ino}:${ctime?.getTime() ?? 0}`;
+    } catch (error) {
+      return ignoreAbsent(error);
+    }
   }
 
   /** Takes a blob off the disk; inside the transaction that forgets it. Idempotent. */
@@ -154,6 +196,13 @@ export class BlobFiles {
       this.removeSync(digest); // the directory of waiting files may be what is absent
       return undefined;
     }
+  }
+
+  /** Takes back {@linkcode trashSync}. Never throws: the error that made it necessary is the one to tell. */
+  untrashSync(path: string, digest: Digest): void {
+    try {
+      renameSync(path, this.path(digest));
+    } catch { /* nobody needed it, or it would not have been thrown away */ }
   }
 
   /** Unlinks what {@linkcode trashSync} moved aside. */

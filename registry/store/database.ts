@@ -53,6 +53,8 @@ export class Database {
   #syncing: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
   #closed = false;
+  /** Why nothing may be written any more. */
+  #lost: OciError | undefined;
 
   /**
    * Opens `metadata.db` below `dir`, making it unless `readOnly`.
@@ -141,6 +143,7 @@ export class Database {
     if (this.#readOnly) {
       throw new OciError("UNSUPPORTED", `Cannot write to store ${this.#dir}: it is read-only`);
     }
+    if (this.#lost !== undefined) throw this.#lost;
     try {
       this.#db.exec("BEGIN IMMEDIATE");
     } catch (cause) {
@@ -163,6 +166,7 @@ export class Database {
    * (ST-05 "group commit"): a sync under way may have begun too early for this call, so it waits for the next.
    */
   async durable(): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#syncing === undefined) return await this.#sync();
     this.#waiting ??= this.#syncing.catch(() => {}).then(() => {
       this.#waiting = undefined;
@@ -179,6 +183,13 @@ export class Database {
       } catch (cause) {
         // Without a write-ahead file the journal mode is the one that syncs by itself.
         if (!(cause instanceof Deno.errors.NotFound)) {
+          // The kernel tells of a lost write once and then calls the page clean: a second sync would succeed and
+          // mean nothing, and everything after the lost frame would go with it. So this opening has ended.
+          this.#lost = new OciError(
+            "UNAVAILABLE",
+            `Cannot write to store ${this.#dir}: an earlier sync of its metadata failed; want it opened again`,
+            { cause },
+          );
           throw translate(cause, `sync store ${this.#dir}`);
         }
       } finally {
@@ -186,6 +197,11 @@ export class Database {
       }
     })();
     return this.#syncing;
+  }
+
+  /** Waits for the transaction that is under way elsewhere, if one is: what is asked next sees its end. */
+  barrier(): void {
+    this.write(() => {});
   }
 
   /** Whether every page is sound; the first fault otherwise. Reads the whole file. */

@@ -1,5 +1,5 @@
 /** The store over files and one database; see `store.ts` for what it promises. */
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Descriptor } from "../oci/descriptor.ts";
 import {
   type Algorithm,
@@ -24,7 +24,9 @@ import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
+import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
+import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
 import type { GcOptions, GcReport, Memo, Store, StoreOptions } from "./store.ts";
 import {
@@ -38,14 +40,19 @@ import {
 import { verifiedSource } from "./verified.ts";
 import { referrerOf } from "../referrer.ts";
 
-/** A look at a blob keeps it from the collector; one note in this time is enough. */
-const TOUCH_MS = 10 * 60 * 1000;
 /** Rows fetched at once by a listing: no query stays open while a caller thinks. */
 const PAGE = 1000;
 /** Upload files kept open between requests. */
 const MAX_OPEN = 64;
 /** Uploads known at once; the oldest is dropped then. */
 const MAX_UPLOADS = 4096;
+
+/** A content that a document needs. */
+interface Child {
+  readonly id: number;
+  readonly digest: Digest;
+  readonly filed: boolean;
+}
 
 /** The one implementation of {@linkcode Store}. */
 export class FileStore implements Store, UploadHost {
@@ -58,21 +65,22 @@ export class FileStore implements Store, UploadHost {
   readonly #verify: boolean;
   readonly #now: () => Date;
   readonly #remembered: Remembered;
-  /** Held shared while open for writing, so that a collector elsewhere knows of us. */
-  readonly #writers: Deno.FsFile | undefined;
+  /** So that a collector elsewhere knows of us. */
+  readonly #leases: Leases;
+  readonly #held = new Set<() => void>();
   readonly #uploads = new Map<string, FileUpload>();
   readonly #open = new Set<FileUpload>();
 
   private constructor(
     dir: string,
     db: Database,
-    writers: Deno.FsFile | undefined,
+    leases: Leases,
     options: StoreOptions,
   ) {
     this.dir = dir;
     this.files = new BlobFiles(dir);
     this.#db = db;
-    this.#writers = writers;
+    this.#leases = leases;
     this.#readOnly = options.readOnly ?? false;
     this.#verify = options.verifyReads ?? true;
     this.#now = options.now ?? (() => new Date());
@@ -89,18 +97,17 @@ export class FileStore implements Store, UploadHost {
       foreignOwner: options.foreignOwner ?? false,
     });
     const db = new Database(dir, readOnly);
-    let writers: Deno.FsFile | undefined;
+    const leases = new Leases(dir);
     try {
+      const store = new FileStore(dir, db, leases, options);
       if (!readOnly) {
-        const how = { create: true, read: true, write: true, mode: 0o600 };
-        writers = await Deno.open(join(dir, "writers.lock"), how);
-        await writers.lock(false);
+        await leases.open(store.#time());
+        db.barrier();
+        await store.files.purge(store.#time());
       }
-      const store = new FileStore(dir, db, writers, options);
-      if (!readOnly) await store.files.purge(store.#time());
       return store;
     } catch (error) {
-      writers?.close();
+      leases.close();
       await db.close();
       throw error;
     }
@@ -188,6 +195,7 @@ export class FileStore implements Store, UploadHost {
       this.#join(this.#repository(repository), Number(again["id"]));
       return true;
     });
+    if (adopted) await this.#settle([{ digest, filed: row["bytes"] === null }]);
     await this.#db.durable();
     return adopted;
   }
@@ -202,7 +210,11 @@ export class FileStore implements Store, UploadHost {
     options.signal?.throwIfAborted();
     const { digest, size } = descriptor;
     const here = await this.blob(repository, digest);
-    if (here?.size === size) return "exists";
+    if (here?.size === size) {
+      await this.#settle([{ digest, filed: size > INLINE_BYTES }]);
+      await this.#db.durable();
+      return "exists";
+    }
     // The caller is this machine's user and may see all of the store: bytes that are here are not read again.
     const elsewhere = this.#db.get("SELECT size FROM content WHERE digest = ?", digest);
     if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
@@ -303,8 +315,9 @@ export class FileStore implements Store, UploadHost {
     }
     const descriptor = { mediaType: document.mediaType, digest, size: bytes.byteLength };
     const large = await this.#fileLarge(bytes, digest);
+    let children: readonly Child[];
     try {
-      this.#putManifest(
+      children = this.#putManifest(
         repository,
         document,
         descriptor,
@@ -316,7 +329,8 @@ export class FileStore implements Store, UploadHost {
       await large?.discard();
       throw error;
     }
-    if (large !== undefined) await this.files.settle(digest);
+    // Who published a blob may have died, or failed, before its name was on the disk.
+    await this.#settle([...children, { digest, filed: large !== undefined }]);
     await this.#db.durable();
     return descriptor;
   }
@@ -328,8 +342,8 @@ export class FileStore implements Store, UploadHost {
     inline: Uint8Array | null,
     tags: readonly string[],
     publish: (() => void) | undefined,
-  ): void {
-    this.#db.write(() => {
+  ): readonly Child[] {
+    return this.#db.write(() => {
       const id = this.#repository(repository);
       const children = this.#checkChildren(id, repository, document);
       publish?.();
@@ -345,7 +359,7 @@ export class FileStore implements Store, UploadHost {
         said === undefined ? null : JSON.stringify(said.descriptor),
       );
       for (const child of children) {
-        this.#db.run("INSERT OR IGNORE INTO child VALUES (?, ?, ?)", id, content, child);
+        this.#db.run("INSERT OR IGNORE INTO child VALUES (?, ?, ?)", id, content, child.id);
       }
       for (const tag of tags) {
         this.#db.run(
@@ -356,7 +370,13 @@ export class FileStore implements Store, UploadHost {
           content,
         );
       }
+      return children;
     });
+  }
+
+  async #settle(contents: readonly { readonly digest: Digest; readonly filed: boolean }[]) {
+    const filed = contents.filter((content) => content.filed).map(({ digest }) => digest);
+    if (filed.length > 0) await this.files.settle(...filed);
   }
 
   /** Manifests too large for the metadata go the way of blobs. */
@@ -379,9 +399,9 @@ export class FileStore implements Store, UploadHost {
   }
 
   /** The contents a document needs; MANIFEST_BLOB_UNKNOWN with those that are not in the repository. */
-  #checkChildren(id: number, repository: string, document: Document): number[] {
+  #checkChildren(id: number, repository: string, document: Document): Child[] {
     const missing: string[] = [];
-    const found: number[] = [];
+    const found: Child[] = [];
     for (const child of childrenOf(document)) {
       const row = this.#db.get(
         `SELECT c.id, c.digest, c.size, c.bytes IS NULL AS filed,
@@ -397,8 +417,9 @@ export class FileStore implements Store, UploadHost {
       const there = row !== undefined &&
         (row["isManifest"] === 1 && inIndex || row["isBlob"] === 1 && !wantsManifest) &&
         (row["filed"] === 0 || this.files.sizeOf(child.digest) === row["size"]);
-      if (there) found.push(Number(row["id"]));
-      else if (inIndex || !isForeignLayerType(child.mediaType)) missing.push(child.digest);
+      if (there) {
+        found.push({ id: Number(row["id"]), digest: child.digest, filed: row["filed"] === 1 });
+      } else if (inIndex || !isForeignLayerType(child.mediaType)) missing.push(child.digest);
     }
     if (missing.length > 0) {
       throw new OciError(
@@ -550,7 +571,29 @@ export class FileStore implements Store, UploadHost {
 
   async gc(options: GcOptions = {}): Promise<GcReport> {
     this.#mayWrite();
-    return await collectGarbage(this.#db, this.files, this.#writers!, this.#time(), options);
+    return await collectGarbage(this.#db, this.files, this.#leases, this.#time(), options);
+  }
+
+  async release(repository: string, reference: string): Promise<GcReport | undefined> {
+    this.#mayWrite();
+    const id = this.#repositoryId(repository);
+    if (id === undefined) return undefined;
+    const now = this.#time();
+    return await releaseManifest(this.#db, this.files, this.#leases, now, id, reference);
+  }
+
+  async lease(): Promise<AsyncDisposable> {
+    this.#mayWrite();
+    const giveBack = await this.#leases.take(this.#time());
+    this.#held.add(giveBack);
+    this.#db.barrier();
+    return {
+      [Symbol.asyncDispose]: () => {
+        this.#held.delete(giveBack);
+        giveBack();
+        return Promise.resolve();
+      },
+    };
   }
 
   /** Drops uploads that live in memory, closes every file. Idempotent. */
@@ -559,9 +602,9 @@ export class FileStore implements Store, UploadHost {
     this.#open.clear();
     this.#uploads.clear();
     await this.#db.close();
-    try {
-      this.#writers?.close();
-    } catch { /* closed before */ }
+    for (const giveBack of this.#held) giveBack();
+    this.#held.clear();
+    this.#leases.close();
   }
 
   #findManifest(repository: string, reference: string, columns: string): Row | undefined {

@@ -2,7 +2,9 @@
 import type { Digest } from "../oci/digest.ts";
 import type { BlobFiles } from "./blob_files.ts";
 import type { Database } from "./database.ts";
+import { type Leases, TOUCH_MS } from "./leases.ts";
 import type { GcOptions, GcReport } from "./store.ts";
+import { type ThrowAway, writeWithTrash } from "./trash.ts";
 
 /** Longer than any push: what was touched within it may belong to one (ST-04). */
 const GRACE_MS = 60 * 60 * 1000;
@@ -10,7 +12,7 @@ const GRACE_MS = 60 * 60 * 1000;
 const WINDOW = 1000;
 
 /** A manifest that no tag names, no index lists, and that speaks of nothing that is here. */
-const LOOSE = `
+export const LOOSE = `
   NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = m.repository AND t.content = m.content)
   AND NOT EXISTS (SELECT 1 FROM child p WHERE p.repository = m.repository AND p.child = m.content)
   AND (m.subject IS NULL OR NOT EXISTS (SELECT 1 FROM content s JOIN manifest sm
@@ -24,22 +26,25 @@ const LOOSE = `
 export async function collectGarbage(
   db: Database,
   files: BlobFiles,
-  writers: Deno.FsFile,
+  leases: Leases,
   now: number,
   options: GcOptions,
 ): Promise<GcReport> {
   const { signal } = options;
-  const alone = await isAlone(writers);
-  const wanted = options.graceMs ?? GRACE_MS;
-  const floor = now - (alone ? wanted : Math.max(wanted, GRACE_MS));
+  const floor = () => floorOf(leases, now, options.graceMs ?? GRACE_MS);
   let manifests = 0;
   if (!options.keepUntagged) {
     // Removing an index frees its children, and a subject its referrers: again until nothing is loose.
     for (let swept = -1; swept !== 0; manifests += swept) {
-      swept = await windows(db, signal, (low, high) => sweepManifests(db, floor, low, high));
+      swept = await windows(
+        db,
+        files,
+        signal,
+        (low, high) => sweepManifests(db, floor(), low, high),
+      );
     }
   }
-  await windows(db, signal, (low, high) =>
+  await windows(db, files, signal, (low, high) =>
     db.run(
       `DELETE FROM member WHERE (repository, content) IN (
          SELECT m.repository, m.content FROM content c JOIN member m ON m.content = c.id
@@ -47,19 +52,10 @@ export async function collectGarbage(
            WHERE p.repository = m.repository AND p.child = m.content))`,
       low,
       high,
-      floor,
+      floor(),
     ));
   let bytes = 0;
-  let trash: string[] = [];
-  const throwAway = (digest: Digest) => {
-    const path = files.trashSync(digest);
-    if (path !== undefined) trash.push(path);
-  };
-  const emptyTrash = async () => {
-    await files.discardTrash(trash);
-    trash = [];
-  };
-  let blobs = await windows(db, signal, (low, high) => {
+  let blobs = await windows(db, files, signal, (low, high, throwAway) => {
     const rows = db.all(
       `SELECT id, digest, size, bytes IS NULL AS filed FROM content c
        WHERE id BETWEEN ? AND ? AND touched < ?
@@ -67,7 +63,7 @@ export async function collectGarbage(
        AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = c.id)`,
       low,
       high,
-      floor,
+      floor(),
     );
     for (const row of rows) {
       db.run("DELETE FROM content WHERE id = ?", Number(row["id"]));
@@ -75,21 +71,23 @@ export async function collectGarbage(
       bytes += Number(row["size"]);
     }
     return rows.length;
-  }, emptyTrash);
+  });
   // A crash between a rename and its record leaves a file nobody knows.
   for await (const shard of files.list()) {
     signal?.throwIfAborted();
-    const old = shard.filter(({ modified }) => modified < floor);
-    if (old.length === 0) continue;
-    db.write(() => {
-      for (const { digest } of old) {
+    if (!shard.some(({ modified }) => modified < now - (options.graceMs ?? GRACE_MS))) continue;
+    blobs += await writeWithTrash(db, files, (throwAway) => {
+      const young = floor();
+      let strays = 0;
+      for (const { digest, modified } of shard) {
+        if (modified >= young) continue;
         const known = db.get("SELECT bytes IS NULL AS filed FROM content WHERE digest = ?", digest);
         if (known?.["filed"] === 1) continue;
         throwAway(digest);
-        blobs++;
+        strays++;
       }
+      return strays;
     });
-    await emptyTrash();
   }
   db.write(() =>
     db.run(
@@ -126,24 +124,26 @@ function nextTurn(): Promise<void> {
 /** Runs `act` over all contents, a window of ids a transaction; lets others in between. Adds up its counts. */
 async function windows(
   db: Database,
+  files: BlobFiles,
   signal: AbortSignal | undefined,
-  act: (low: number, high: number) => number,
-  after: () => Promise<void> = () => Promise.resolve(),
+  act: (low: number, high: number, throwAway: ThrowAway) => number,
 ): Promise<number> {
   const last = Number(db.get("SELECT max(id) AS id FROM content")?.["id"] ?? 0);
   let count = 0;
   for (let low = 0; low <= last; low += WINDOW) {
     signal?.throwIfAborted();
-    count += db.write(() => act(low, low + WINDOW - 1));
-    await after();
+    count += await writeWithTrash(db, files, (throwAway) => act(low, low + WINDOW - 1, throwAway));
     await nextTurn();
   }
   return count;
 }
 
-/** Whether nobody else has the store open for writing: every writer holds this lock shared. */
-async function isAlone(writers: Deno.FsFile): Promise<boolean> {
-  const alone = await writers.tryLock(true);
-  await writers.lock(false); // a refused upgrade loses the shared lock as well (flock(2))
-  return alone;
+/**
+ * What was touched at this time or later stays. Asked anew inside each transaction: whoever opens the store or takes
+ * a lease waits for a transaction of its own before it looks at anything, so the next one of ours knows of it.
+ */
+export function floorOf(leases: Leases, now: number, graceMs: number): number {
+  const { writing, leasedSince } = leases.othersSync();
+  const floor = now - (writing ? Math.max(graceMs, GRACE_MS) : graceMs);
+  return Math.min(floor, (leasedSince ?? Infinity) - TOUCH_MS);
 }

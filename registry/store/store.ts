@@ -31,7 +31,7 @@ export interface Memo {
 export interface GcOptions extends CallOptions {
   /**
    * What was pushed, mounted or looked at later than this many milliseconds ago stays. Default one hour;
-   * while another process writes to the store never less than that.
+   * while another process writes to the store never less than that, and never what a living lease covers.
    */
   readonly graceMs?: number | undefined;
   /** Keep manifests that no tag, index or subject leads to. Default false. */
@@ -82,6 +82,20 @@ export interface Store extends Registry, ResumableUploads, AsyncDisposable {
   forgetLocation(digest: Digest, host: string, repository: string): Promise<void>;
   /** Facts to keep between runs, bounded to the newest 100,000. */
   readonly memo: Memo;
+  /**
+   * Until it is disposed, or its process ends, no collector takes what is pushed, mounted or looked at from now on,
+   * however long that takes. For builds, pulls and pushes: what they look at first they may need an hour later.
+   * Also what others touch meanwhile stays.
+   */
+  lease(): Promise<AsyncDisposable>;
+  /**
+   * Deletes a manifest as {@linkcode deleteManifest} does, and frees at once what it alone needed. What a living
+   * lease covers stays for the next collection; so does what was touched within the hour while another process
+   * writes to the store.
+   *
+   * @returns What was freed, or `undefined` when there was no such manifest.
+   */
+  release(repository: string, reference: string): Promise<GcReport | undefined>;
   /** Takes away what nothing leads to; safe while others push and pull. */
   gc(options?: GcOptions): Promise<GcReport>;
 }
