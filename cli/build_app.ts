@@ -52,6 +52,7 @@ export async function buildApp(
   const created = creationTime(io, flags);
   const env = await readEnvFlags(io, flags);
   const store = await session.store();
+  stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
   const { run, runNames } = await openRun(session, flags, target, platform, stack);

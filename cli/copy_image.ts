@@ -71,6 +71,7 @@ export async function copyImage(io: Io, from: string, to: string, flags: CopyFla
         architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
       };
       const { signal } = session.ctx;
+      stack.use(await leaseFor(session, source));
       const image = await readImage(source.registry, source.repository, source.reference, wanted, {
         signal,
       });
@@ -93,6 +94,15 @@ function platformOf(flags: CopyFlags): Platform | undefined {
   return flags.platform === undefined ? undefined : parsePlatform(flags.platform);
 }
 
+/** Keeps collectors from what the store holds of an image that is on its way in or out. */
+async function leaseFor(
+  session: Session,
+  ...places: readonly Located[]
+): Promise<AsyncDisposable | undefined> {
+  const store = places.some(({ registry }) => "name" in registry && registry.name === "store");
+  return store ? await (await session.store()).lease() : undefined;
+}
+
 async function move(
   session: Session,
   from: Located,
@@ -100,6 +110,7 @@ async function move(
   flags: CopyFlags,
 ): Promise<void> {
   const format = outputFormat(flags.output);
+  await using _lease = await leaseFor(session, from, to);
   const { ctx, log, io } = session;
   const meters = new Map<string, Meter>();
   const short = (blob: Descriptor) => blob.digest.slice(7, 19);
