@@ -10,6 +10,18 @@ import { ExitCode, LifecycleError } from "./error.ts";
 export interface PlatformCapabilities {
   /** The version, `major.minor`. */
   readonly platformApi: string;
+  /** SBOM files reach image and cache, and come back (P0.8). */
+  readonly sboms: boolean;
+  /** The deprecated BOM is a file beside the SBOMs, no longer part of label and report (P0.9). */
+  readonly legacyBomFiles: boolean;
+  /** `SOURCE_DATE_EPOCH` (P0.9). */
+  readonly sourceDateEpoch: boolean;
+  /** A creator that is to restore nothing still restores `store.toml` (P0.10). */
+  readonly skippingRestoresStore: boolean;
+  /** SBOMs of the lifecycle and its launcher (P0.11). */
+  readonly ownSboms: boolean;
+  /** The cache image that a new one replaces is left to the registry (P0.13). */
+  readonly keepsOldCacheImage: boolean;
   /** `run.toml`, and targets instead of stacks (P0.12). */
   readonly targets: boolean;
   /** `image` and `mirrors` under `runImage` of the metadata label (P0.12). */
@@ -65,21 +77,37 @@ export interface Capabilities {
 type Switch<T> = Exclude<keyof T, "platformApi" | "buildpackApi">;
 
 /** The platform versions carried out, oldest first. */
-export const PLATFORM_APIS = ["0.12", "0.13", "0.14", "0.15"] as const;
+export const PLATFORM_APIS = [
+  "0.7",
+  "0.8",
+  "0.9",
+  "0.10",
+  "0.11",
+  "0.12",
+  "0.13",
+  "0.14",
+  "0.15",
+] as const;
 
 /** The buildpack versions carried out, oldest first. */
 export const BUILDPACK_APIS = ["0.7", "0.8", "0.9", "0.10", "0.11", "0.12"] as const;
 
 /** The minor version of 0.x that brought each switch. */
 const PLATFORM_SINCE: Readonly<Record<Switch<PlatformCapabilities>, number>> = {
+  sboms: 8,
+  legacyBomFiles: 9,
+  sourceDateEpoch: 9,
   commandArray: 10,
+  skippingRestoresStore: 10,
   buildConfig: 11,
+  ownSboms: 11,
   targets: 12,
   runImageInLabel: 12,
   history: 12,
   stableExtensions: 13,
   insecureRegistries: 13,
   parallelExport: 13,
+  keepsOldCacheImage: 13,
   launchMetadataFromCache: 14,
   restoreChecksRunImage: 14,
   execEnv: 15,

@@ -8,7 +8,7 @@ import { FileError } from "./error.ts";
 import { compareBytes } from "./file/compare_bytes.ts";
 import { findContained } from "./file/contained.ts";
 import { goJson, goMap } from "./file/json.ts";
-import type { BomEntry } from "./file/launch_toml.ts";
+import type { OwnedBomEntry } from "./file/metadata_toml.ts";
 import type { LayerTypes } from "./file/layer_toml.ts";
 import type { Dir } from "./sandbox/executor.ts";
 
@@ -106,20 +106,21 @@ export async function copySboms(
   }
 }
 
-/** An entry of the deprecated bill of materials and who wrote it. */
-export interface OwnedBomEntry extends BomEntry {
-  /** Who. */
-  readonly buildpack: { readonly id: string; readonly version: string };
-}
+export type { OwnedBomEntry } from "./file/metadata_toml.ts";
 
 /** `sbom.legacy.json`, byte for byte as Go writes it: `null` when there is nothing (BU-9). */
 export function formatLegacyBom(entries: readonly OwnedBomEntry[]): string {
-  const list = entries.map(({ name, metadata, buildpack }) => ({
+  const list = entries.map(bomJson);
+  return `${goJson(list.length > 0 ? list : null)}\n`;
+}
+
+/** One entry as Go's JSON has it. */
+export function bomJson({ name, metadata, buildpack }: OwnedBomEntry): unknown {
+  return {
     name,
     metadata: metadata === undefined ? null : goMap(metadata),
     buildpack: { id: buildpack.id, version: buildpack.version },
-  }));
-  return `${goJson(list.length > 0 ? list : null)}\n`;
+  };
 }
 
 /** Where files of `owner` go; `undefined` when it is no layer. */

@@ -1,6 +1,6 @@
 /**
  * What a build leaves behind for the next one: layers with `cache = true` and a document that says which.
- * A directory today; an image is another `Cache`.
+ * A directory or an image.
  */
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
@@ -41,10 +41,12 @@ export interface CacheDraft {
    */
   keep(diffId: Digest, signal?: AbortSignal): Promise<void>;
   /**
-   * Adds the plain tar that `write` writes, under the diffID it returns; one that is there already is
-   * dropped again. Nothing stays behind when `write` throws.
+   * Adds the tar that `write` writes, compressed as it is told to, under the diffID it returns; one that is there
+   * already is dropped again. Nothing stays behind when `write` throws.
    */
-  add(write: (sink: ByteSink) => Promise<Digest>): Promise<Digest>;
+  add(
+    write: (sink: ByteSink, compression: "none" | "gzip") => Promise<Digest>,
+  ): Promise<Digest>;
   /** Makes the draft the content, in one step (CA-3). Nothing may be added afterwards. */
   commit(metadata: CacheMetadata): Promise<void>;
   /** Drops the draft. Idempotent, harmless after a commit. */

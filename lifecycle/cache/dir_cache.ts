@@ -161,14 +161,16 @@ class DirDraft implements CacheDraft {
     }
   }
 
-  async add(write: (sink: ByteSink) => Promise<Digest>): Promise<Digest> {
+  async add(
+    write: (sink: ByteSink, compression: "none" | "gzip") => Promise<Digest>,
+  ): Promise<Digest> {
     this.#check();
     const temporary = `${this.#places.staging}/adding-${this.#count++}`;
     const file = await Deno.open(temporary, { createNew: true, write: true });
     let diffId: Digest;
     try {
       try {
-        diffId = await write({ write: async (chunk) => await writeAll(file, chunk) });
+        diffId = await write({ write: async (chunk) => await writeAll(file, chunk) }, "none");
         await file.syncData();
       } finally {
         file.close();

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { check } from "./document.ts";
+import { bomJson } from "../sbom.ts";
 import { goJson, parseJson } from "./json.ts";
 import type { GroupMember } from "./group_toml.ts";
 import type { BuildMetadata } from "./metadata_toml.ts";
@@ -18,6 +19,8 @@ export interface LauncherVersion {
 export interface BuildLabelOptions {
   /** The launcher of the image. */
   readonly launcher: LauncherVersion;
+  /** Commands are arrays (P0.10); before, one string each. Default true. */
+  readonly commandArray?: boolean | undefined;
   /** Also write the API of each buildpack, as the text of the spec shows and Go does not (D18). */
   readonly withApi?: boolean | undefined;
 }
@@ -44,7 +47,7 @@ export interface BuildLabel {
   readonly launcher: LauncherVersion;
 }
 
-/** Writes the label `io.buildpacks.build.metadata` as Go does at P0.10 and newer (LB-3). */
+/** Writes the label `io.buildpacks.build.metadata` as Go does (LB-3). */
 export function formatBuildLabel(metadata: BuildMetadata, options: BuildLabelOptions): string {
   const member = (one: GroupMember) => ({
     id: one.id,
@@ -52,8 +55,9 @@ export function formatBuildLabel(metadata: BuildMetadata, options: BuildLabelOpt
     api: options.withApi ? one.api : undefined,
     homepage: one.homepage || undefined,
   });
-  const { launcher } = options;
+  const { launcher, commandArray = true } = options;
   return goJson({
+    bom: metadata.bom && metadata.bom.length > 0 ? metadata.bom.map(bomJson) : undefined,
     buildpacks: metadata.buildpacks.map(member),
     extensions: metadata.extensions.length > 0 ? metadata.extensions.map(member) : undefined,
     launcher: {
@@ -62,7 +66,7 @@ export function formatBuildLabel(metadata: BuildMetadata, options: BuildLabelOpt
     },
     processes: metadata.processes.map((one) => ({
       type: one.type,
-      command: one.command,
+      command: commandArray ? one.command : one.command[0] ?? "",
       args: one.args ?? null,
       direct: one.direct,
       buildpackID: one.buildpackId,

@@ -35,6 +35,15 @@ export function parseBuildToml(source: string, file: string, requested: readonly
   return { unmet, bom: parsed.bom };
 }
 
+/**
+ * The deprecated bill of materials of a `build.toml`, for reports before P0.9 (RPT-1).
+ *
+ * @throws {FileError} When it is malformed.
+ */
+export function parseBuildBom(source: string, file: string): readonly BomEntry[] {
+  return parseDocument(z.object({ bom }), source, file).bom;
+}
+
 /** Writes `build.toml`. */
 export function formatBuildToml(build: Build): string {
   const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;

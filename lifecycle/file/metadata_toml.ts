@@ -1,7 +1,14 @@
 import { z } from "zod";
-import { flag, parseDocument, text } from "./document.ts";
+import { flag, parseDocument, table, text } from "./document.ts";
 import { type GroupMember, groupMember, memberTables } from "./group_toml.ts";
-import { type Label, labels, type Process, type Slice, slices } from "./launch_toml.ts";
+import {
+  type BomEntry,
+  type Label,
+  labels,
+  type Process,
+  type Slice,
+  slices,
+} from "./launch_toml.ts";
 import { execEnv } from "./module.ts";
 import { formatToml } from "./toml.ts";
 
@@ -19,7 +26,23 @@ export interface BuildMetadata {
   readonly processes: readonly Process[];
   /** In order. */
   readonly slices: readonly Slice[];
+  /** The deprecated bill of materials, before P0.9 only. */
+  readonly bom?: readonly OwnedBomEntry[] | undefined;
 }
+
+/** An entry of the deprecated bill of materials and who wrote it. */
+export interface OwnedBomEntry extends BomEntry {
+  /** Who. */
+  readonly buildpack: { readonly id: string; readonly version: string };
+}
+
+const bom: z.ZodType<OwnedBomEntry[] | undefined> = z.array(
+  z.object({
+    name: text,
+    metadata: table.optional(),
+    buildpack: z.object({ id: text, version: text }),
+  }).transform((one): OwnedBomEntry => ({ ...one, metadata: one.metadata })),
+).optional();
 
 /** `command` is an array, or before P0.10 a string (MDT-2). */
 const command: z.ZodType<readonly string[]> = z.union([
@@ -53,6 +76,7 @@ const schema: z.ZodType<BuildMetadata> = z.object({
     })),
   ).default([]),
   slices,
+  bom,
 }).transform((file): BuildMetadata => ({
   defaultProcessType: file["buildpack-default-process-type"],
   buildpacks: file.buildpacks,
@@ -60,6 +84,7 @@ const schema: z.ZodType<BuildMetadata> = z.object({
   labels: file.labels,
   processes: file.processes,
   slices: file.slices,
+  ...(file.bom ? { bom: file.bom } : {}),
 }));
 
 /**
@@ -71,8 +96,15 @@ export function parseMetadataToml(source: string, file: string): BuildMetadata {
   return parseDocument(schema, source, file);
 }
 
-/** Writes `metadata.toml`. `default` of a process is never written (MDT-3). */
-export function formatMetadataToml(metadata: BuildMetadata): string {
+/**
+ * Writes `metadata.toml`. `default` of a process is never written (MDT-3).
+ *
+ * @param can `commandArray: false` writes commands as P<0.10 knows them, one string each (MDT-2).
+ */
+export function formatMetadataToml(
+  metadata: BuildMetadata,
+  can: { readonly commandArray: boolean } = { commandArray: true },
+): string {
   const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
   return formatToml({
     "buildpack-default-process-type": metadata.defaultProcessType || undefined,
@@ -81,7 +113,7 @@ export function formatMetadataToml(metadata: BuildMetadata): string {
     labels: list(metadata.labels),
     processes: list(metadata.processes.map((one) => ({
       type: one.type,
-      command: one.command,
+      command: can.commandArray ? one.command : one.command[0] ?? "",
       args: one.args,
       direct: one.direct,
       "buildpack-id": one.buildpackId,
@@ -89,5 +121,6 @@ export function formatMetadataToml(metadata: BuildMetadata): string {
       "exec-env": list(one.execEnv),
     }))),
     slices: list(metadata.slices),
+    bom: list(metadata.bom ?? []),
   });
 }

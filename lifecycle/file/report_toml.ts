@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseDocument, text, texts } from "./document.ts";
+import type { OwnedBomEntry } from "./metadata_toml.ts";
 import { formatToml } from "./toml.ts";
 
 /** `report.toml`: what was exported or rebased (RPT-1, RPT-3). */
@@ -15,6 +16,8 @@ export interface ReportFile {
     /** Bytes of the manifest; left out when 0. */
     readonly manifestSize?: number | undefined;
   };
+  /** The deprecated bill of materials of the build, before P0.9 only. */
+  readonly buildBom?: readonly OwnedBomEntry[] | undefined;
   /** The base. */
   readonly runImage?: {
     /** Its name. */
@@ -69,7 +72,7 @@ export function parseReportToml(source: string, file: string): ReportFile {
 }
 
 /** Writes `report.toml`. */
-export function formatReportToml({ image, runImage }: ReportFile): string {
+export function formatReportToml({ image, runImage, buildBom }: ReportFile): string {
   return formatToml({
     image: {
       tags: image.tags,
@@ -77,6 +80,7 @@ export function formatReportToml({ image, runImage }: ReportFile): string {
       "image-id": image.imageId || undefined,
       "manifest-size": image.manifestSize ? BigInt(image.manifestSize) : undefined,
     },
+    build: buildBom && buildBom.length > 0 ? { bom: buildBom } : undefined,
     "run-image": runImage && {
       image: runImage.image || undefined,
       mirrors: runImage.mirrors && runImage.mirrors.length > 0 ? runImage.mirrors : undefined,

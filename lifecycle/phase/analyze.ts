@@ -32,6 +32,8 @@ export async function analyze(input: AnalyzeInput, ctx: Context): Promise<Analyz
     const previous = await readPrevious(input, ctx);
     const run: RunImage = input.run === "scratch"
       ? { image: scratchImage(input.platform, input.owner), name: "", reference: "" }
+      : typeof input.run === "function"
+      ? await input.run()
       : input.run;
     const target = runTarget(run.image.config, run.name);
     if (previous && !input.skipLayers) await restoreSbom(previous, input, ctx);
@@ -60,7 +62,9 @@ async function checkAccess(input: AnalyzeInput, ctx: Context): Promise<void> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new LifecycleError(
       ExitCode.analyze,
-      `validating registry ${mode} access: failed to ensure registry ${mode} access to ${name}: ${why}`,
+      `validating registry ${
+        mode === "read" ? "read" : "write"
+      } access: failed to ensure registry ${mode} access to ${name}: ${why}`,
       { cause },
     );
   });

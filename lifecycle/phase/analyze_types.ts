@@ -54,8 +54,8 @@ export interface AccessCheck {
 export interface AnalyzeInput {
   /** The image whose layers may be reused; absent for none. */
   readonly previous?: ImagePlace | undefined;
-  /** The base: a resolved image, or `scratch` for none at all. */
-  readonly run: RunImage | "scratch";
+  /** The base: a resolved image, what opens it once access has been checked, or `scratch` for none at all. */
+  readonly run: RunImage | "scratch" | (() => Promise<RunImage>);
   /** What the image is for: chooses from indexes, and is the platform of `scratch`. */
   readonly platform: Platform;
   /** User of a `scratch` image. */

@@ -29,7 +29,7 @@ import {
   listNames,
   readLayers,
 } from "./build_layers.ts";
-import { addProcesses, listProcesses, NO_PROCESSES } from "./build_process.ts";
+import { addProcesses, listProcesses, NO_PROCESSES, withOneCommand } from "./build_process.ts";
 import type { BuildInput, BuildResult, BuiltLayer } from "./build_types.ts";
 import { capabilitiesOf } from "./detect_expand.ts";
 import type { Buildpack } from "./detect_types.ts";
@@ -66,6 +66,7 @@ interface Left {
  */
 export async function build(input: BuildInput, ctx: Context): Promise<BuildResult> {
   return await failAs(ExitCode.build, ctx.signal, async () => {
+    const can = platformCapabilities(input.platformApi);
     const builders = lookUp(input);
     const { outside } = input.layersDir;
     await removeAll(`${outside}/sbom`);
@@ -105,23 +106,28 @@ export async function build(input: BuildInput, ctx: Context): Promise<BuildResul
     // A buildpack may have put something in the way of what is written here.
     await removeAll(`${outside}/sbom`);
     await removeLink(`${outside}/config`);
-    for (const { builder, files } of sboms) {
+    for (const { builder, files } of can.sboms ? sboms : []) {
       await blame(
         builder,
         () => copySboms(files, escapeId(builder.member.id), input.layersDir, builder.roots),
       );
     }
-    await writeText(`${outside}/sbom/launch/sbom.legacy.json`, formatLegacyBom(launchBom));
-    await writeText(`${outside}/sbom/build/sbom.legacy.json`, formatLegacyBom(buildBom));
+    if (can.legacyBomFiles) {
+      await writeText(`${outside}/sbom/launch/sbom.legacy.json`, formatLegacyBom(launchBom));
+      await writeText(`${outside}/sbom/build/sbom.legacy.json`, formatLegacyBom(buildBom));
+    }
     const metadata: BuildMetadata = {
       defaultProcessType: processes.defaultType,
       buildpacks: input.group,
       extensions: input.extensions ?? [],
       labels,
-      processes: listProcesses(processes),
+      processes: listProcesses(processes)
+        .map((process) => can.commandArray ? process : withOneCommand(process)),
       slices,
+      ...(can.legacyBomFiles ? {} : { bom: launchBom }),
     };
-    await writeText(`${outside}/config/metadata.toml`, formatMetadataToml(metadata));
+    const file = formatMetadataToml(metadata, { commandArray: can.commandArray });
+    await writeText(`${outside}/config/metadata.toml`, file);
     return { metadata, layers };
   });
 }

@@ -46,3 +46,10 @@ export function listProcesses(processes: Processes): readonly Process[] {
     .map((process) => ({ ...process, default: false }))
     .sort((a, b) => compareBytes(a.type, b.type));
 }
+
+/** `process` for platforms that know commands of one word: the rest goes in front of its arguments (MDT-2). */
+export function withOneCommand(process: Process): Process {
+  const [first, ...rest] = process.command;
+  if (first === undefined) return process;
+  return { ...process, command: [first], args: [...rest, ...process.args ?? []] };
+}

@@ -3,6 +3,7 @@ import type { Context } from "../../registry/context.ts";
 import { type Image, makeImage } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isDockerType } from "../../registry/oci/media_type.ts";
+import { platformCapabilities } from "../api.ts";
 import { ExitCode, failAs } from "../error.ts";
 import type {
   BuildpackLayers,
@@ -113,9 +114,11 @@ function composeImage(
 ): Image {
   const base = input.run.image;
   const metadata = metadataOf(input, buildpacks, made);
+  const can = platformCapabilities(input.platformApi);
   const labels = composeLabels(
     {
       metadata,
+      commandArray: can.commandArray,
       build: input.build,
       launcher: {
         version: input.launcher.version,
@@ -140,6 +143,7 @@ function composeImage(
     defaultType,
     labels,
     createdBy: made.map(({ plan }) => plan.createdBy),
+    history: can.history,
     created: input.created ?? DEFAULT_CREATED,
     baseLayers: base.layers.length,
   });
@@ -157,6 +161,7 @@ function metadataOf(
   });
   const sbom = sha("sbom");
   const names = input.runNames;
+  const can = platformCapabilities(input.platformApi);
   return {
     app: made.filter(({ plan }) => plan.field === "app").map(({ diffId }) => ({ sha: diffId })),
     ...(sbom.sha === "" ? {} : { sbom }),
@@ -167,7 +172,7 @@ function metadataOf(
     runImage: {
       topLayer: input.run.image.layers.at(-1)?.diffId ?? "",
       reference: input.run.reference,
-      ...names,
+      ...(can.runImageInLabel ? names : {}),
     },
     stack: { runImage: { ...names } },
     ...(input.execEnv ? { execEnv: input.execEnv } : {}),
@@ -194,8 +199,10 @@ async function saveCache(
   const known = new Map<string, Digest>();
   for (const { plan, diffId } of made) if (plan.layer) known.set(plan.id, diffId);
   try {
-    const { layers, owner } = input;
-    await exportCache(input.cache!, { buildpacks, layers, owner, known }, ctx);
+    const { layers, owner, parents } = input;
+    const { sboms } = platformCapabilities(input.platformApi);
+    const walk = { owner, parents };
+    await exportCache(input.cache!, { buildpacks, layers, walk, sboms, known }, ctx);
   } catch (error) {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Failed to export cache: ${error instanceof Error ? error.message : error}`);

@@ -1,7 +1,7 @@
 /** Writes what the next build finds: the layers with `cache = true` and their SBOMs (12). */
 import type { Context } from "../../registry/context.ts";
-import type { Owner, TreeEntry } from "../../registry/layer/entry.ts";
-import { walkTree } from "../../registry/layer/tree.ts";
+import type { TreeEntry } from "../../registry/layer/entry.ts";
+import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
 import { hashLayer, writeLayer } from "../../registry/layer/write_layer.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts";
@@ -17,8 +17,10 @@ export interface CacheParts {
   readonly buildpacks: readonly BuildpackOnDisk[];
   /** The layers directory. */
   readonly layers: Dir;
-  /** Owner of everything in it. */
-  readonly owner: Owner;
+  /** How layers are walked: owner and parents as for the image, so that diffIDs agree. */
+  readonly walk: WalkOptions;
+  /** Keep SBOMs too (P0.8). Default true. */
+  readonly sboms?: boolean | undefined;
   /** DiffIDs that are known from the image, by `<id>:<name>`: those layers are not hashed again. */
   readonly known: ReadonlyMap<string, Digest>;
 }
@@ -48,7 +50,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
         try {
           sha = await keepOrAdd(draft, {
             id,
-            entries: () => walkTree(directory, { owner: parts.owner }),
+            entries: () => walkTree(directory, parts.walk),
             before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
             known: parts.known.get(id),
           }, ctx);
@@ -62,9 +64,10 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
       buildpacks.push({ key: member.id, version: member.version, layers: cached });
     }
     const sboms = within(parts.layers, "sbom/cache");
-    const sbom = !(await hasDirectory(parts.layers, "sbom/cache")) ? "" : await keepOrAdd(draft, {
+    const hasSboms = (parts.sboms ?? true) && await hasDirectory(parts.layers, "sbom/cache");
+    const sbom = !hasSboms ? "" : await keepOrAdd(draft, {
       id: "buildpacksio/lifecycle:cache.sbom",
-      entries: () => ownModes(walkTree(sboms, { owner: parts.owner })),
+      entries: () => ownModes(walkTree(sboms, parts.walk), parts.walk),
       before: before.sbom.sha,
       known: undefined,
     }, ctx);
@@ -100,8 +103,8 @@ async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): P
       }
     }
   }
-  const diffId = await draft.add(async (sink) => {
-    const written = await writeLayer(entries(), sink, { compression: "none", signal });
+  const diffId = await draft.add(async (sink, compression) => {
+    const written = await writeLayer(entries(), sink, { compression, signal });
     return written.diffId;
   });
   log.info(`Adding cache layer '${id}'`);

@@ -26,6 +26,8 @@ export interface ConfigParts {
   readonly labels: ReadonlyMap<string, string>;
   /** Who made each app layer, bottom to top. */
   readonly createdBy: readonly string[];
+  /** Say who made each layer (P0.12); without, history holds times only. Default true. */
+  readonly history?: boolean | undefined;
   /** Of image and history. */
   readonly created: Date;
   /** How many layers the base has. */
@@ -55,7 +57,7 @@ export function composeConfig(base: ImageConfig, parts: ConfigParts): ImageConfi
         [...labels, ...parts.labels].sort(([a], [b]) => compareBytes(a, b)),
       ),
     },
-    history: [
+    history: parts.history === false ? blank(parts.baseLayers + parts.createdBy.length, created) : [
       ...baseHistory(base.history ?? [], parts.baseLayers, created),
       ...parts.createdBy.map((created_by) => ({ created, created_by })),
     ],
@@ -86,8 +88,12 @@ function appEnv(base: ImageConfig, parts: ConfigParts): string[] {
 /** One entry a layer; blank ones when the base's history does not fit its layers (CF-5). */
 function baseHistory(history: readonly History[], layers: number, created: string): History[] {
   const entries = history.filter((entry) => entry.empty_layer !== true);
-  if (entries.length !== layers) return Array.from({ length: layers }, () => ({ created }));
+  if (entries.length !== layers) return blank(layers, created);
   return entries.map((entry) => ({ ...entry, created }));
+}
+
+function blank(layers: number, created: string): History[] {
+  return Array.from({ length: layers }, () => ({ created }));
 }
 
 /** RFC 3339 in whole seconds, as Go writes such a time. */

@@ -18,6 +18,8 @@ export interface LabelParts {
   readonly metadata: LifecycleMetadata;
   /** What the build decided. */
   readonly build: BuildMetadata;
+  /** Commands are arrays (P0.10). Default true. */
+  readonly commandArray?: boolean | undefined;
   /** What the image carries. */
   readonly launcher: LauncherVersion;
   /** `project-metadata.toml`; absent when there is no such file. */
@@ -39,7 +41,7 @@ export function composeLabels(
 ): ReadonlyMap<string, string> {
   const labels = new Map<string, string>([
     [Label.lifecycle, formatLifecycleLabel(parts.metadata)],
-    [Label.build, formatBuildLabel(parts.build, { launcher: parts.launcher })],
+    [Label.build, formatBuildLabel(parts.build, parts)],
     [Label.project, formatProjectLabel(parts.project ?? {})],
   ]);
   if (parts.execEnv) labels.set(Label.execEnv, parts.execEnv);

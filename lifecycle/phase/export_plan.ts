@@ -9,10 +9,11 @@ import { parseStoreToml } from "../file/store_toml.ts";
 import type { TomlTable } from "../file/toml.ts";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { launcherLayer, processTypesLayer } from "../../registry/layer/fixed_layers.ts";
-import type { Owner, TreeEntry } from "../../registry/layer/entry.ts";
+import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { sliceTree } from "../../registry/layer/slices.ts";
-import { walkTree } from "../../registry/layer/tree.ts";
+import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import { platformCapabilities } from "../api.ts";
 import { hasDirectory, within } from "./export_directory.ts";
 import { decideLaunch } from "./export_decide.ts";
 import type { ExportInput } from "./export_types.ts";
@@ -119,6 +120,7 @@ export async function planLayers(
   signal: AbortSignal,
 ): Promise<readonly LayerPlan[]> {
   const { layers, owner, previousMetadata: before } = input;
+  const walk = { owner, parents: input.parents };
   const own = (
     name: string,
     words: string,
@@ -133,14 +135,15 @@ export async function planLayers(
   const plans: LayerPlan[] = [];
   for (const buildpack of buildpacks) {
     for (const layer of buildpack.layers) {
-      plans.push(...planLaunch(layer, before.buildpacks, owner));
+      plans.push(...planLaunch(layer, before.buildpacks, walk));
     }
   }
   const sboms = within(layers, "sbom/launch");
-  if (await hasDirectory(layers, "sbom/launch")) {
+  const can = platformCapabilities(input.platformApi);
+  if (can.sboms && await hasDirectory(layers, "sbom/launch")) {
     plans.push(own("launch.sbom", "Software Bill-of-Materials", before.sbom?.sha ?? "", {
       field: "sbom",
-      entries: () => ownModes(walkTree(sboms, { owner })),
+      entries: () => ownModes(walkTree(sboms, walk), walk),
     }));
   }
   plans.push(...await planApp(input, signal));
@@ -157,7 +160,7 @@ export async function planLayers(
   }
   plans.push(own("config", "Buildpacks Launcher Config", before.config.sha, {
     field: "config",
-    entries: () => ownModes(walkTree(config, { owner })),
+    entries: () => ownModes(walkTree(config, walk), walk),
   }));
   const types = input.build.processes.map(({ type }) => type);
   if (types.length > 0) {
@@ -172,7 +175,7 @@ export async function planLayers(
 function planLaunch(
   layer: BuildpackLayer,
   before: readonly BuildpackLayers[],
-  owner: Owner,
+  walk: WalkOptions,
 ): LayerPlan[] {
   const { member, name, file, directory } = layer;
   const id = `${member.id}:${name}`;
@@ -196,7 +199,7 @@ function planLaunch(
       const { candidate } = decision;
       return [{
         ...plan,
-        entries: () => walkTree(directory, { owner }),
+        entries: () => walkTree(directory, walk),
         candidates: candidate === undefined ? [] : [candidate],
       }];
     }
@@ -214,13 +217,22 @@ async function planApp(input: ExportInput, signal: AbortSignal): Promise<LayerPl
     createdBy: parts.length === 1 ? "Application Layer" : `Application Slice: ${at + 1}`,
     // What made the directory, `git clone` or `mkdir` under whatever umask, is no part of the app.
     entries: () =>
-      entries.map((entry) => entry.name === app.inside ? { ...entry, mode: 0o755 } : entry),
+      input.parents === "disk"
+        ? entries
+        : entries.map((entry) => entry.name === app.inside ? { ...entry, mode: 0o755 } : entry),
     candidates,
   }));
 }
 
-/** Modes of files wherry itself writes: the umask of the build has no say in them. */
-export function* ownModes(entries: Iterable<TreeEntry>): Generator<TreeEntry> {
+/** Modes of files wherry itself writes: the umask of the build has no say in them, unless the disk is asked. */
+export function* ownModes(
+  entries: Iterable<TreeEntry>,
+  { parents }: Pick<WalkOptions, "parents">,
+): Generator<TreeEntry> {
+  if (parents === "disk") {
+    yield* entries;
+    return;
+  }
   for (const entry of entries) {
     if (entry.type === "directory") yield { ...entry, mode: 0o755 };
     else if (entry.type === "file") yield { ...entry, mode: 0o644 };

@@ -63,6 +63,11 @@ export interface ExportInput {
   readonly layers: Dir;
   /** The app directory. */
   readonly app: Dir;
+  /**
+   * Where a layer's parent directories and the modes of what we wrote come from: `configured` (default) makes the
+   * same layer on any machine, `disk` the one the Go lifecycle would make here (TA-2, TA-3).
+   */
+  readonly parents?: "configured" | "disk" | undefined;
   /** Owner of everything a buildpack made (TA-3). */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The launcher. */

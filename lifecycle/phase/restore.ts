@@ -39,8 +39,10 @@ export async function restore(input: RestoreInput, ctx: Context): Promise<Restor
     const shas = new Map<string, string>();
     for (const member of group) await restoreMetadata(member, input, known, shas, ctx);
     const contents = cache ? await restoreContents(input, cache, known, shas, ctx) : [];
-    if (cache) await restoreCacheSbom(cache, known, layers, ctx);
-    await copySboms(group, layers);
+    if (input.capability.sboms ?? true) {
+      if (cache) await restoreCacheSbom(cache, known, layers, ctx);
+      await copySboms(group, layers);
+    }
     return { metadata: [...shas.keys()], contents };
   });
 }

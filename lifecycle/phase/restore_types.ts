@@ -5,8 +5,10 @@ import type { GroupMember } from "../file/group_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
 
-/** What the platform API turns on in this phase (RE-9). */
-export type RestoreCapability = Pick<PlatformCapabilities, "launchMetadataFromCache">;
+/** What the platform API turns on in this phase (RE-9, RE-17); SBOMs unless it says otherwise. */
+export type RestoreCapability =
+  & Pick<PlatformCapabilities, "launchMetadataFromCache">
+  & Partial<Pick<PlatformCapabilities, "sboms">>;
 
 /** What restore starts from. */
 export interface RestoreInput {

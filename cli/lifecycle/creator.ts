@@ -1,0 +1,98 @@
+/** `creator`: all phases in one process (14). */
+import { ExitCode } from "../../lifecycle/error.ts";
+import { badInputs, failing, PhaseFailure } from "./fail.ts";
+import { analyzeImages, resolveNames } from "./analyzer.ts";
+import { buildGroup } from "./builder.ts";
+import { openCache } from "./caches.ts";
+import { buildpackInput, detectGroup } from "./detector.ts";
+import { exportBuild } from "./exporter.ts";
+import { checkCache, checkParallel, imageNames } from "./image_inputs.ts";
+import {
+  dropPrivileges,
+  guardLayout,
+  idsOf,
+  onlyWord,
+  openImages,
+  openRegistryImages,
+  type PhaseRun,
+  refuseDaemon,
+  tempDir,
+} from "./phase_run.ts";
+import { homeOf } from "./privileges.ts";
+import { restoreLayers } from "./restorer.ts";
+import { readRunNames } from "./run_names.ts";
+
+/** Runs all phases. */
+export async function run(given: PhaseRun): Promise<void> {
+  const output = onlyWord(given);
+  const phase = withOldRunImage(given);
+  const { inputs, can, log } = phase;
+  const known = await readRunNames(phase);
+  const names = imageNames(phase, [output, ...inputs.tags], known);
+  await using images = await openImages(phase, names);
+  await using caches = await openRegistryImages(phase, [inputs.cacheImage]);
+  checkCache(phase);
+  const resolved = await resolveNames(phase, output, known, images);
+  checkParallel(phase);
+  guardLayout(phase);
+  refuseDaemon(phase);
+  await dropPrivileges(phase, [inputs.cacheDir, inputs.launchCacheDir, inputs.layersDir]);
+  const env = { ...phase.io.env, ...await userEnv(phase) };
+  await using temp = await tempDir();
+  const cache = await openCache(phase, caches, temp.path, ExitCode.failure);
+  try {
+    log.step("ANALYZING");
+    const { analyzed } = await analyzeImages(phase, resolved, images, caches);
+    log.step("DETECTING");
+    const input = await buildpackInput(phase, analyzed, temp.path, env);
+    const { group, plan } = await detectGroup(phase, input);
+    if (group.extensions.length > 0) {
+      throw new PhaseFailure(
+        ExitCode.detect,
+        "detect",
+        "detected order contains extensions which is not supported by the creator",
+      );
+    }
+    // Below P0.10 nothing at all is restored when nothing is to be (CR-3).
+    if (!inputs.skipRestore || can.skippingRestoresStore) {
+      log.step("RESTORING");
+      await restoreLayers(phase, group.group, analyzed.metadata, cache);
+    }
+    log.step("BUILDING");
+    await buildGroup(phase, input, group, plan);
+    log.step("EXPORTING");
+    const tags = [resolved.output, ...resolved.tags];
+    await exportBuild(phase, { tags, analyzed, group: group.group, images, cache }, temp.path);
+  } finally {
+    await cache?.close();
+  }
+}
+
+/**
+ * `-image` as `-run-image` (VAL-6).
+ *
+ * @throws {PhaseFailure} 3 when both are given.
+ */
+function withOldRunImage(phase: PhaseRun): PhaseRun {
+  const { inputs, io } = phase;
+  if (inputs.oldRunImage === "") return phase;
+  if (inputs.runImage !== (io.env["CNB_RUN_IMAGE"] ?? "")) {
+    throw badInputs("supply only one of -run-image or (deprecated) -image");
+  }
+  return { ...phase, inputs: { ...inputs, runImage: inputs.oldRunImage } };
+}
+
+/** HOME and USER of who buildpacks run as (PRIV-4). */
+async function userEnv(phase: PhaseRun): Promise<Readonly<Record<string, string>>> {
+  const { uid } = idsOf(phase);
+  return await failing(
+    `set environment for user ${uid}`,
+    ExitCode.failure,
+    phase.ctx.signal,
+    async () => {
+      const found = homeOf(await Deno.readTextFile("/etc/passwd"), uid);
+      if (found === undefined) throw new Error(`user: unknown userid ${uid}`);
+      return { ...found };
+    },
+  );
+}

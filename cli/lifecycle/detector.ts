@@ -1,0 +1,112 @@
+/** `detector`: which buildpacks take part (6). */
+import { ExitCode } from "../../lifecycle/error.ts";
+import type { Analyzed } from "../../lifecycle/file/analyzed_toml.ts";
+import { readDocument } from "../../lifecycle/file/document.ts";
+import { parseOrderToml } from "../../lifecycle/file/order_toml.ts";
+import { parseSystemToml } from "../../lifecycle/file/system_toml.ts";
+import { detect } from "../../lifecycle/phase/detect.ts";
+import type { BuildpackInput, DetectResult } from "../../lifecycle/phase/detect_types.ts";
+import { readDistro } from "../../lifecycle/platform/distro.ts";
+import { openContainer } from "../../lifecycle/sandbox/container.ts";
+import { helperPath } from "../assets.ts";
+import { buildpacksDir } from "./buildpacks_dir.ts";
+import { badInputs, failing } from "./fail.ts";
+import { noWords, type PhaseRun, readAnalyzed, targetOf, tempDir } from "./phase_run.ts";
+import { refuseRoot } from "./privileges.ts";
+
+/** Runs the phase. */
+export async function run(phase: PhaseRun): Promise<void> {
+  noWords(phase);
+  phase.log.debug("Ensuring privileges...");
+  refuseRoot("detect", phase.io.user);
+  phase.log.debug("Executing command...");
+  await using temp = await tempDir();
+  const analyzed = await failing(
+    "initialize detector",
+    ExitCode.failure,
+    phase.ctx.signal,
+    () => phase.can.targets ? readAnalyzed(phase) : undefined,
+  );
+  await detectGroup(phase, await buildpackInput(phase, analyzed, temp.path, phase.io.env));
+}
+
+/**
+ * What detect and build have in common: the real directories, and only the variables of ENV-1 of `env`.
+ *
+ * @param scratch An existing private directory.
+ * @throws {PhaseFailure} 3 for an execution environment that cannot be one (IN-1).
+ */
+export async function buildpackInput(
+  phase: PhaseRun,
+  analyzed: Analyzed | undefined,
+  scratch: string,
+  env: Readonly<Record<string, string>>,
+): Promise<BuildpackInput> {
+  const { inputs, can, log } = phase;
+  if (inputs.execEnv.includes("/")) {
+    throw badInputs(`CNB_EXEC_ENV is ${JSON.stringify(inputs.execEnv)}: "/" is reserved`);
+  }
+  const executor = await openContainer({ helper: helperIfAny(), scratch });
+  log.debug(`Buildpacks run ${executor.describe}`);
+  const real = (path: string) => ({ inside: path, outside: path });
+  return {
+    platformApi: can.platformApi,
+    store: buildpacksDir(inputs.buildpacksDir),
+    executor,
+    appDir: real(inputs.appDir),
+    layersDir: real(inputs.layersDir),
+    platformDir: real(inputs.platformDir),
+    buildConfigDir: real(inputs.buildConfigDir),
+    tempDir: real(scratch),
+    env,
+    execEnv: inputs.execEnv,
+    target: targetOf(analyzed),
+    buildDistro: await readDistro("/etc/os-release"),
+  };
+}
+
+function helperIfAny(): string | undefined {
+  try {
+    return helperPath();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Detects, and writes `group.toml` and `plan.toml`.
+ *
+ * @throws {PhaseFailure} 1, 12, 20, 21 or 22.
+ */
+export async function detectGroup(phase: PhaseRun, input: BuildpackInput): Promise<DetectResult> {
+  const { inputs, can, ctx, log } = phase;
+  const { order, system } = await failing(
+    "initialize detector",
+    ExitCode.failure,
+    ctx.signal,
+    async () => {
+      const order = await readDocument(inputs.orderPath, parseOrderToml);
+      if (order === undefined) {
+        throw new Error(`reading order: open ${inputs.orderPath}: no such file or directory`);
+      }
+      return {
+        order,
+        system: can.system ? await readDocument(inputs.systemPath, parseSystemToml) : undefined,
+      };
+    },
+  );
+  return await failing(
+    "detect",
+    ExitCode.detect,
+    ctx.signal,
+    () =>
+      log.timed("Detector", () =>
+        detect({
+          ...input,
+          order,
+          system,
+          groupPath: inputs.groupPath,
+          planPath: inputs.planPath,
+        }, ctx)),
+  );
+}

@@ -1,0 +1,17 @@
+/** Phases that are not there yet: they say so and fail. */
+import { ExitCode } from "../../lifecycle/error.ts";
+import { PhaseFailure } from "./fail.ts";
+import type { PhaseRun } from "./phase_run.ts";
+
+/** Refuses, with the exit code of the phase. */
+export function run({ name }: PhaseRun): Promise<void> {
+  return Promise.reject(
+    name === "rebase"
+      ? new PhaseFailure(ExitCode.rebase, "rebase", "the rebaser is not there yet")
+      : new PhaseFailure(
+        ExitCode.extend,
+        "extend",
+        "carrying out the Dockerfiles of image extensions is not supported yet",
+      ),
+  );
+}
