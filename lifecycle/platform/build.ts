@@ -194,7 +194,7 @@ export async function buildImage(
   };
 
   ctx.log.info("===> DETECTING");
-  ctx.log.debug(`isolation: ${sandbox.describe}`);
+  ctx.log.info(`isolation: ${sandbox.describe}`);
   const detected = await detect({
     ...forBuildpacks,
     order: { order: gathered.order, orderExtensions: [] },
