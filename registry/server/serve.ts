@@ -57,7 +57,7 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
   const started = Promise.withResolvers<Deno.Addr>();
   const drain = new Drain();
   const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-    drain.enter(info.completed) ? server.fetch(request) : closing();
+    drain.enter(info.completed) ? server.fetch(request, remoteOf(info)) : closing();
   const common = { signal: abort.signal, onListen: started.resolve, onError: failed };
   let http: Deno.HttpServer;
   try {
@@ -127,6 +127,11 @@ class Drain {
     if (this.#busy === 0) this.#ending.resolve();
     return this.#ending.promise;
   }
+}
+
+/** The address of a client; that of a socket file has none. */
+function remoteOf({ remoteAddr }: Deno.ServeHandlerInfo): string {
+  return remoteAddr.transport === "tcp" ? remoteAddr.hostname : "";
 }
 
 function closing(): Response {

@@ -4,6 +4,8 @@ import { isOciError, OciError } from "../oci/error.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
 import { type Answer, type Call, HANDLERS } from "./handlers.ts";
 import { type ApiRequest, parseRequest } from "./request.ts";
+import { isCrossSite } from "./auth/cross_site.ts";
+import { type Patience, patientAnswer, patientBody, TooSlow } from "./slow_client.ts";
 import type { Digest } from "../oci/digest.ts";
 
 /** One answered request, for logs and for tests that count. */
@@ -24,6 +26,41 @@ export interface RequestEntry {
   readonly bytesOut: number;
   /** From the request's head to the answer's head. */
   readonly durationMs: number;
+  /** The address it came from; empty when that is not known. */
+  readonly remote: string;
+  /** Who asked, once it is proven. */
+  readonly user: string | undefined;
+  /** As sent. */
+  readonly userAgent: string | undefined;
+}
+
+/** What a server's {@linkcode ServerOptions.authorize} says of a request. */
+export type Judgement =
+  | {
+    /** The request may go on. */
+    readonly kind: "allow";
+    /** For the log. */
+    readonly user: string | undefined;
+    /** The place as this caller sees it. */
+    readonly registry: Registry & ResumableUploads;
+  }
+  | {
+    /** The request may not go on. */
+    readonly kind: "refuse";
+    /** For the log. */
+    readonly user: string | undefined;
+    /** What the caller is told. */
+    readonly error: OciError;
+    /** `www-authenticate`, `retry-after`. */
+    readonly headers: Readonly<Record<string, string>>;
+  };
+
+/** An answer beside the API. */
+export interface SiteAnswer {
+  /** To send. */
+  readonly response: Response;
+  /** For the log. */
+  readonly user: string | undefined;
 }
 
 /** Options of {@linkcode createServer}. */
@@ -34,6 +71,18 @@ export interface ServerOptions {
   readonly manifestLimit?: number | undefined;
   /** Finds a repository that holds a blob: allows mounts that name none. The store's `locate`. */
   readonly locate?: ((digest: Digest) => Promise<string | undefined>) | undefined;
+  /** Asked once for each request of the API before any handler sees it. Without it everybody may do all. */
+  readonly authorize?:
+    | ((request: Request, parsed: ApiRequest, remote: string) => Promise<Judgement>)
+    | undefined;
+  /** Answers what lies beside the API: pages, tokens, metrics. `undefined`: there is no such thing. */
+  readonly site?:
+    | ((request: Request, remote: string) => Promise<SiteAnswer | undefined>)
+    | undefined;
+  /** How long slow clients are waited for. */
+  readonly patience?: Patience | undefined;
+  /** Called when a request comes in. */
+  readonly onBegin?: (() => void) | undefined;
   /** Called once for each request when its answer is ready. */
   readonly onRequest?: ((entry: RequestEntry) => void) | undefined;
   /** Called with what went wrong inside; clients are told only that something did. */
@@ -42,8 +91,8 @@ export interface ServerOptions {
 
 /** A registry server as a function: what {@linkcode serve} listens with, and tests call. */
 export interface RegistryServer {
-  /** Answers one request. Never rejects. */
-  fetch(request: Request): Promise<Response>;
+  /** Answers one request, which came from the address `remote`. Never rejects. */
+  fetch(request: Request, remote?: string): Promise<Response>;
 }
 
 const MANIFEST_LIMIT = 4 * 1024 * 1024 + 64 * 1024;
@@ -53,14 +102,18 @@ export function createServer(
   registry: Registry & ResumableUploads,
   options: ServerOptions = {},
 ): RegistryServer {
-  const app = new Hono();
+  const app = new Hono<{ Bindings: { remote: string } }>();
   app.get("/healthz", () => Response.json({ status: "ok" }));
-  app.all("*", (context) => answer(context.req.raw, registry, options));
-  return { fetch: async (request) => await app.fetch(request) };
+  app.all("*", (context) => answer(context.req.raw, context.env.remote, registry, options));
+  return { fetch: async (request, remote = "") => await app.fetch(request, { remote }) };
 }
+
+/** Registries make addresses of names, tags and digests; none of them comes near this. */
+const MAX_URL = 16 * 1024;
 
 async function answer(
   request: Request,
+  remote: string,
   registry: Registry & ResumableUploads,
   options: ServerOptions,
 ): Promise<Response> {
@@ -68,29 +121,29 @@ async function answer(
   const url = new URL(request.url);
   let parsed: ApiRequest | undefined;
   let bytesIn = 0;
-  let result: Answer;
+  let user: string | undefined;
+  let result: Answer | undefined;
+  let response: Response | undefined;
+  options.onBegin?.();
   try {
-    parsed = parseRequest(request.method, url.pathname, url.searchParams);
-    if (options.readOnly && CHANGES.has(parsed.kind)) {
-      throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only");
+    if (request.url.length > MAX_URL) {
+      throw new OciError("UNSUPPORTED", `Cannot read an address longer than ${MAX_URL} bytes`, {
+        status: 414,
+      });
     }
-    const call: Call = {
-      registry,
-      headers: request.headers,
-      body: request.body,
-      head: request.method === "HEAD",
-      manifestLimit: options.manifestLimit ?? MANIFEST_LIMIT,
-      locate: options.locate,
-      received: (bytes) => bytesIn += bytes,
-    };
-    // The table pairs each kind with the handler of just that kind.
-    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Answer>;
-    result = await handler(parsed, call);
+    if (options.site !== undefined && !/^\/v2(\/|$)/.test(url.pathname)) {
+      const page = await options.site(request, remote);
+      ({ response, user } = page ?? { response, user });
+    }
+    if (response === undefined) {
+      parsed = parseRequest(request.method, url.pathname, url.searchParams);
+      result = await handle(parsed);
+    }
   } catch (error) {
     result = errorAnswer(error, options);
   }
   if (request.body !== null && !request.bodyUsed) await request.body.cancel().catch(() => {});
-  const response = respond(result, request.method === "HEAD");
+  response ??= respond(result!, request.method === "HEAD", options.patience);
   options.onRequest?.({
     method: request.method,
     path: url.pathname + url.search,
@@ -100,8 +153,40 @@ async function answer(
     bytesIn,
     bytesOut: request.method === "HEAD" ? 0 : Number(response.headers.get("content-length") ?? 0),
     durationMs: performance.now() - started,
+    remote,
+    user,
+    userAgent: request.headers.get("user-agent") ?? undefined,
   });
   return response;
+
+  async function handle(parsed: ApiRequest): Promise<Answer> {
+    if (CHANGES.has(parsed.kind)) {
+      if (options.readOnly) {
+        throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only");
+      }
+      if (isCrossSite(request.headers)) {
+        throw new OciError("DENIED", "Cannot change anything for a page of another site");
+      }
+    }
+    const judgement = await options.authorize?.(request, parsed, remote);
+    user = judgement?.user;
+    if (judgement?.kind === "refuse") {
+      const refusal = errorAnswer(judgement.error, options);
+      return { ...refusal, headers: { ...refusal.headers, ...judgement.headers } };
+    }
+    const call: Call = {
+      registry: judgement?.registry ?? registry,
+      headers: request.headers,
+      body: request.body && patientBody(request.body, options.patience),
+      head: request.method === "HEAD",
+      manifestLimit: options.manifestLimit ?? MANIFEST_LIMIT,
+      locate: options.locate,
+      received: (bytes) => bytesIn += bytes,
+    };
+    // The table pairs each kind with the handler of just that kind.
+    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Answer>;
+    return await handler(parsed, call);
+  }
 }
 
 /** The one place that knows which requests change something. */
@@ -115,7 +200,11 @@ const CHANGES: ReadonlySet<ApiRequest["kind"]> = new Set([
   "cancelUpload",
 ]);
 
-function respond({ status, headers = {}, body = null }: Answer, head: boolean): Response {
+function respond(
+  { status, headers = {}, body = null }: Answer,
+  head: boolean,
+  patience: Patience | undefined,
+): Response {
   const all = new Headers(headers);
   all.set("docker-distribution-api-version", "registry/2.0");
   all.set("x-content-type-options", "nosniff");
@@ -124,10 +213,16 @@ function respond({ status, headers = {}, body = null }: Answer, head: boolean): 
     all.set("content-length", "0");
   }
   if (head && body instanceof ReadableStream) body.cancel().catch(() => {});
-  return new Response(head ? null : body, { status, headers: all });
+  const sent = head ? null : body instanceof ReadableStream ? patientAnswer(body, patience) : body;
+  return new Response(sent, { status, headers: all });
 }
 
-function errorAnswer(error: unknown, options: ServerOptions): Answer {
+function errorAnswer(
+  caught: unknown,
+  options: ServerOptions,
+): Answer & { headers: Record<string, string> } {
+  // A handler says that a body ended early; why it did says more.
+  const error = caught instanceof Error && caught.cause instanceof TooSlow ? caught.cause : caught;
   const known = isOciError(error);
   if (!known || error.code === "UNAVAILABLE") options.onError?.(error);
   const said = known
