@@ -28,8 +28,8 @@ export function certDirs(env: Readonly<Record<string, string>>): readonly string
  *
  * A directory without a port is about port 443. A directory or file that may not be read is skipped.
  *
- * @returns By `host:port`, ready to be {@linkcode TransportOptions.hosts}.
- * @throws {TypeError} When a certificate has no key, a key no certificate, or a file is not what its name says.
+ * @returns By `host:port`, ready to be {@linkcode TransportOptions.hosts}. Reading the entry of a host throws a
+ * TypeError when a certificate there has no key, a key no certificate, or a file is not what its name says.
  */
 export async function readCertDirs(
   dirs: readonly string[],
@@ -38,19 +38,37 @@ export async function readCertDirs(
   const hosts: Record<string, HostTls> = {};
   for (const dir of dirs) {
     for (const name of await namesIn(dir)) {
-      const found = await readHostDir(`${dir}/${name}`, log);
+      const key = hostKey(name);
+      if (Object.getOwnPropertyDescriptor(hosts, key)?.get !== undefined) continue;
+      let found: HostTls | undefined;
+      try {
+        found = await readHostDir(`${dir}/${name}`, log);
+      } catch (error) {
+        // The host cannot be used; others can, and most commands are about others.
+        Object.defineProperty(hosts, key, {
+          enumerable: true,
+          get() {
+            throw error;
+          },
+        });
+        continue;
+      }
       if (found === undefined) continue;
-      const host = apiHost(name.toLowerCase());
-      const key = /^(\[.*\]|[^:]*):\d+$/.test(host) ? host : `${host}:443`;
-      const bare = key.replace(/^\[(.*)\]:/, "$1:");
-      const { caCerts = [], ...pair } = hosts[bare] ?? {};
-      hosts[bare] = {
+      const { caCerts = [], ...pair } = hosts[key] ?? {};
+      hosts[key] = {
         ...(pair.cert === undefined ? { cert: found.cert, key: found.key } : pair),
         caCerts: [...caCerts, ...found.caCerts ?? []],
       };
     }
   }
   return hosts;
+}
+
+/** `host:port` as connections know it: IPv6 without brackets, Docker Hub's API by its name. */
+function hostKey(name: string): string {
+  const host = apiHost(name.toLowerCase());
+  const full = /^(\[.*\]|[^:]*):\d+$/.test(host) ? host : `${host}:443`;
+  return full.replace(/^\[(.*)\]:/, "$1:");
 }
 
 /**
