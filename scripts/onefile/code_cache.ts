@@ -18,10 +18,11 @@ export const DENO_ARGS = [
 
 /**
  * What the stub puts into the environment Deno starts with; `entry.js` takes it out again. Deno wants a cache directory, and
- * none will do. It reads `.npmrc` in HOME and fails when that is broken: nobody can make a file under this one.
+ * none will do, but on a terminal it complains, as an error. It reads `.npmrc` in HOME and fails when that is broken: nobody can make a file under this one.
  */
 export const DENO_SETTINGS = [
   "DENO_DIR=/dev/null/x",
+  "DENO_LOG=error,deno::cache::cache_db=off",
   "DENO_NO_UPDATE_CHECK=1",
   "HOME=/proc/self/x",
 ] as const;
@@ -53,7 +54,7 @@ export async function makeCodeCaches(
       for (const [name, code] of chunks) await Deno.writeFile(`${folder}/${name}`, code);
       const [program = "", ...rest] = deno;
       const args = [...rest, ...DENO_ARGS, "make.js", ".", JSON.stringify(warmUps(commands))];
-      const env = Object.fromEntries(DENO_SETTINGS.map((each) => each.split("=", 2)));
+      const env = Object.fromEntries(DENO_SETTINGS.map((each) => each.split(/=(.*)/, 2)));
       await runTool(program, args, { cwd: folder, env });
       const caches = new Map<string, Uint8Array<ArrayBuffer>>();
       for (const name of chunks.keys()) {

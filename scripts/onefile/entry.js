@@ -18,7 +18,7 @@ if (here === undefined) { for (const place of Object.values(places)) place[0] +=
 // What the stub set goes; then variables that would have steered the loader, Deno or Node, and were hidden by the stub,
 // come back for children. Those that Deno reads late are only kept in `environment`.
 const environment = Deno.env.toObject();
-const settings = ["DENO_DIR", "DENO_NO_UPDATE_CHECK"];
+const settings = ["DENO_DIR", "DENO_LOG", "DENO_NO_UPDATE_CHECK"];
 if (here === undefined) settings.push("HOME", "WHERRY__ARGV0");
 for (const name of settings) {
   delete environment[name];
