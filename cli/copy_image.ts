@@ -4,9 +4,9 @@ import { copy } from "../registry/copy.ts";
 import { readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { parsePlatform } from "../registry/oci/platform.ts";
-import { familiarName } from "../registry/oci/reference.ts";
+import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
-import { UsageError } from "./exit.ts";
+import { failureOf, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { outputFormat } from "./output.ts";
 import {
@@ -32,6 +32,11 @@ export interface CopyFlags extends CommonFlags {
 export async function push(io: Io, name: string, flags: CopyFlags): Promise<void> {
   await using session = new Session(io, flags);
   const reference = readName(name);
+  if (!await isInStore(session, reference)) {
+    throw new UsageError(
+      `Cannot push ${familiarName(reference)}: it is not in the store (see: wherry ls)`,
+    );
+  }
   await move(
     session,
     await inStore(session, reference),
@@ -55,9 +60,33 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
 /** Any place to any other. */
 export async function copyImage(io: Io, from: string, to: string, flags: CopyFlags): Promise<void> {
   await using session = new Session(io, flags);
+  const source = readPlace(from);
+  try {
+    await copyBetween(session, source, readPlace(to), flags);
+  } catch (cause) {
+    io.signal.throwIfAborted();
+    if (source.kind !== "registry" || !await isInStore(session, source.reference)) throw cause;
+    const { code, message } = failureOf(cause);
+    throw Object.assign(
+      new Error(`${message}; the store has it: store:${familiarName(source.reference)}`, { cause }),
+      { exitCode: code },
+    );
+  }
+}
+
+async function isInStore(session: Session, reference: Reference): Promise<boolean> {
+  const { registry, repository, reference: wanted } = await inStore(session, reference);
+  return await registry.stat(repository, wanted) !== undefined;
+}
+
+async function copyBetween(
+  session: Session,
+  from: Place,
+  place: Place,
+  flags: CopyFlags,
+): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const source = await openForReading(session, readPlace(from), stack);
-  const place = readPlace(to);
+  const source = await openForReading(session, from, stack);
   switch (place.kind) {
     case "registry":
       return await move(session, source, await inRegistry(session, place.reference), flags);
@@ -85,7 +114,7 @@ export async function copyImage(io: Io, from: string, to: string, flags: CopyFla
         const names = place.reference ? [familiarName(place.reference)] : [];
         await writeDockerArchive(file, [{ image, names }], { signal });
       }
-      io.stdout.write(`${image.raw.digest}\n`);
+      session.io.stdout.write(`${image.raw.digest}\n`);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { addCommonFlags, type CommonFlags } from "../common.ts";
+import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 
 /** `wherry tag NAME NEW`. */
@@ -17,6 +18,9 @@ export function define(command: Command, io: Io): void {
     await using session = new Session(io, flags);
     const store = await session.store();
     const from = await inStore(session, readName(name));
+    if (await store.stat(from.repository, from.reference) === undefined) {
+      throw new UsageError(`Cannot tag ${from.name}: it is not in the store (see: wherry ls)`);
+    }
     for (const text of added) {
       const to = await inStore(session, readName(text));
       await copy(store, from.repository, from.reference, store, to.repository, {

@@ -49,7 +49,13 @@ function bars(sink: Sink, log: TerminalLog): Progress {
     meter(label, total) {
       const shown = () => total ? `${formatSize(done)} of ${formatSize(total)}` : formatSize(done);
       let done = 0;
-      const bar = (multi ?? start()).create(total ?? 1, 0, { label: fit(label), shown: shown() });
+      const bar = (multi ?? start()).create(
+        total ?? 1,
+        0,
+        { label: fit(label), shown: shown() },
+        // A bar that cannot move would look stuck.
+        total ? {} : { format: "  {label} {shown}" },
+      );
       live.add(bar);
       return {
         add(bytes) {

@@ -85,7 +85,7 @@ async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {
   if (request.orderFile === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,
-      "Cannot build: no buildpack is named; want --buildpack DIR, --order order.toml, or a builder",
+      "Cannot build: no buildpack is named; want --buildpack DIR or --order order.toml",
     );
   }
   const path = resolve(request.cwd, request.orderFile);

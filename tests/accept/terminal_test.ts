@@ -29,8 +29,10 @@ Deno.test({
     const shown = await onTerminal("build app --path app -b bp --run-image scratch");
     assert.match(shown, /^\x1b\[36m===> ANALYZING\x1b\[39m\r\n/, "the first line is ours");
     assert(shown.includes("\x1b[32mgreen\x1b[0m"), "colours of buildpacks pass");
-    assert.match(shown, /slice-1 +[█░]+/, "a bar");
-    assert(shown.endsWith(`\r\n`) && !shown.slice(shown.lastIndexOf("Successfully")).includes("░"));
+    assert.match(shown, /slice-1 +\d/, "how far a layer is");
+    assert(
+      shown.endsWith(`\r\n`) && !shown.slice(shown.lastIndexOf("Successfully")).includes("slice-1"),
+    );
     assert(
       shown.lastIndexOf("\x1b[?25h") >= shown.lastIndexOf("\x1b[?25l"),
       "the cursor is visible again",
