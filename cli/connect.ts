@@ -1,17 +1,35 @@
-/** The clients of a command, from its flags and environment. */
-import { Registries } from "../registry/client/client.ts";
+/** The clients of a command, from its flags, its environment and the files of the machine. */
+import { certDirs, readCertDirs, readSystemCerts } from "../registry/client/certs.ts";
+import { connectRegistry, Registries } from "../registry/client/client.ts";
 import { credentialsFrom } from "../registry/client/credentials.ts";
-import type { CredentialSource, ProxySettings } from "../registry/client/options.ts";
+import { cloudKeychains, firstCredential } from "../registry/client/keychain/keychain.ts";
+import { type Connections, mirrored } from "../registry/client/mirror.ts";
+import type { MirrorTable } from "../registry/client/mirror_table.ts";
+import type {
+  ClientOptions,
+  CredentialSource,
+  ProxySettings,
+  TransportOptions,
+} from "../registry/client/options.ts";
 import type { Log } from "../registry/context.ts";
+import { apiHost } from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
+import { hostPolicy } from "./host_policy.ts";
 import type { Io } from "./io.ts";
+import { readRegistrySettings } from "./registry_settings.ts";
+
+/** All registries a command may reach. Dispose it. */
+export interface Connected extends Connections {
+  /** The same for images that are only read: mirrors come first. Disposed with the rest. */
+  readonly sources: Pick<Connections, "client">;
+}
 
 /**
  * All registries this command may reach.
  *
  * @param around Stands between the clients and where secrets come from.
- * @throws {UsageError} When a certificate cannot be read.
+ * @throws {UsageError} When a flag, a certificate or a settings file cannot be read.
  */
 export async function connect(
   io: Io,
@@ -19,25 +37,121 @@ export async function connect(
   log: Log,
   version: string,
   around: (source: CredentialSource) => CredentialSource = (source) => source,
-): Promise<Registries> {
-  const { env } = io;
-  return new Registries({
-    userAgent: `wherry/${version}`,
-    caCerts: await readCerts(io, flags),
-    insecureHosts: [...(flags.insecureRegistry ?? []), ...words(env["CNB_INSECURE_REGISTRIES"])],
-    ...(flags.offline ? { allowHost: () => false } : {}),
-    proxy: proxyOf(env),
-    credentials: around(credentialsFrom({ env, uid: io.user.uid, log })),
+): Promise<Connected> {
+  const { transport, mirrors } = await transportOptions(io, flags, log, version);
+  const options: ClientOptions = {
+    ...transport,
+    credentials: around(credentialSource(io, transport, log)),
+    log,
+  };
+  const registries = new Registries(options);
+  const sources = mirrored(registries, mirrors, {
+    // A mirror is a convenience: it is not waited for as long as the place it stands in for.
+    connectMirror: (host, namespace) =>
+      connectRegistry(host, {
+        ...options,
+        connectTimeoutMs: 5_000,
+        retry: { tries: 2 },
+        namespace,
+      }),
     log,
   });
+  return {
+    client: (host) => registries.client(host),
+    sources,
+    stats: () => sources.stats(),
+    [Symbol.asyncDispose]: () => sources[Symbol.asyncDispose](),
+  };
+}
+
+/** Where secrets come from: files, helpers and the environment first, then the clouds' keychains. */
+export function credentialSource(io: Io, transport: TransportOptions, log: Log): CredentialSource {
+  const { env, user: { uid } } = io;
+  return firstCredential(
+    credentialsFrom({ env, uid, log }),
+    cloudKeychains({ env, transport, log }),
+  );
+}
+
+/**
+ * How connections are made, and the mirrors that are known.
+ *
+ * @throws {UsageError} When a flag, a certificate or a settings file cannot be read.
+ */
+export async function transportOptions(
+  io: Io,
+  flags: CommonFlags,
+  log: Log,
+  version: string,
+): Promise<{ readonly transport: TransportOptions; readonly mirrors: MirrorTable }> {
+  const { env } = io;
+  const settings = await readRegistrySettings(env);
+  const { mirrors } = settings;
+  const insecure = insecureHosts(
+    [...(flags.insecureRegistry ?? []), ...words(env["CNB_INSECURE_REGISTRIES"])],
+  );
+  const endpoints = mirrors.flatMap((rule) => rule.mirrors);
+  const allowHost = hostPolicy({
+    offline: flags.offline ?? false,
+    allow: [...settings.offlineAllow, ...words(env["WHERRY_OFFLINE_ALLOW"])],
+    blocked: settings.blockedHosts,
+    mirrors: endpoints.map(({ location }) => hostOf(location)),
+    path: settings.path,
+  });
+  const lax = [
+    ...endpoints.filter((endpoint) => endpoint.insecure).map(({ location }) => location),
+    ...mirrors.filter((rule) => rule.insecure).map(({ prefix, location }) => location ?? prefix),
+  ].map(hostOf);
+  return {
+    mirrors,
+    transport: {
+      userAgent: `wherry/${version}`,
+      caCerts: [...await flaggedCerts(flags), ...await readSystemCerts(env)],
+      hosts: await readCertDirs(certDirs(env), log),
+      insecureHosts: [...insecure.either, ...lax],
+      unverifiedHosts: insecure.unverified,
+      plainHosts: insecure.plain,
+      ...(allowHost === undefined ? {} : { allowHost }),
+      proxy: proxyOf(env),
+    },
+  };
+}
+
+/** The three values of insecure (C-CONN-05): `http://HOST`, `https://HOST` without a check, `HOST` for either. */
+function insecureHosts(entries: readonly string[]): {
+  readonly either: readonly string[];
+  readonly unverified: readonly string[];
+  readonly plain: readonly string[];
+} {
+  const either: string[] = [];
+  const unverified: string[] = [];
+  const plain: string[] = [];
+  for (const entry of entries) {
+    const [, scheme, host = ""] = /^(?:(https?):\/\/)?([^/]+)\/?$/i.exec(entry.toLowerCase()) ?? [];
+    if (host === "") {
+      throw new UsageError(
+        `Cannot use --insecure-registry ${
+          JSON.stringify(entry)
+        }: want a host, http://HOST or https://HOST`,
+      );
+    }
+    (scheme === "http" ? plain : scheme === "https" ? unverified : either).push(host);
+  }
+  return { either, unverified, plain };
+}
+
+/** The host of a location, as it is dialled. */
+function hostOf(location: string): string {
+  const host = location.split("/")[0] ?? "";
+  return apiHost(host);
 }
 
 function words(text: string | undefined): readonly string[] {
   return (text ?? "").split(",").map((word) => word.trim()).filter((word) => word !== "");
 }
 
-/** `--ca-cert` must be readable; what the environment names is used when it is there. */
-async function readCerts(io: Io, flags: CommonFlags): Promise<readonly string[]> {
+/** `--ca-cert` must be readable. */
+async function flaggedCerts(flags: CommonFlags): Promise<readonly string[]> {
   const certs: string[] = [];
   for (const file of flags.caCert ?? []) {
     let text: string;
@@ -56,13 +170,8 @@ async function readCerts(io: Io, flags: CommonFlags): Promise<readonly string[]>
     }
     certs.push(text);
   }
-  const system = io.env["SSL_CERT_FILE"] ?? io.env["DENO_CERT"] ?? SYSTEM_BUNDLE;
-  const text = await Deno.readTextFile(system).catch(() => undefined);
-  return text === undefined ? certs : [...certs, text];
+  return certs;
 }
-
-/** Where Debian, Alpine and most others keep what the machine's owner trusts. */
-const SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt";
 
 /** The usual variables; lower case wins, and HTTP_PROXY in capitals is ignored inside of CGI (httpoxy). */
 function proxyOf(env: Readonly<Record<string, string>>): ProxySettings {

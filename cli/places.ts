@@ -79,6 +79,12 @@ export async function inRegistry(
   };
 }
 
+/** The image as its mirrors or its registry have it, to be read only. */
+export async function fromRegistry(session: Session, reference: Reference): Promise<Located> {
+  const located = await inRegistry(session, reference);
+  return { ...located, registry: await session.source(reference.registry) };
+}
+
 /**
  * Opens any place for reading.
  *
@@ -91,7 +97,7 @@ export async function openForReading(
 ): Promise<Located> {
   switch (place.kind) {
     case "registry":
-      return await inRegistry(session, place.reference);
+      return await fromRegistry(session, place.reference);
     case "store":
       return await inStore(session, place.reference);
     case "oci":

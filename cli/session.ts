@@ -1,11 +1,11 @@
 /** One run of a command: its log, its registries, its store; all of them made only when they are used. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../registry/context.ts";
-import type { Registries } from "../registry/client/client.ts";
 import type { RegistryClient } from "../registry/client/options.ts";
 import type { Store } from "../registry/store/store.ts";
 import { type CommonFlags, levelOf } from "./common.ts";
 import { UsageError } from "./exit.ts";
+import type { Connected } from "./connect.ts";
 import type { Io } from "./io.ts";
 import { type TerminalLog, terminalLog } from "./ui/log.ts";
 import { type Progress, startProgress } from "./ui/progress.ts";
@@ -23,7 +23,7 @@ export class Session implements AsyncDisposable {
   readonly ctx: Context;
   readonly #progress: Progress;
   #store: Promise<Store> | undefined;
-  #registries: Promise<Registries> | undefined;
+  #registries: Promise<Connected> | undefined;
 
   /** Makes the log; opens nothing. */
   constructor(io: Io, flags: CommonFlags) {
@@ -73,10 +73,18 @@ export class Session implements AsyncDisposable {
 
   /** The client of one registry: the same object for the same host, so that images can be mounted. */
   async registry(host: string): Promise<RegistryClient> {
-    this.#registries ??= import("./connect.ts").then(({ connect }) =>
+    return (await this.#connected()).client(host);
+  }
+
+  /** As {@linkcode registry}, for images that are only read: mirrors are asked first. */
+  async source(host: string): Promise<RegistryClient> {
+    return (await this.#connected()).sources.client(host);
+  }
+
+  #connected(): Promise<Connected> {
+    return this.#registries ??= import("./connect.ts").then(({ connect }) =>
       connect(this.io, this.flags, this.log, VERSION)
     );
-    return (await this.#registries).client(host);
   }
 
   /** Closes everything. Never throws: what failed has been said already. */

@@ -1,6 +1,6 @@
 /** Where the images of a phase live: in registries, or with `-layout` in OCI layouts on disk (19). */
 import type { AccessCheck, ImagePlace } from "../../lifecycle/phase/analyze_types.ts";
-import type { Registries } from "../../registry/client/client.ts";
+import type { Connections } from "../../registry/client/mirror.ts";
 import type { CredentialSource } from "../../registry/client/options.ts";
 import type { Log } from "../../registry/context.ts";
 import { isOciError } from "../../registry/oci/error.ts";
@@ -94,9 +94,9 @@ function remembering(source: CredentialSource): CredentialSource {
 }
 
 class RegistryImages implements PhaseImages {
-  readonly #registries: Registries;
+  readonly #registries: Connections;
 
-  constructor(registries: Registries) {
+  constructor(registries: Connections) {
     this.#registries = registries;
   }
 

@@ -48,6 +48,10 @@ export interface TransportOptions {
   readonly hosts?: Readonly<Record<string, HostTls>> | undefined;
   /** `host` or `host:port` whose certificate is not checked and which may be plain http (C-CONN-05). */
   readonly insecureHosts?: readonly string[] | undefined;
+  /** `host` or `host:port` whose certificate is not checked, but that must speak TLS (C-CONN-05). */
+  readonly unverifiedHosts?: readonly string[] | undefined;
+  /** `host` or `host:port` that speaks plain http, without a try with TLS (C-CONN-05). */
+  readonly plainHosts?: readonly string[] | undefined;
   /** Whether a host may be reached at all; the name comes with its port if it has one (C-CONN-08). */
   readonly allowHost?: ((host: string) => boolean) | undefined;
   /** Hosts a registry may send us to even though they resolve to an address nearer than its own (C-AUTH-12). */
@@ -84,6 +88,8 @@ export interface ClientOptions extends TransportOptions {
   readonly log?: Log | undefined;
   /** How to retry. */
   readonly retry?: RetryOptions | undefined;
+  /** The host this one stands in for, as a mirror: sent as `ns` with each request to its API (C-MISC-04). */
+  readonly namespace?: string | undefined;
   /** Small requests in flight per registry. Default 32. */
   readonly maxSmall?: number | undefined;
   /** Blobs on their way per registry. Default 6. */

@@ -9,7 +9,7 @@ import { parseScopes } from "./scope.ts";
 import { fetchToken } from "./token.ts";
 import { listed, type RequestBody, type Transport, type TransportResponse } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
-import { parseTarget, resolveLocation, sameOrigin, type Target } from "./url.ts";
+import { parseTarget, resolveLocation, sameOrigin, type Target, withQuery } from "./url.ts";
 
 /** One request to the registry's API, or to where it sent us. */
 export interface ApiRequest extends Wish {
@@ -166,9 +166,10 @@ export class Session {
 
   async #findBase(): Promise<Target> {
     const secure = parseTarget(`https://${this.#api}/`);
-    if (!isLoopbackName(secure.hostname) && !listed(this.#options.insecureHosts, secure)) {
-      return secure;
-    }
+    if (listed(this.#options.plainHosts, secure)) return parseTarget(`http://${this.#api}/`);
+    const { insecureHosts, unverifiedHosts } = this.#options;
+    if (listed(unverifiedHosts, secure)) return secure;
+    if (!isLoopbackName(secure.hostname) && !listed(insecureHosts, secure)) return secure;
     const plain = parseTarget(`http://${this.#api}/`);
     try {
       return await this.#transport.speaksTls(secure) ? secure : plain;
@@ -309,7 +310,7 @@ export class Session {
   /** Follows redirects by hand: no secret and no header of ours goes to another host (C-DL-05, N-01). */
   async #follow(request: ApiRequest, grant: Grant | undefined): Promise<Answer> {
     const base = await this.base(request.signal);
-    let target = typeof request.to === "string" ? { ...base, path: request.to } : request.to;
+    let target = typeof request.to === "string" ? this.#named(base, request.to) : request.to;
     for (let hop = 0;; hop++) {
       const ours = sameOrigin(target, base);
       let answer = await this.#exchange(request, target, ours ? grant?.value : undefined, ours);
@@ -369,6 +370,13 @@ export class Session {
       stranger: true,
     });
     return await this.#exchange(request, answer.target, `Bearer ${token.value}`, false);
+  }
+
+  /** A mirror of several registries is told which one is meant. */
+  #named(base: Target, path: string): Target {
+    const { namespace } = this.#options;
+    const target = { ...base, path };
+    return namespace === undefined ? target : withQuery(target, "ns", namespace);
   }
 
   #next(answer: Answer): Target {

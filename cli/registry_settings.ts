@@ -1,0 +1,97 @@
+/** What the files of a machine say about registries: wherry's own settings and containers' registries.conf. */
+import { join } from "node:path";
+import type { MirrorTable } from "../registry/client/mirror_table.ts";
+import {
+  parseRegistriesConf,
+  parseRegistrySettings,
+  type RegistrySettings,
+} from "../registry/client/registries_conf.ts";
+import { UsageError } from "./exit.ts";
+
+/** The settings of one run. */
+export interface MachineSettings extends RegistrySettings {
+  /** wherry's own file, whether it is there or not. */
+  readonly path: string | undefined;
+}
+
+/** `config.toml` of wherry; `undefined` when there is no home to have it in. */
+export function settingsPath(env: Readonly<Record<string, string>>): string | undefined {
+  const home = env["HOME"];
+  const base = env["XDG_CONFIG_HOME"] || (home && `${home}/.config`);
+  return base ? join(base, "wherry/config.toml") : undefined;
+}
+
+/**
+ * Reads all of them into one table; for each prefix the first of these counts: wherry's own file, then those of
+ * containers' tools, the user's before the machine's.
+ *
+ * @param system Where the machine's files are.
+ * @throws {UsageError} When a file cannot be read, naming it and the key.
+ * @see containers-registries.conf(5), containers-registries.conf.d(5)
+ */
+export async function readRegistrySettings(
+  env: Readonly<Record<string, string>>,
+  system = "/etc/containers",
+): Promise<MachineSettings> {
+  const path = settingsPath(env);
+  const text = path && await readOptional(path);
+  const own = said(() => parseRegistrySettings(text ?? "", path ?? "config.toml"));
+  const table: MirrorTable[] = [own.mirrors];
+  for (const file of await registriesConfs(env, system)) {
+    const found = await readOptional(file);
+    if (found !== undefined) table.push(said(() => parseRegistriesConf(found, file)));
+  }
+  return { ...own, mirrors: table.flat(), path };
+}
+
+/** Most important first: of drop-ins the last in order of names, and the main file behind them. */
+async function registriesConfs(
+  env: Readonly<Record<string, string>>,
+  system: string,
+): Promise<readonly string[]> {
+  const named = env["CONTAINERS_REGISTRIES_CONF"] || env["REGISTRIES_CONFIG_PATH"];
+  if (named) return [named];
+  const home = env["HOME"];
+  const settings = env["XDG_CONFIG_HOME"] || (home && `${home}/.config`);
+  const user = settings && `${settings}/containers`;
+  const main = [...(user ? [`${user}/registries.conf`] : []), `${system}/registries.conf`];
+  const files: string[] = [];
+  for (const dir of [...(user ? [user] : []), system]) {
+    const names: string[] = [];
+    try {
+      for await (const { name } of Deno.readDir(`${dir}/registries.conf.d`)) {
+        if (name.endsWith(".conf")) names.push(`${dir}/registries.conf.d/${name}`);
+      }
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+    files.push(...names.sort().reverse());
+  }
+  // The user's main file takes the place of the machine's.
+  for (const file of main) {
+    if (await Deno.stat(file).then(() => true, () => false)) return [...files, file];
+  }
+  return files;
+}
+
+function said<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+async function readOptional(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
