@@ -60,6 +60,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Store:",
     load: () => import("./command/rm.ts"),
   },
+  store: {
+    summary: "Collect, check and measure the store",
+    group: "Store:",
+    load: () => import("./command/store.ts"),
+  },
   serve: {
     summary: "Serve the store as an OCI registry",
     group: "Store:",
@@ -123,7 +128,8 @@ export async function run(io: Io): Promise<number> {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   };
-  for (const command of [program, ...program.commands]) {
+  const nested = program.commands.flatMap((command) => command.commands);
+  for (const command of [program, ...program.commands, ...nested]) {
     command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
   }
   if (asked === undefined && args.includes("--version")) {

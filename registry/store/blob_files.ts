@@ -63,6 +63,11 @@ export class BlobFiles {
     return join(this.#dir, "blobs", algorithmOf(digest), shard, hex);
   }
 
+  /** The path below the store, for messages. */
+  name(digest: Digest): string {
+    return this.path(digest).slice(join(this.#dir, "/").length);
+  }
+
   /** Bytes on the disk, or `undefined`. */
   sizeOf(digest: Digest): number | undefined {
     try {

@@ -10,7 +10,7 @@ import { OciError } from "../oci/error.ts";
 export type Row = Readonly<Record<string, SupportedValueType>>;
 
 /** Raised when the schema changes; a store of a newer one is refused, an older one is brought up. */
-const VERSION = 1;
+const VERSION = 2;
 const APPLICATION = 0x77687279; // "whry"
 
 /** Everything refers to `content.id`, so that a digest is stored once however many images share it. */
@@ -28,7 +28,7 @@ CREATE INDEX manifest_of ON manifest (content);
 CREATE INDEX manifest_subject ON manifest (repository, subject) WHERE subject IS NOT NULL;
 CREATE TABLE child (repository INTEGER NOT NULL, parent INTEGER NOT NULL, child INTEGER NOT NULL,
   PRIMARY KEY (repository, parent, child)) WITHOUT ROWID;
-CREATE INDEX child_of ON child (repository, child);
+CREATE INDEX child_of ON child (child, repository);
 CREATE TABLE tag (repository INTEGER NOT NULL, name TEXT NOT NULL, content INTEGER NOT NULL,
   PRIMARY KEY (repository, name)) WITHOUT ROWID;
 CREATE INDEX tag_of ON tag (repository, content);
@@ -89,11 +89,21 @@ export class Database {
         : `PRAGMA synchronous = FULL`,
     );
     this.#db.exec("PRAGMA cache_size = -8192");
+    if (this.#version() === 1) this.#bringUp();
     if (this.#version() !== 0) return;
     this.write(() => {
       if (this.#version() !== 0) return; // another process was faster
       this.#db.exec(SCHEMA);
       this.#db.exec(`PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${VERSION}`);
+    });
+  }
+
+  /** Version 2: which images need a content can be asked without naming the repository. */
+  #bringUp(): void {
+    this.write(() => {
+      if (this.#version() !== 1) return;
+      this.#db.exec("DROP INDEX child_of; CREATE INDEX child_of ON child (child, repository)");
+      this.#db.exec(`PRAGMA user_version = ${VERSION}`);
     });
   }
 
@@ -104,7 +114,7 @@ export class Database {
   #checkVersion(): void {
     const id = Number((this.#db.prepare("PRAGMA application_id").get() as Row)["application_id"]);
     const version = this.#version();
-    if (id !== APPLICATION || version !== VERSION) {
+    if (id !== APPLICATION || version < 1 || version > VERSION) {
       throw new OciError(
         "UNAVAILABLE",
         `Cannot open store ${this.#dir}: its metadata has version ${version}, this wherry reads ${VERSION}`,
@@ -204,11 +214,19 @@ export class Database {
     this.write(() => {});
   }
 
-  /** Whether every page is sound; the first fault otherwise. Reads the whole file. */
-  fault(): string | undefined {
-    const row = this.get("PRAGMA quick_check(1)");
-    const said = String(row?.["quick_check"] ?? "no answer");
-    return said === "ok" ? undefined : said;
+  /** What is wrong with the pages and indexes of the metadata, at most 100 lines. Reads all of it. */
+  faults(): readonly string[] {
+    try {
+      const rows = this.#db.prepare("PRAGMA integrity_check(100)").all() as Row[];
+      return rows.map((row) => String(row["integrity_check"])).filter((said) => said !== "ok");
+    } catch (cause) {
+      return [cause instanceof Error ? cause.message : String(cause)];
+    }
+  }
+
+  /** Lets sorting and temporary tables stay in memory: nothing may be written outside the store. */
+  keepTemporaryInMemory(): void {
+    this.#db.exec("PRAGMA temp_store = MEMORY");
   }
 
   #statement(sql: string): StatementSync {

@@ -7,7 +7,7 @@ import type { GcOptions, GcReport } from "./store.ts";
 import { type ThrowAway, writeWithTrash } from "./trash.ts";
 
 /** Longer than any push: what was touched within it may belong to one (ST-04). */
-const GRACE_MS = 60 * 60 * 1000;
+export const GRACE_MS = 60 * 60 * 1000;
 /** Contents a transaction: others wait at most a few milliseconds. */
 const WINDOW = 1000;
 
@@ -60,7 +60,8 @@ export async function collectGarbage(
       `SELECT id, digest, size, bytes IS NULL AS filed FROM content c
        WHERE id BETWEEN ? AND ? AND touched < ?
        AND NOT EXISTS (SELECT 1 FROM member WHERE content = c.id)
-       AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = c.id)`,
+       AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = c.id)
+       AND NOT EXISTS (SELECT 1 FROM child WHERE child = c.id)`,
       low,
       high,
       floor(),

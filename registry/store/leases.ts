@@ -51,13 +51,22 @@ export class Leases {
   othersSync(): Others {
     let writing = false;
     let leasedSince: number | undefined;
-    for (const { name } of Deno.readDirSync(this.#dir)) {
+    for (const { name } of this.#names()) {
       const said = /^(writer|lease)-(\d+)-/.exec(name);
       if (said === null || name === this.#writer?.name || !isHeld(join(this.#dir, name))) continue;
       if (said[1] === "writer") writing = true;
       else leasedSince = Math.min(leasedSince ?? Infinity, Number(said[2]));
     }
     return { writing, leasedSince };
+  }
+
+  #names(): readonly { readonly name: string }[] {
+    try {
+      return [...Deno.readDirSync(this.#dir)];
+    } catch (error) {
+      if ((error as { code?: unknown }).code === "ENOENT") return []; // nobody has written here yet
+      throw error;
+    }
   }
 
   /** Says that this process writes no more. Idempotent. */

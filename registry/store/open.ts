@@ -28,6 +28,14 @@ export async function claimDirectory(
     throw new OciError("UNAVAILABLE", `Cannot open store ${dir}: it is not a directory`);
   }
   const uid = Deno.uid();
+  // A link that somebody planted in a shared directory leads where they choose (R-12).
+  const link = await Deno.lstat(dir);
+  if (link.isSymlink && link.uid !== null && link.uid !== uid && link.uid !== 0) {
+    throw new OciError(
+      "DENIED",
+      `Cannot open store ${dir}: it is a symbolic link of user ${link.uid}, this is user ${uid}`,
+    );
+  }
   if (info.uid !== null && info.uid !== uid && !options.foreignOwner) {
     throw new OciError(
       "DENIED",
@@ -40,7 +48,7 @@ export async function claimDirectory(
     throw new OciError("UNAVAILABLE", `Cannot open store ${dir}: there is no store in it`);
   }
   for await (const { name } of Deno.readDir(dir)) {
-    if (name.startsWith("metadata.db") || name === "writers.lock") continue;
+    if (name.startsWith("metadata.db") || name === "leases") continue;
     throw new OciError(
       "UNAVAILABLE",
       `Cannot open store ${dir}: it holds ${
@@ -59,7 +67,14 @@ export async function claimDirectory(
 
 async function isFile(path: string): Promise<boolean> {
   try {
-    return (await Deno.lstat(path)).isFile;
+    const info = await Deno.lstat(path);
+    if (info.isFile) return true;
+    throw new OciError(
+      "DENIED",
+      `Cannot open store ${path}: it is a ${
+        info.isSymlink ? "symbolic link" : "special file"
+      }, want a file`,
+    );
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return false;
     throw translate(cause, `open store ${path}`);

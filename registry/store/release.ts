@@ -132,6 +132,7 @@ function sweepBlobs(
       `DELETE FROM content WHERE id = ?1 AND touched < ?2
        AND NOT EXISTS (SELECT 1 FROM member WHERE content = ?1)
        AND NOT EXISTS (SELECT 1 FROM manifest WHERE content = ?1)
+       AND NOT EXISTS (SELECT 1 FROM child WHERE child = ?1)
        RETURNING digest, size, bytes IS NULL AS filed`,
       content,
       floor,
