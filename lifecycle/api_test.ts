@@ -55,7 +55,9 @@ Deno.test("VER-4 an unset, malformed or unsupported buildpack API ends with 12 a
 });
 
 Deno.test("every version that is carried out has a row", () => {
-  for (const version of PLATFORM_APIS) assert.equal(platformCapabilities(version).targets, true);
+  for (const version of PLATFORM_APIS) {
+    assert.equal(platformCapabilities(version).platformApi, version);
+  }
   for (const version of BUILDPACK_APIS) {
     assert.equal(buildpackCapabilities(version, "x").buildpackApi, version);
   }
@@ -77,4 +79,30 @@ Deno.test("switches of the buildpack API come in with their version", () => {
   assert.deepEqual(on("0.9"), [true, true, true, false, false]);
   assert.deepEqual(on("0.10"), [true, true, true, true, false]);
   assert.deepEqual(on("0.12"), [true, true, true, true, true]);
+});
+
+Deno.test("VER-2 each platform API turns on what came with it and all before", () => {
+  const order = [
+    ["sboms", 8],
+    ["legacyBomFiles", 9],
+    ["sourceDateEpoch", 9],
+    ["commandArray", 10],
+    ["skippingRestoresStore", 10],
+    ["buildConfig", 11],
+    ["ownSboms", 11],
+    ["targets", 12],
+    ["runImageInLabel", 12],
+    ["history", 12],
+    ["insecureRegistries", 13],
+    ["keepsOldCacheImage", 13],
+    ["launchMetadataFromCache", 14],
+    ["execEnv", 15],
+  ] as const;
+  for (const version of PLATFORM_APIS) {
+    const can = platformCapabilities(version);
+    const minor = Number(version.split(".")[1]);
+    for (const [name, since] of order) {
+      assert.equal(can[name], minor >= since, `${name} at ${version}`);
+    }
+  }
 });

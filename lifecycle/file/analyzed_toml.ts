@@ -108,7 +108,8 @@ export function parseAnalyzedToml(source: string, file: string): Analyzed {
 export function formatAnalyzedToml(analyzed: Analyzed): string {
   const run = analyzed.runImage;
   return formatToml({
-    image: analyzed.previousReference ? { reference: analyzed.previousReference } : undefined,
+    // Also without one: so Go writes it, and its phases look for the table.
+    image: { reference: analyzed.previousReference },
     "build-image": analyzed.buildReference ? { reference: analyzed.buildReference } : undefined,
     "run-image": run && {
       reference: run.reference,

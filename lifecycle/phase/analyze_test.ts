@@ -146,7 +146,7 @@ Deno.test("AN-3 a right that is refused ends with 32 before anything is read", a
     analyze(input(registry, { access }), quietContext()),
     (error) =>
       error instanceof LifecycleError && error.exitCode === 32 &&
-      error.message === "validating registry read/write access: failed to ensure registry " +
+      error.message === "validating registry write access: failed to ensure registry " +
           "read/write access to registry.example/app:1: 403 Forbidden",
   );
 });

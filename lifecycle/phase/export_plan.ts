@@ -209,7 +209,7 @@ function planLaunch(
 /** The app's slices and the rest (SL-3); one layer, when there are no slices. */
 async function planApp(input: ExportInput, signal: AbortSignal): Promise<LayerPlan[]> {
   const { app, owner, build } = input;
-  const parts = await sliceTree(app, build.slices, { owner, signal });
+  const parts = await sliceTree(app, build.slices, { owner, parents: input.parents, signal });
   const candidates = input.previousMetadata.app.map(({ sha }) => sha);
   return parts.map((entries, at) => ({
     id: `slice-${at + 1}`,

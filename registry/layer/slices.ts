@@ -11,15 +11,17 @@ export interface Slice {
 }
 
 /** Options of {@linkcode sliceTree}. */
-export interface SliceOptions extends Omit<WalkOptions, "parents"> {
+export interface SliceOptions extends WalkOptions {
   /** Stops the walk. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Parts the app directory among `slices`: n lists for n slices, then one with the rest and the app directory
- * itself (SL-3); each sorted by full path as bytes (SL-4). A path goes to the first slice that matches it or a
- * directory it lies in; parent directories inside the app directory come along with every slice that needs them.
+ * Parts the app directory among `slices`: n lists for n slices, then one with the rest (SL-3); each sorted by full
+ * path as bytes (SL-4), behind the directories above the app directory. A path goes to the first slice that
+ * matches it or a directory it lies in; directories on the way to it, the app directory included, come along with
+ * every slice that needs them, and stay out of the rest when slices took all that is in them. A list of nothing
+ * is an empty layer.
  *
  * @throws {SyntaxError} For a malformed glob, naming it (exit 62).
  * @throws {TypeError} For a name that is not UTF-8.
@@ -30,45 +32,88 @@ export async function sliceTree(
   options: SliceOptions,
 ): Promise<TreeEntry[][]> {
   const matchers = slices.map(({ paths }) => paths.flatMap((path) => matcher(path, app.inside)));
-  const lists: TreeEntry[][] = Array.from({ length: slices.length + 1 }, () => []);
-  const rest = slices.length;
-  const directories = new Map<string, { readonly entry: TreeEntry; readonly slice: number }>();
+  const tree = await readTree(app, options);
+  const taken = new Set<string>();
+  const lists = matchers.map((globs) => takeSlice(tree, app.inside, globs, taken));
+  lists.push([...tree.entries.values()].filter(({ name }) => !taken.has(name)));
+  return lists.map((list) => {
+    if (list.length === 0) return list;
+    return [...tree.above, ...list.sort((a, b) => compareBytes(a.name, b.name))];
+  });
+}
+
+/** The app directory in memory. */
+interface Tree {
+  /** Directories above it. */
+  readonly above: readonly TreeEntry[];
+  /** It and all below it, by name, a directory before what is in it. */
+  readonly entries: ReadonlyMap<string, TreeEntry>;
+  /** Names in each directory. */
+  readonly children: ReadonlyMap<string, readonly string[]>;
+}
+
+async function readTree(app: Place, options: SliceOptions): Promise<Tree> {
+  const above: TreeEntry[] = [];
+  const entries = new Map<string, TreeEntry>();
+  const children = new Map<string, string[]>();
   let deadline = performance.now() + SLICE_MS;
-  for (const entry of walkTree(app, { ...options, parents: "none" })) {
+  for (const entry of walkTree(app, options)) {
     if (performance.now() > deadline) {
       await nextTurn();
       options.signal?.throwIfAborted();
       deadline = performance.now() + SLICE_MS;
     }
-    const relative = entry.name.slice(app.inside.length + 1);
-    const above = directories.get(parentOf(entry.name))?.slice ?? rest;
-    let slice = 0;
-    while (slice < above && !matchers[slice]!.some((matches) => matches(relative))) slice++;
-    // The directory itself always stays with the rest, even when "." gives all that is in it away.
-    lists[relative === "" ? rest : slice]!.push(entry);
-    if (entry.type === "directory") directories.set(entry.name, { entry, slice });
-  }
-  return lists.map((list) => {
-    const names = new Set(list.map(({ name }) => name));
-    for (const { name } of list.slice()) {
-      for (
-        let up = parentOf(name);
-        up.length > app.inside.length && !names.has(up);
-        up = parentOf(up)
-      ) {
-        names.add(up);
-        list.push(directories.get(up)!.entry);
-      }
+    if (entry.name.length < app.inside.length) {
+      above.push(entry);
+      continue;
     }
-    return list.sort((a, b) => compareBytes(a.name, b.name));
-  });
+    entries.set(entry.name, entry);
+    if (entry.type === "directory") children.set(entry.name, []);
+    children.get(parentOf(entry.name))?.push(entry.name);
+  }
+  return { above, entries, children };
+}
+
+/** What of `tree` is in one slice, without order; `taken` gets what no later slice and not the rest may have. */
+function takeSlice(
+  { entries, children }: Tree,
+  root: string,
+  globs: readonly Glob[],
+  taken: Set<string>,
+): TreeEntry[] {
+  const own = new Set<string>();
+  for (const name of entries.keys()) {
+    if (name === root || !globs.some((matches) => matches(name.slice(root.length + 1)))) continue;
+    const stack = [name];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      // What an earlier slice took it took with all below.
+      if (taken.has(next)) continue;
+      taken.add(next);
+      own.add(next);
+      stack.push(...children.get(next) ?? []);
+    }
+  }
+  const needed = new Set<string>();
+  for (const name of own) {
+    for (let up = parentOf(name); up.length >= root.length; up = parentOf(up)) {
+      if (needed.has(up)) break;
+      if (!own.has(up)) needed.add(up);
+    }
+  }
+  // The deepest first: a directory is used up when all in it is.
+  const deepest = [...needed].sort((a, b) => b.split("/").length - a.split("/").length);
+  for (const directory of deepest) {
+    if (children.get(directory)!.every((child) => taken.has(child))) taken.add(directory);
+  }
+  return [...own, ...needed].map((name) => entries.get(name)!);
 }
 
 /** None when the pattern can match nothing here, as absolute ones outside the app directory. */
 function matcher(pattern: string, app: string): Glob[] {
   const cleaned = clean(pattern);
   const glob = parseGlob(cleaned);
-  if (cleaned === "." || cleaned === app) return [(path) => path === ""];
+  // The directory itself is no match in Go; here it stands for all in it.
+  if (cleaned === "." || cleaned === app) return [(path) => !path.includes("/")];
   if (!cleaned.startsWith("/")) return [(path) => path !== "" && glob(path)];
   if (!cleaned.startsWith(app + "/")) return [];
   const inner = parseGlob(cleaned.slice(app.length + 1));

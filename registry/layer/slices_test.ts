@@ -46,13 +46,13 @@ Deno.test("SL-3 without slices all is in the last one, with the app directory", 
 
 Deno.test("SL-4 sorted by full path as bytes: a-b before a/b", async () => {
   const [[, , second, third] = []] = await slicesOf(["a*"]);
-  deepEqual([second, third], ["/a/b", "/a/c"]);
-  deepEqual((await slicesOf(["a*"]))[0]!.slice(0, 3), ["/a", "/a-b", "/a/b"]);
+  deepEqual([second, third], ["/a-b", "/a/b"]);
+  deepEqual((await slicesOf(["a*"]))[0]!.slice(0, 4), ["", "/a", "/a-b", "/a/b"]);
 });
 
 Deno.test("SL-1 a directory takes everything under it; * does not cross a slash", async () => {
   deepEqual(await slicesOf(["lib"], ["*/*.jar"]), [
-    ["/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/x.jar", "/lib/y.txt"],
+    ["", "/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/x.jar", "/lib/y.txt"],
     [],
     ALL.filter((name) => !name.startsWith("/lib")),
   ]);
@@ -60,19 +60,47 @@ Deno.test("SL-1 a directory takes everything under it; * does not cross a slash"
 
 Deno.test("SL-3 first slice wins, also within a directory a later one takes; parents come along", async () => {
   deepEqual(await slicesOf(["*/*.jar", "a/c/*"], ["lib"]), [
-    ["/a", "/a/c", "/a/c/d.jar", "/lib", "/lib/x.jar"],
-    ["/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/y.txt"],
-    ["", "/a", "/a-b", "/a/b", "/a/c", "/main"],
+    ["", "/a", "/a/c", "/a/c/d.jar", "/lib", "/lib/x.jar"],
+    ["", "/lib", "/lib/sub", "/lib/sub/z.jar", "/lib/y.txt"],
+    // a/c is used up, a is not
+    ["", "/a", "/a-b", "/a/b", "/main"],
+  ]);
+});
+
+Deno.test("SL-3 a directory that slices used up is not in the rest; an app that they did, neither", async () => {
+  deepEqual((await slicesOf(["a/b"], ["a/c/*"])).at(-1), [
+    "",
+    "/a-b",
+    ...ALL.filter((name) => name.startsWith("/lib")),
+    "/main",
+  ]);
+  deepEqual(await slicesOf(["a*", "lib"], ["main"]), [
+    ALL.filter((name) => name !== "/main"),
+    ["", "/main"],
+    [],
+  ]);
+});
+
+Deno.test("SL-3 directories above the app come first in each slice that holds anything", async () => {
+  const dir = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${dir}/x`, "x");
+  const app = { outside: dir, inside: "/some/where/app" };
+  const lists = await sliceTree(app, [{ paths: ["none"] }, { paths: ["x"] }], { owner });
+  await Deno.remove(dir, { recursive: true });
+  deepEqual(lists.map((list) => list.map(({ name }) => name)), [
+    [],
+    ["/some", "/some/where", "/some/where/app", "/some/where/app/x"],
+    [],
   ]);
 });
 
 Deno.test("SL-1 patterns are cleaned first", async () => {
-  deepEqual((await slicesOf(["./lib//sub/../x.jar/"]))[0], ["/lib", "/lib/x.jar"]);
-  deepEqual(await slicesOf(["."]), [ALL.slice(1), [""]]);
+  deepEqual((await slicesOf(["./lib//sub/../x.jar/"]))[0], ["", "/lib", "/lib/x.jar"]);
+  deepEqual(await slicesOf(["."]), [ALL, []]);
 });
 
 Deno.test("D10 absolute patterns inside the app directory match, others never", async () => {
-  deepEqual((await slicesOf(["/workspace/ma*"]))[0], ["/main"]);
+  deepEqual((await slicesOf(["/workspace/ma*"]))[0], ["", "/main"]);
   deepEqual((await slicesOf(["/etc/*", "/main", "../*", "/workspace/../etc"]))[0], []);
 });
 

@@ -1,0 +1,21 @@
+/** Differences that are meant, each with its reason. There is no other list. */
+import type { Difference } from "./compare.ts";
+
+/** A kind of difference. */
+export interface Allowed {
+  /** For the report. */
+  readonly name: string;
+  /** Why wherry does otherwise. */
+  readonly reason: string;
+  /** Whether `difference` is of this kind. */
+  readonly matches: (difference: Difference) => boolean;
+}
+
+/** All of them. */
+export const ALLOWED: readonly Allowed[] = [
+  {
+    name: "launcher version",
+    reason: "each names itself",
+    matches: ({ at }) => at.endsWith(".io.buildpacks.build.metadata.launcher.version"),
+  },
+];
