@@ -1,20 +1,33 @@
 /** `wherry serve`: the store, or a registry in memory, over HTTP. */
 import { memoryRegistry } from "../registry/memory.ts";
-import { createServer } from "../registry/server/server.ts";
+import { formatAccess, openLineWriter, redactPath } from "../registry/server/access_log.ts";
+import { guard } from "../registry/server/auth/guard.ts";
+import { Metrics } from "../registry/server/metrics.ts";
+import { createServer, type RequestEntry } from "../registry/server/server.ts";
 import { type ListenAddress, parseListen, serve } from "../registry/server/serve.ts";
+import { createSite } from "../registry/server/site.ts";
 import { openStore } from "../registry/store/store.ts";
 import type { ServeFlags } from "./command/serve.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { isGuarded, openAccess } from "./serve_access.ts";
 import { Session } from "./session.ts";
+import { VERSION } from "./version.ts";
 
 /** Serves until it is asked to stop; requests under way are finished first. */
 export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
   await using session = new Session(io, flags);
   const listen = readListen(flags.listen);
-  if (!isLocal(listen) && !flags.insecureNoAuth) {
+  const tls = await readTls(session, flags);
+  const guarded = isGuarded(flags);
+  if (!isLocal(listen) && !guarded && !flags.insecureNoAuth) {
     throw new UsageError(
-      `Cannot listen on ${flags.listen}: everybody who reaches it could push and delete; want 127.0.0.1, unix:PATH, or --insecure-no-auth`,
+      `Cannot listen on ${flags.listen}: everybody who reaches it could push and delete; want --htpasswd FILE, 127.0.0.1, unix:PATH, or --insecure-no-auth`,
+    );
+  }
+  if (!isLocal(listen) && flags.htpasswd !== undefined && !tls) {
+    session.log.warn(
+      "Passwords travel without encryption: want --tls-cert and --tls-key, or a proxy in front that has them",
     );
   }
   await using stack = new AsyncDisposableStack();
@@ -23,18 +36,44 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
     : flags.readOnly
     ? stack.use(await openStore(session.storeDir(), { readOnly: true }))
     : await session.store();
-  const server = createServer(store ?? memoryRegistry(), {
-    ...(store ? { locate: (digest) => store.locate(digest) } : {}),
-    onError: (error) => session.log.error(error instanceof Error ? error.message : String(error)),
+  const registry = store ?? memoryRegistry();
+  const metrics = new Metrics({ version: VERSION, startedAt: Date.now() });
+  const access = await openAccess(
+    session,
+    flags,
+    listen,
+    store && !flags.readOnly ? session.storeDir() : undefined,
+    metrics,
+  );
+  const writeAccess = await openAccessLog(session, flags, stack);
+  const server = createServer(registry, {
+    locate: (digest) => registry.locate(digest),
     readOnly: flags.readOnly ?? false,
-    onRequest: (entry) =>
+    ...(guarded ? { authorize: guard(registry, access.authority, access.key) } : {}),
+    site: createSite({
+      authority: access.authority,
+      tokens: access.issuing,
+      metrics,
+    }),
+    onError: (error) => {
+      metrics.failed();
+      session.log.error(error instanceof Error ? error.message : String(error));
+    },
+    onBegin: () => metrics.begin(),
+    onRequest: (entry) => {
+      metrics.end(entry);
+      writeAccess?.(entry);
       session.log.debug(
-        `${entry.method} ${entry.path} ${entry.status} ${entry.bytesIn} in ${entry.bytesOut} out ${
+        `${entry.method} ${
+          redactPath(entry.path)
+        } ${entry.status} ${entry.bytesIn} in ${entry.bytesOut} out ${
           entry.durationMs.toFixed(1)
         } ms`,
-      ),
+      );
+    },
   });
-  const listening = await serve(server, { listen, signal: io.signal });
+  const listening = await serve(server, { listen, signal: io.signal, tls });
+  access.listensAt(listening.url);
   io.stdout.write(`${listening.url}\n`);
   session.log.info(
     `Serving ${flags.ephemeral ? "a registry in memory" : session.storeDir()} at ${listening.url}${
@@ -52,6 +91,56 @@ function readListen(text: string): ListenAddress {
   }
 }
 
+/** R-09: what only this machine reaches. */
 function isLocal(address: ListenAddress): boolean {
-  return "path" in address || /^(127\.|::1$|localhost$)/.test(address.hostname);
+  return "path" in address ||
+    /^(127(\.[0-9]{1,3}){3}|::1|localhost)$/.test(address.hostname);
+}
+
+async function readTls(
+  session: Session,
+  { tlsCert, tlsKey, tlsClientCa }: ServeFlags,
+): Promise<{ cert: string; key: string } | undefined> {
+  if (tlsClientCa !== undefined) {
+    // Deno 2.9.6: Deno.serve asks for no client certificate, whatever it is told.
+    throw new UsageError(
+      "Cannot check client certificates (--tls-client-ca): the server's TLS does not ask for any; want --htpasswd or --token-key, or a proxy in front that checks them",
+    );
+  }
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new UsageError("Cannot speak https: want both --tls-cert and --tls-key");
+  }
+  const read = async (file: string, what: RegExp, name: string) => {
+    let text: string;
+    try {
+      text = await Deno.readTextFile(session.path(file));
+    } catch (cause) {
+      throw new UsageError(`Cannot read ${file}: ${(cause as Error).message}`, { cause });
+    }
+    if (what.test(text)) return text;
+    throw new UsageError(`Cannot use ${file}: want ${name} in PEM`);
+  };
+  return {
+    cert: await read(tlsCert, /-----BEGIN CERTIFICATE-----/, "a certificate"),
+    key: await read(tlsKey, /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/, "a private key"),
+  };
+}
+
+async function openAccessLog(
+  session: Session,
+  { accessLog }: ServeFlags,
+  stack: AsyncDisposableStack,
+): Promise<((entry: RequestEntry) => void) | undefined> {
+  if (accessLog === undefined) return undefined;
+  const format = (entry: RequestEntry) => formatAccess(entry, { now: session.ctx.now() });
+  if (accessLog === "-") return (entry) => session.io.stdout.write(format(entry));
+  const failed = (error: unknown) =>
+    session.log.error(`Cannot write ${accessLog}: ${(error as Error).message}`);
+  try {
+    const writer = stack.use(await openLineWriter(session.path(accessLog), failed));
+    return (entry) => writer.write(format(entry));
+  } catch (cause) {
+    throw new UsageError(`Cannot write ${accessLog}: ${(cause as Error).message}`, { cause });
+  }
 }

@@ -1,13 +1,27 @@
 import type { Command } from "commander";
-import { addCommonFlags, type CommonFlags } from "../common.ts";
+import { addCommonFlags, collect, type CommonFlags } from "../common.ts";
 import type { Io } from "../io.ts";
 
 /** Flags of `wherry serve`. */
 export interface ServeFlags extends CommonFlags {
   readonly listen: string;
+  readonly url?: string;
   readonly readOnly?: boolean;
   readonly ephemeral?: boolean;
+  /** `--no-explorer` makes it false. */
+  readonly explorer: boolean;
   readonly insecureNoAuth?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly htpasswd?: string;
+  readonly policy?: string;
+  readonly token?: boolean;
+  readonly tokenKey?: readonly string[];
+  readonly tokenIssuer?: string;
+  readonly tokenRealm?: string;
+  readonly tokenService: string;
+  readonly accessLog?: string;
 }
 
 /** `wherry serve`. */
@@ -18,12 +32,48 @@ export function define(command: Command, io: Io): void {
       "where to listen; port 0 takes a free one; unix:PATH for a socket",
       "127.0.0.1:5000",
     )
+    .option("--url <url>", "how clients reach this server, where that is not the address above")
     .option("--read-only", "refuse everything that changes the store")
     .option("--ephemeral", "serve an empty registry in memory instead of the store")
+    .option("--no-explorer", "no web pages")
+    .option("--access-log <file>", "one line of JSON for each request; - is stdout")
+    .optionsGroup("TLS flags:")
+    .option("--tls-cert <file>", "certificate chain (PEM): speak https")
+    .option("--tls-key <file>", "its private key (PEM)")
+    .option("--tls-client-ca <file>", "not available: client certificates cannot be checked yet")
+    .optionsGroup("Access flags:")
+    .option("--htpasswd <file>", "users and bcrypt hashes, as htpasswd -B makes them")
+    .option("--policy <file>", "who may do what in which repository (TOML)")
+    .option("--token", "give out bearer tokens at /token to the users of --htpasswd")
+    .option("--token-key <file>", "take tokens signed with this public key (PEM or JWKS)", collect)
+    .option("--token-issuer <name>", "what those tokens say in iss")
+    .option("--token-realm <url>", "the token server that clients are sent to")
+    .option("--token-service <name>", "the name of this registry in tokens", "wherry")
     .option("--insecure-no-auth", "listen beyond this machine although everybody may push")
     .addHelpText(
       "after",
-      "\nThe address is printed on stdout when the server is ready. Without authentication it\nlistens on this machine only.",
+      `
+The address is printed on stdout when the server is ready. Without --htpasswd, --token-key or
+--policy everybody who reaches the server may do everything, so it listens on this machine only.
+
+Passwords, policy and keys are read again when their files change (keys: at the next start).
+With --htpasswd alone every user may do everything and nobody else anything. A policy says more:
+
+    [groups]
+    operators = ["carol"]
+
+    [[rule]]                      # everybody may pull what is public
+    repositories = ["public/**"]  # * is one part of a name, ** any number of parts
+    anonymous = true
+    actions = ["read"]
+
+    [[rule]]
+    repositories = ["team/**"]
+    users = ["alice"]             # "*" is everybody who is logged in
+    groups = ["operators"]
+    actions = ["read", "create", "update"]   # also "delete"; "*" is all four
+
+/healthz says that the server is alive, /metrics counts (for users, where there are any).`,
     );
   addCommonFlags(command);
   command.action(async (flags: ServeFlags) => {
