@@ -4,6 +4,11 @@ export interface OpenOptions {
   readonly offset?: number | undefined;
   /** Stop when aborted. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * The reader is done with a chunk when it asks for the next, so that one buffer may serve for all. (Left to the
+   * collector, the chunks of a long blob pile up to a few hundred MiB.) A source need not heed it.
+   */
+  readonly reuse?: boolean | undefined;
 }
 
 /** Bytes that can be read from the start, again and again: so every upload can be repeated. */
@@ -12,7 +17,7 @@ export interface Source {
   readonly size: number;
   /**
    * Opens the bytes. The reader owns the stream: it reads to the end or cancels. Chunks are its own, up to
-   * about 1 MiB. A source that was promised a digest verifies it and errors at the end on a mismatch.
+   * about 1 MiB, unless it said `reuse`. A source that was promised a digest verifies it and errors at the end on a mismatch.
    */
   open(options?: OpenOptions): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
 }
@@ -39,8 +44,9 @@ export function bytesSource(bytes: Uint8Array): Source {
 export function fileSource(path: string, size: number): Source {
   return {
     size,
-    open: async ({ offset = 0, signal } = {}) => {
+    open: async ({ offset = 0, signal, reuse = false } = {}) => {
       const file = await Deno.open(path);
+      const shared = reuse ? new Uint8Array(CHUNK) : undefined;
       if (offset > 0) await file.seek(offset, Deno.SeekMode.Start);
       let closed = false;
       const close = () => {
@@ -51,7 +57,7 @@ export function fileSource(path: string, size: number): Source {
         async pull(controller) {
           try {
             signal?.throwIfAborted();
-            const chunk = new Uint8Array(CHUNK);
+            const chunk = shared ?? new Uint8Array(CHUNK);
             const got = await file.read(chunk);
             if (got === null) {
               close();

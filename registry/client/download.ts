@@ -68,6 +68,13 @@ async function readSmall(
   return bytes;
 }
 
+/** {@linkcode OpenOptions}, filled in. */
+interface Wanted {
+  readonly offset: number;
+  readonly signal: AbortSignal | undefined;
+  readonly reuse: boolean;
+}
+
 /** A blob too long to keep. Reading it to the end verifies it; a connection that is cut is taken up again. */
 class RemoteBlob implements Source {
   readonly size: number;
@@ -102,15 +109,17 @@ class RemoteBlob implements Source {
   }
 
   async open(
-    { offset = 0, signal }: OpenOptions = {},
+    { offset = 0, signal, reuse = false }: OpenOptions = {},
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     // The rest of nothing: asked for as a range it would be a 416.
     if (offset > 0 && offset >= this.size) return ReadableStream.from([]);
     const leave = await this.#session.down.enter(signal);
     try {
       const first = offset === 0 ? this.#take() : undefined;
-      const body = first?.body ?? await this.#from(offset, signal);
-      return this.#verified(body, offset, signal, leave);
+      const wanted = { offset, signal, reuse };
+      if (reuse) first?.reuse();
+      const body = first?.body ?? await this.#from(wanted);
+      return this.#verified(body, wanted, leave);
     } catch (error) {
       leave();
       throw error;
@@ -127,8 +136,7 @@ class RemoteBlob implements Source {
 
   /** The bytes from `offset` on, whether the registry knows ranges or not (C-DL-03). */
   async #from(
-    offset: number,
-    signal: AbortSignal | undefined,
+    { offset, signal, reuse }: Wanted,
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     const { act } = this.#request;
     const answer = await this.#session.send({
@@ -136,6 +144,7 @@ class RemoteBlob implements Source {
       signal,
       ...(offset === 0 ? {} : { headers: { range: `bytes=${offset}-` } }),
     });
+    if (reuse) answer.reuse();
     const wrong = (why: string) => new OciError("SIZE_INVALID", `Cannot ${act}: ${why}`);
     if (answer.status === 206) {
       const range = answer.headers.get("content-range") ?? "";
@@ -159,11 +168,11 @@ class RemoteBlob implements Source {
 
   #verified(
     body: ReadableStream<Uint8Array<ArrayBuffer>>,
-    offset: number,
-    signal: AbortSignal | undefined,
+    wanted: Wanted,
     leave: Release,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
     const { act } = this.#request;
+    const { offset, signal } = wanted;
     // A part has no digest: who opens at an offset has the beginning already, and verifies the whole.
     const digester = offset === 0 ? new Digester(algorithmOf(this.#digest)) : undefined;
     let reader = body.getReader();
@@ -193,7 +202,7 @@ class RemoteBlob implements Source {
           }
           this.#session.debug(`${error.message}; going on behind byte ${at} of ${this.#digest}`);
           await this.#session.backOff(cuts, signal);
-          reader = (await this.#from(at, signal)).getReader();
+          reader = (await this.#from({ ...wanted, offset: at })).getReader();
         }
       }
     };

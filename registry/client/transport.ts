@@ -6,7 +6,8 @@ import net from "node:net";
 import tls from "node:tls";
 import { isLoopbackName, type Nearness, nearnessOf } from "./address.ts";
 import { Counter } from "./counter.ts";
-import type { HostStats, TransportOptions } from "./options.ts";
+import { type AnswerHead, type Body, Connection, requestHead, type Wire } from "./http1.ts";
+import type { HostStats, HostTls, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { connectionFault, TransportError } from "./transport_error.ts";
 import { formatTarget, type Target } from "./url.ts";
@@ -49,6 +50,8 @@ export interface TransportResponse {
   readonly target: Target;
   /** The bytes as they came; errors when they end early. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** From now on a chunk of the body is good only until the next is asked for: one buffer serves for all. */
+  readonly reuse: () => void;
 }
 
 const CONNECT_MS = 30_000;
@@ -58,7 +61,8 @@ const IDLE_MS = 60_000;
 /** Connections to all hosts of one process. Dispose it to close them. */
 export class Transport implements AsyncDisposable {
   readonly #options: TransportOptions;
-  readonly #agents = new Map<string, http.Agent>();
+  /** Connections that wait for work, by {@linkcode Way.key}; the one used last is at the end. */
+  readonly #idle = new Map<string, Connection[]>();
   readonly #busy = new Set<(error: Error) => void>();
   readonly #stats = new Map<string, Counter>();
   #closed = false;
@@ -78,75 +82,69 @@ export class Transport implements AsyncDisposable {
    * the signal's reason.
    */
   async exchange(request: TransportRequest): Promise<TransportResponse> {
-    const { target, method, signal, body, guard } = request;
+    const { target, method, signal, guard } = request;
     signal?.throwIfAborted();
     this.#check(target, guard);
-    const proxy = proxyFor(target, this.#options.proxy);
     const counter = this.#counter(target.host);
     counter.count(method);
-    const overProxy = proxy !== undefined && !target.secure;
-    const outgoing = (target.secure || (overProxy && proxy.secure) ? https : http).request({
-      agent: this.#agent(target, proxy, guard),
-      method,
-      host: overProxy ? proxy.hostname : target.hostname,
-      port: overProxy ? proxy.port : target.port,
-      path: overProxy ? formatTarget(target) : target.path,
-      headers: this.#headers(request, overProxy ? proxy : undefined),
-    });
-    let message: http.IncomingMessage | undefined;
-    // Destroying the request alone would leave a reader of the answer waiting for ever (Deno 2.9.6).
+    const way = this.#way(target, guard);
+    const opening = new AbortController();
+    let connection: Connection | undefined;
+    let why: Error | undefined;
     const cut = (error: Error) => {
-      message?.destroy(error);
-      outgoing.destroy(error);
+      why ??= error;
+      opening.abort(error);
+      connection?.close();
     };
     const watch = new Watch((what) =>
       cut(new TransportError("timeout", target.host, `no ${what} in time`))
     );
     const abort = () => cut(reasonOf(signal));
     signal?.addEventListener("abort", abort, { once: true });
-    outgoing.once("close", () => {
+    this.#busy.add(cut);
+    const end = (again: boolean) => {
       watch.stop();
       signal?.removeEventListener("abort", abort);
-      this.#busy.delete(cut);
-    });
-    this.#busy.add(cut);
-    const answer = Promise.withResolvers<http.IncomingMessage>();
-    outgoing.once("response", (incoming: http.IncomingMessage) => {
-      incoming.on("error", () => {}); // its reader hears of it
-      answer.resolve(incoming);
-    });
-    outgoing.on("error", answer.reject);
-    outgoing.once("close", () => answer.reject(new Error("connection closed")));
-    watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
-    onceConnected(outgoing, target.secure, () => watch.start(this.#answerMs, "answer"));
-    const sent = body === undefined
-      ? void outgoing.end()
-      : this.#send(outgoing, request, body, counter, watch);
-    let bodyFault: { readonly error: unknown } | undefined;
+      if (!this.#busy.delete(cut)) return;
+      if (again && !this.#closed) this.#keep(way, connection!);
+      else connection?.close();
+    };
+    const bodyFault: { error?: unknown } = {};
     try {
-      [message] = await Promise.all([
-        answer.promise,
-        sent?.catch((error) => {
-          bodyFault = { error };
-          outgoing.destroy();
-          throw error;
-        }),
-      ]);
-      watch.stop();
+      watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
+      connection = this.#kept(way) ?? await this.#open(way, opening.signal);
+      if (why !== undefined) throw why;
+      watch.start(this.#answerMs, "answer");
+      const { head, whole } = await this.#talk(
+        connection,
+        way,
+        request,
+        counter,
+        watch,
+        (error) => bodyFault.error = error,
+      );
+      const body = connection.body(head, method);
+      // What is left of an unsent body would be read as the next request.
+      const again = whole && !head.last && body.delimited;
       return {
-        status: message.statusCode ?? 0,
-        headers: headersOf(message),
+        status: head.status,
+        headers: head.headers,
         target,
-        body: this.#receive(message, outgoing, request, counter, watch),
+        reuse: () => body.reuse = true,
+        body: this.#receive(body, counter, watch, (error) => {
+          end(error === undefined && again);
+          if (error === undefined) return;
+          signal?.throwIfAborted();
+          throw connectionFault(why ?? error, target.host, false);
+        }),
       };
     } catch (error) {
-      outgoing.destroy();
-      await sent?.catch(() => {});
-      watch.stop();
+      const { reused = false } = connection ?? {};
+      end(false);
       signal?.throwIfAborted();
       // A file that is gone has a code too, and is no fault of the connection.
-      if (bodyFault?.error === error && error !== undefined) throw error;
-      throw connectionFault(error, target.host, outgoing.reusedSocket);
+      if (error !== undefined && bodyFault.error === error) throw error;
+      throw connectionFault(why ?? error, target.host, reused);
     }
   }
 
@@ -173,7 +171,7 @@ export class Transport implements AsyncDisposable {
         watch,
         this.#options.connectTimeoutMs ?? CONNECT_MS,
       );
-      tunnel = tls.connect({ socket, rejectUnauthorized: false, ...servername(target) });
+      tunnel = tls.connect({ socket, rejectUnauthorized: false, ...servernameOf(target.hostname) });
       tunnel.once("secureConnect", () => secured.resolve(true));
       tunnel.on("error", () => secured.resolve(false));
       tunnel.once("close", () => secured.resolve(false));
@@ -215,12 +213,13 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Closes all connections; exchanges under way fail. Idempotent. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true;
     for (const cut of this.#busy) cut(new Error("the client was closed"));
-    for (const agent of this.#agents.values()) agent.destroy();
-    this.#agents.clear();
-    return Promise.resolve();
+    const idle = [...this.#idle.values()].flat();
+    this.#idle.clear();
+    for (const connection of idle) connection.close();
+    await Promise.all(idle.map((connection) => connection.settled()));
   }
 
   /** As {@linkcode close}. */
@@ -257,8 +256,8 @@ export class Transport implements AsyncDisposable {
     const { body, method, target } = request;
     const bodyless = body === undefined && !["POST", "PUT", "PATCH"].includes(method);
     return {
-      ...request.headers,
       host: target.host,
+      ...request.headers,
       "user-agent": this.#options.userAgent ?? "wherry",
       "accept-encoding": "identity",
       ...(bodyless ? {} : { "content-length": String(body?.size ?? 0) }),
@@ -267,39 +266,105 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Connections are shared only by requests that would open the same one. */
-  #agent(target: Target, proxy: Proxy | undefined, guard: Nearness | undefined): http.Agent {
+  #way(target: Target, guard: Nearness | undefined): Way {
+    const proxy = proxyFor(target, this.#options.proxy);
     const guarded = guard !== undefined && !listed(this.#options.trustedHosts, target)
       ? guard
       : undefined;
-    const key = JSON.stringify([target.secure, target.host, proxy, guarded]);
-    const known = this.#agents.get(key);
-    if (known !== undefined) return known;
-    const common: http.AgentOptions = {
-      keepAlive: true,
-      maxFreeSockets: 64,
-      ...(guarded === undefined || proxy !== undefined ? {} : { lookup: guardedLookup(guarded) }),
+    return {
+      key: JSON.stringify([target.secure, target.host, proxy, guarded]),
+      target,
+      proxy,
+      guard: proxy === undefined ? guarded : undefined,
     };
-    const secure = { ...common, ...this.#tls(target) };
-    const agent = proxy === undefined
-      ? (target.secure ? new https.Agent(secure) : new http.Agent(common))
-      : target.secure
-      ? new TunnelAgent(secure, () => this.#tunnel(proxy, target))
-      : (proxy.secure ? new https.Agent(common) : new http.Agent(common));
-    this.#agents.set(key, agent);
-    return agent;
+  }
+
+  #kept({ key }: Way): Connection | undefined {
+    const idle = this.#idle.get(key);
+    for (let connection = idle?.pop(); connection !== undefined; connection = idle?.pop()) {
+      if (connection.closed) continue;
+      connection.take();
+      return connection;
+    }
+    return undefined;
+  }
+
+  #keep({ key }: Way, connection: Connection): void {
+    if (connection.closed) return;
+    const idle = (this.#idle.get(key) ?? []).filter((other) => !other.closed);
+    if (idle.length >= MAX_IDLE) return connection.close();
+    connection.idle();
+    this.#idle.set(key, [...idle, connection]);
+  }
+
+  /** Opens a connection along `way`: to the host, through a tunnel, or to a proxy that passes requests on. */
+  async #open(way: Way, signal: AbortSignal): Promise<Connection> {
+    const { target, proxy, guard } = way;
+    if (proxy !== undefined && target.secure) {
+      const socket = await this.#tunnel(proxy, target);
+      const options = { ...this.#tls(target), socket } as tls.ConnectionOptions;
+      return new Connection(await secured(tls.connect(options), signal), target.host);
+    }
+    if (proxy !== undefined) {
+      const { hostname, port } = proxy;
+      const wire = proxy.secure
+        ? await secured(tls.connect({ host: hostname, port, ...servernameOf(hostname) }), signal)
+        : await Deno.connect({ hostname, port, signal });
+      return new Connection(wire, target.host);
+    }
+    const { hostname, port } = target;
+    const options = this.#tls(target);
+    if (target.secure && Object.keys(options).some((name) => name !== "servername")) {
+      // Deno's own TLS has no key of ours, no host that goes unchecked, and is slow with authorities of ours (44 ms
+      // for each connection).
+      const lookup = guard === undefined ? {} : { lookup: guardedLookup(guard) };
+      const socket = tls.connect(
+        { ...options, ...lookup, host: hostname, port } as tls.ConnectionOptions,
+      );
+      return new Connection(await secured(socket, signal), target.host);
+    }
+    const plain = await dial(hostname, port, guard, signal);
+    plain.setNoDelay(true);
+    if (!target.secure) return new Connection(plain, target.host);
+    const wire = await Deno.startTls(plain, {
+      hostname,
+      alpnProtocols: ["http/1.1"],
+    });
+    const stop = () => wire.close();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      await wire.handshake();
+      return new Connection(wire, target.host);
+    } catch (error) {
+      if (!signal.aborted) wire.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  #authorities(target: Target): readonly string[] {
+    return [...this.#options.caCerts ?? [], ...this.#own(target)?.caCerts ?? []];
+  }
+
+  #own(target: Target): HostTls | undefined {
+    const { hosts = {} } = this.#options;
+    return hosts[`${target.hostname}:${target.port}`] ?? hosts[target.host] ??
+      hosts[target.hostname];
   }
 
   /** Trust for one host: a private authority or key counts for the host it was given for only (N-06). */
-  #tls(target: Target): https.AgentOptions {
-    const { caCerts = [], hosts = {}, insecureHosts } = this.#options;
-    const own = hosts[`${target.hostname}:${target.port}`] ?? hosts[target.host] ??
-      hosts[target.hostname];
-    const extra = [...caCerts, ...(own?.caCerts ?? [])];
+  #tls(target: Target): tls.SecureContextOptions & { rejectUnauthorized?: boolean } {
+    const own = this.#own(target);
+    const extra = this.#authorities(target);
     return {
-      ...servername(target),
+      ...servernameOf(target.hostname),
       ...(extra.length === 0 ? {} : { ca: [...tls.rootCertificates, ...extra] }),
       ...(own?.cert === undefined || own.key === undefined ? {} : { cert: own.cert, key: own.key }),
-      ...(listed(insecureHosts, target) ? { rejectUnauthorized: false } : {}),
+      ...(listed(this.#options.insecureHosts, target) ||
+          listed(this.#options.unverifiedHosts, target)
+        ? { rejectUnauthorized: false }
+        : {}),
     };
   }
 
@@ -343,122 +408,278 @@ export class Transport implements AsyncDisposable {
     });
   }
 
-  async #send(
-    outgoing: http.ClientRequest,
+  /** Sends the request and reads the head of its answer, at the same time: a 401 may come early. */
+  async #talk(
+    connection: Connection,
+    { proxy, target }: Way,
     request: TransportRequest,
-    body: RequestBody,
     counter: Counter,
     watch: Watch,
-  ): Promise<void> {
-    let stopped = false;
-    const stream = await body.open();
+    onBodyFault: (error: unknown) => void,
+  ): Promise<{ readonly head: AnswerHead; readonly whole: boolean }> {
+    const overProxy = proxy !== undefined && !target.secure;
+    const first = requestHead(
+      request.method,
+      overProxy ? formatTarget(target) : target.path,
+      this.#headers(request, overProxy ? proxy : undefined),
+    );
+    let answered = false;
+    const answer = connection.head().finally(() => answered = true);
+    answer.catch(() => {});
+    if (request.body === undefined) {
+      await connection.write(first);
+      return { head: await answer, whole: true };
+    }
+    const { body, onSent } = request;
+    const stream = await body.open().catch((error) => {
+      onBodyFault(error);
+      throw error;
+    });
     const reader = stream.getReader();
-    const stop = () => {
-      stopped = true;
-      reader.cancel().catch(() => {});
-    };
-    outgoing.once("response", stop);
-    outgoing.once("close", stop);
-    if (outgoing.destroyed) stop();
+    // Ends a read that waits for a slow source. (A race of the two would keep every chunk until the answer comes.)
+    const over = () => void reader.cancel().catch(() => {});
+    answer.then(over, over);
     let size = 0;
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        // Events of the connection come late while we keep the loop busy.
-        if (done || stopped || outgoing.destroyed) break;
-        size += value.byteLength;
-        if (size > body.size) throw lengthFault(body.size, `at least ${size}`);
-        watch.start(this.#idleMs, "progress");
-        if (!outgoing.write(value)) await drained(outgoing);
-        watch.stop();
-        counter.sent += value.byteLength;
-        request.onSent?.(value.byteLength);
+    let held: Uint8Array<ArrayBuffer> | undefined = first;
+    const write = async (bytes: Uint8Array) => {
+      watch.start(this.#idleMs, "progress");
+      try {
+        await connection.write(bytes);
+      } catch (error) {
+        await answer; // a server may say no, and close, before it has read all
+        if (!answered) throw error;
       }
-      if (stopped || outgoing.destroyed) return;
-      if (size < body.size) throw lengthFault(body.size, String(size));
+      watch.pause();
+    };
+    try {
+      while (!answered) {
+        const part = await reader.read().catch((error) => {
+          onBodyFault(error);
+          throw error;
+        });
+        if (part.done || answered) break;
+        size += part.value.byteLength;
+        if (size > body.size) {
+          const fault = lengthFault(body.size, `at least ${size}`);
+          onBodyFault(fault);
+          throw fault;
+        }
+        // Head and body leave together where that is one small write.
+        if (held !== undefined && part.value.byteLength <= SMALL_WRITE) {
+          await write(joined(held, part.value));
+        } else {
+          if (held !== undefined) await write(held);
+          await write(part.value);
+        }
+        held = undefined;
+        counter.sent += part.value.byteLength;
+        onSent?.(part.value.byteLength);
+      }
+      if (!answered && size < body.size) {
+        const fault = lengthFault(body.size, String(size));
+        onBodyFault(fault);
+        throw fault;
+      }
+      if (!answered && held !== undefined) await write(held);
       watch.start(this.#answerMs, "answer");
-      outgoing.end();
+      return { head: await answer, whole: size === body.size };
     } finally {
-      outgoing.off("response", stop);
-      outgoing.off("close", stop);
       await reader.cancel().catch(() => {});
     }
   }
 
+  /** `end` is called once, when nothing more will be read; with an error it throws what the reader is to see. */
   #receive(
-    message: http.IncomingMessage,
-    outgoing: http.ClientRequest,
-    request: TransportRequest,
+    body: Body,
     counter: Counter,
     watch: Watch,
+    end: (error?: unknown) => void,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
-    const { signal, target } = request;
-    const finish = () => {
-      watch.stop();
-      // The rest of an unsent body would be read as the next request: such a connection is of no more use.
-      if (!outgoing.writableEnded) outgoing.destroy();
+    watch.pause();
+    const take = async (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => {
+      try {
+        const part = await body.next();
+        if (part !== undefined) {
+          counter.received += part.byteLength;
+          controller.enqueue(part);
+        }
+        if (!body.done) return watch.pause();
+      } catch (error) {
+        end(error);
+        throw error;
+      }
+      end();
+      controller.close();
     };
-    if (request.method === "HEAD" || message.statusCode === 204 || message.statusCode === 304) {
-      message.resume();
-      finish();
+    if (body.done) {
+      end();
       return new ReadableStream({ start: (controller) => controller.close() });
     }
-    const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array<ArrayBuffer>>;
-    return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    // All of it came with the head: the connection is free for the next request.
+    if (body.here) return new ReadableStream({ start: take }, { highWaterMark: 0 });
+    return new ReadableStream({
       pull: async (controller) => {
         watch.start(this.#idleMs, "progress");
-        try {
-          const { done, value } = await chunks.next();
-          if (done) {
-            finish();
-            controller.close();
-          } else {
-            watch.stop();
-            counter.received += value.byteLength;
-            controller.enqueue(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-          }
-        } catch (error) {
-          finish();
-          outgoing.destroy();
-          signal?.throwIfAborted();
-          throw connectionFault(error, target.host, false);
-        }
+        await take(controller);
       },
       cancel: () => {
-        finish();
-        outgoing.destroy();
-        message.destroy();
+        try {
+          end(new Error("cancelled"));
+        } catch {
+          // It is the reader who wants no more.
+        }
       },
     }, { highWaterMark: 0 });
   }
 }
 
-/** A server that reads a handshake as a request and waits for more must not hold us long. */
-const TLS_PROBE_MS = 3_000;
+/** How a request gets to its host. */
+interface Way {
+  /** Equal for requests that may share a connection. */
+  readonly key: string;
+  readonly target: Target;
+  readonly proxy: Proxy | undefined;
+  /** Addresses nearer than this are refused when they are known. */
+  readonly guard: Nearness | undefined;
+}
 
-/** Connects through a proxy; Node's own agent knows direct connections only. */
-class TunnelAgent extends https.Agent {
-  readonly #options: https.AgentOptions;
-  readonly #tunnel: () => Promise<net.Socket>;
+const MAX_IDLE = 64;
+/** Up to here a copy costs less than a second packet. */
+const SMALL_WRITE = 16 * 1024;
 
-  constructor(options: https.AgentOptions, tunnel: () => Promise<net.Socket>) {
-    super(options);
-    this.#options = options;
-    this.#tunnel = tunnel;
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const all = new Uint8Array(a.byteLength + b.byteLength);
+  all.set(a);
+  all.set(b, a.byteLength);
+  return all;
+}
+
+/** A connection to a name or address; with `guard` to none that is nearer, looked at when it is known. */
+async function dial(
+  hostname: string,
+  port: number,
+  guard: Nearness | undefined,
+  signal: AbortSignal,
+): Promise<Deno.TcpConn> {
+  if (guard === undefined || nearnessOf(hostname) !== undefined) {
+    return await Deno.connect({ hostname, port, signal });
   }
+  const addresses = await new Promise<readonly { readonly address: string }[]>(
+    (resolve, reject) =>
+      guardedLookup(guard)(
+        hostname,
+        { all: true },
+        (error, found) =>
+          error ? reject(error) : resolve(found as readonly { readonly address: string }[]),
+      ),
+  );
+  for (const [at, { address }] of addresses.entries()) {
+    try {
+      return await Deno.connect({ hostname: address, port, signal });
+    } catch (error) {
+      if (signal.aborted || at === addresses.length - 1) throw error;
+    }
+  }
+  throw new TransportError("connect", hostname, "no such host", { retryable: false });
+}
 
-  /** Called by the agent; the answer comes through `callback`. */
-  createConnection(
-    _options: unknown,
-    callback: (error: Error | null, socket?: net.Socket) => void,
-  ): undefined {
-    this.#tunnel().then(
-      (socket) =>
-        callback(null, tls.connect({ ...(this.#options as tls.ConnectionOptions), socket })),
-      (error) => callback(error),
-    );
+/** `socket` when its handshake is done. */
+async function secured(socket: tls.TLSSocket, signal: AbortSignal): Promise<Wire> {
+  const wire = new SocketWire(socket);
+  const done = Promise.withResolvers<void>();
+  const abort = () => socket.destroy(reasonOf(signal));
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  socket.once("secureConnect", done.resolve);
+  socket.once("error", done.reject);
+  socket.once("close", () => done.reject(new Error("connection closed")));
+  try {
+    await done.promise;
+    return wire;
+  } catch (error) {
+    wire.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
+
+/** A socket of Node's as a wire, for what Deno's own connections cannot do. */
+class SocketWire implements Wire {
+  readonly #socket: net.Socket;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  /** Of those who wait: a socket that is destroyed would let them wait for ever. */
+  readonly #waiting = new Set<(error: Error) => void>();
+  #fault: Error | undefined;
+  #rest: Uint8Array = new Uint8Array();
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on("error", (error) => this.#fail(error));
+    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  }
+
+  async read(into: Uint8Array): Promise<number | null> {
+    if (this.#rest.byteLength === 0) {
+      const { done, value } = await this.#unlessGone<IteratorResult<Uint8Array>>(
+        (resolve, reject) => void this.#chunks.next().then(resolve, reject),
+      );
+      if (done) return null;
+      this.#rest = value;
+    }
+    const part = this.#rest.subarray(0, into.byteLength);
+    into.set(part);
+    this.#rest = this.#rest.subarray(part.byteLength);
+    return part.byteLength;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#unlessGone((resolve, reject) => {
+      // Called when the bytes are out, so they may be used again.
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.byteLength));
+    });
+  }
+
+  close(): void {
+    this.#fail(new Error("connection closed"));
+    this.#socket.destroy();
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  #fail(error: Error): void {
+    this.#fault ??= error;
+    for (const reject of this.#waiting) reject(error);
+    this.#waiting.clear();
+  }
+
+  /** No `Promise.race` with one promise that lives long: it would keep every chunk. */
+  #unlessGone<T>(
+    act: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  ): Promise<T> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiting.add(reject);
+    const leave = () => this.#waiting.delete(reject);
+    act((value) => {
+      leave();
+      resolve(value);
+    }, (error) => {
+      leave();
+      reject(error);
+    });
+    return promise;
+  }
+}
+
+/** A server that reads a handshake as a request and waits for more must not hold us long. */
+const TLS_PROBE_MS = 3_000;
 
 /** Whether `entries` (`host` or `host:port`) name the host of `target`. */
 export function listed(entries: readonly string[] | undefined, target: Target): boolean {
@@ -489,27 +710,8 @@ function tooNear(host: string, address: string): TransportError {
   );
 }
 
-function servername(target: Target): { servername?: string } {
-  return nearnessOf(target.hostname) === undefined ? { servername: target.hostname } : {};
-}
-
-function headersOf(message: http.IncomingMessage): Headers {
-  const headers = new Headers();
-  for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
-    try {
-      headers.append(message.rawHeaders[at]!, message.rawHeaders[at + 1]!);
-    } catch {
-      // A header that is none is as good as absent.
-    }
-  }
-  return headers;
-}
-
-function onceConnected(outgoing: http.ClientRequest, secure: boolean, then: () => void): void {
-  outgoing.once("socket", (socket) => {
-    if (outgoing.reusedSocket) return then();
-    socket.once(secure ? "secureConnect" : "connect", then);
-  });
+function servernameOf(hostname: string): { servername?: string } {
+  return nearnessOf(hostname) === undefined ? { servername: hostname } : {};
 }
 
 function connected(
@@ -523,19 +725,6 @@ function connected(
   socket.once("connect", () => resolve());
   if (already) resolve();
   else watch.start(ms, "connection");
-  return promise;
-}
-
-/** Until more may be written, or nobody wants more. */
-function drained(outgoing: http.ClientRequest): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const events = ["drain", "close", "error", "response"] as const;
-  const done = () => {
-    for (const event of events) outgoing.off(event, done);
-    resolve();
-  };
-  for (const event of events) outgoing.on(event, done);
-  if (outgoing.destroyed) done();
   return promise;
 }
 

@@ -52,11 +52,12 @@ const WORDS: Readonly<Record<string, readonly [TransportFault, string]>> = {
   ETIMEDOUT: ["timeout", "the connection timed out"],
   ECONNRESET: ["reset", "the connection was cut"],
   EPIPE: ["reset", "the connection was cut"],
+  EINTR: ["reset", "the connection was cut"],
   ECONNABORTED: ["reset", "the connection was cut"],
 };
 const CERTIFICATE = /CERT|UNABLE_TO_|SELF_SIGNED|certificate/i;
 
-/** Says in our words what Node's client reported; errors that are not of the connection stay as they are. */
+/** Says in our words what Deno or Node reported; errors that are not of the connection stay as they are. */
 export function connectionFault(error: unknown, host: string, reused: boolean): unknown {
   // A source of ours may fail in our own words while its bytes are sent.
   if (error instanceof TransportError || isOciError(error) || !(error instanceof Error)) {
@@ -81,13 +82,21 @@ export function connectionFault(error: unknown, host: string, reused: boolean): 
       },
     );
   }
-  if (/socket hang up|connection closed|aborted|premature/i.test(error.message)) {
+  if (/failed to lookup address/i.test(error.message)) {
+    const passing = /temporary|try again/i.test(error.message);
+    const why = passing ? "the name service did not answer" : "no such host";
+    return new TransportError("connect", host, why, { cause: error, retryable: passing });
+  }
+  if (
+    error.name === "UnexpectedEof" || error.name === "BadResource" ||
+    /socket hang up|connection closed|aborted|premature/i.test(error.message)
+  ) {
     return new TransportError("reset", host, "the connection was cut", {
       cause: error,
       stale: reused,
     });
   }
-  // What has no code came from the request's body, not from the connection.
-  if (code === "") return error;
+  // A fault of ours: a header that cannot be sent, say.
+  if (error instanceof TypeError && code === "") return error;
   return new TransportError("connect", host, error.message, { cause: error });
 }

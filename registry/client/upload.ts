@@ -231,7 +231,7 @@ async function put(
     repository,
     scopes: [repositoryScope(repository, "pull", "push")],
     headers: { "content-type": "application/octet-stream" },
-    body: { size, open: () => source.open({ signal }) },
+    body: { size, open: () => source.open({ signal, reuse: true }) },
     expect: [200, 201, 204],
     bulk: true,
     retry: false,
@@ -249,7 +249,7 @@ async function pieces(
 ): Promise<void> {
   const parts = await RemoteUpload.start(session, push, signal);
   try {
-    for await (const chunk of await push.source.open({ signal })) {
+    for await (const chunk of await push.source.open({ signal, reuse: true })) {
       await parts.write(chunk);
       onSent(chunk.byteLength);
     }
