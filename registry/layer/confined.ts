@@ -203,7 +203,9 @@ export class ConfinedDirectory implements Disposable {
       } catch (cause) {
         const { code } = cause as { code?: unknown };
         if (code === "ENOENT" && make && attempt === 0) mkdirSync(path);
-        else if (code === "ELOOP" || code === "ENOTDIR") {
+        else if (code === "ENOENT" && !make) {
+          throw new TypeError(`Cannot extract: ${this.#name(steps)} was not extracted`, { cause });
+        } else if (code === "ELOOP" || code === "ENOTDIR") {
           throw new TypeError(
             `Cannot extract into ${
               this.#name(steps)
