@@ -135,7 +135,9 @@ async function resolveOne(
         { cause },
       );
     }
-    return add(await readDirectory(await rootOf(into), add, text));
+    const root = await rootOf(into);
+    await refuseLinksOut(into, root, text);
+    return add(await readDirectory(root, add, text, into));
   }
   const [id = "", version = ""] = text.split("@");
   const known = storeOf(found).find(id, version);
@@ -161,8 +163,36 @@ async function rootOf(dir: string): Promise<string> {
   return names.length === 1 && names[0] !== "buildpack.toml" ? join(dir, names[0]!) : dir;
 }
 
-/** A buildpack directory; a `package.toml` beside it names the parts of a composite (relative `uri`s). */
-async function readDirectory(dir: string, add: Add, called?: string): Promise<Buildpack> {
+/**
+ * What we read of an archive is in the archive: a link in the place of its directory or its descriptors would make
+ * a directory of this machine the buildpack, with our rights (X-02).
+ */
+async function refuseLinksOut(into: string, root: string, text: string): Promise<void> {
+  for (const path of [root, join(root, "buildpack.toml"), join(root, "package.toml")]) {
+    const stat = await Deno.lstat(path).catch(() => undefined);
+    if (stat === undefined || path === into || (path === root ? stat.isDirectory : stat.isFile)) {
+      continue;
+    }
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use buildpack ${JSON.stringify(text)}: ${
+        JSON.stringify(basename(path))
+      } in it is a link or another special file`,
+    );
+  }
+}
+
+/**
+ * A buildpack directory; a `package.toml` beside it names the parts of a composite (relative `uri`s).
+ *
+ * @param within What came out of an archive has its parts in there.
+ */
+async function readDirectory(
+  dir: string,
+  add: Add,
+  called?: string,
+  within?: string,
+): Promise<Buildpack> {
   const file = join(dir, "buildpack.toml");
   const descriptor = await readDocument(file, parseBuildpackToml).catch(argumentError);
   if (descriptor === undefined) {
@@ -184,10 +214,30 @@ async function readDirectory(dir: string, add: Add, called?: string): Promise<Bu
         );
       }
       const part = resolve(dir, uri.replace(/^file:\/\//, ""));
-      if (part !== resolve(dir)) add(await readDirectory(part, add));
+      if (part === resolve(dir)) continue;
+      if (within !== undefined) await refusePartOutside(within, part, called ?? dir, uri);
+      add(await readDirectory(part, add, called && `${uri} of ${called}`, within));
     }
   }
   return { descriptor, dir: { outside: dir, inside: insideOf(descriptor) } };
+}
+
+/** A part of an archive's composite is a directory in the archive, and so is the way to it. */
+async function refusePartOutside(
+  within: string,
+  part: string,
+  called: string,
+  uri: string,
+): Promise<void> {
+  const real = await Deno.realPath(part).catch(() => part);
+  const top = await Deno.realPath(within);
+  if (real.startsWith(`${top}/`)) return await refuseLinksOut(within, part, called);
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot use buildpack ${JSON.stringify(called)}: its part ${
+      JSON.stringify(uri)
+    } lies outside of it`,
+  );
 }
 
 function argumentError(error: unknown): never {
