@@ -35,15 +35,8 @@ export async function askHelper(
       `Cannot ask credential helper ${JSON.stringify(name.slice(0, 80))} for ${server}: ${why}`,
       { cause },
     );
-  if (!NAME.test(name)) {
-    throw fail("its name may have letters, digits, dots, dashes and underscores only");
-  }
-  if (/\p{Cc}/u.test(server)) {
-    throw new Error("Cannot ask a credential helper: the host has control characters");
-  }
-  const path = await findHelper(PREFIX + name, world);
-  if (path === undefined) throw fail(`${PREFIX}${name} is not on the PATH`);
-  const { code, output, late } = await run(path, server, world);
+  const path = await helperPath(name, server, world, fail);
+  const { code, output, late } = await run(path, "get", server, world);
   if (late) throw fail("it did not answer in time");
   if (output === undefined) throw fail(`it wrote more than ${MAX_OUTPUT} bytes`);
   if (code !== 0) {
@@ -58,6 +51,58 @@ export async function askHelper(
   return Username === "<token>"
     ? { kind: "identity", token: Secret }
     : { kind: "basic", username: Username, password: Secret };
+}
+
+/**
+ * Lets `docker-credential-<name>` keep the secret of `server`, or forget it.
+ *
+ * @param secret What to keep; `undefined` to forget.
+ * @throws {Error} When it cannot be run or fails; the message has no secret in it. To forget what it does not have
+ * is no failure.
+ */
+export async function tellHelper(
+  name: string,
+  server: string,
+  secret: { readonly username: string; readonly password: string } | undefined,
+  world: HelperWorld,
+): Promise<void> {
+  const fail = (why: string) =>
+    new Error(
+      `Cannot let credential helper ${JSON.stringify(name.slice(0, 80))} ${
+        secret === undefined ? "forget" : "keep"
+      } the secret of ${server}: ${why}`,
+    );
+  const path = await helperPath(name, server, world, fail);
+  const { code, output, late } = secret === undefined
+    ? await run(path, "erase", server, world)
+    : await run(
+      path,
+      "store",
+      JSON.stringify({ ServerURL: server, Username: secret.username, Secret: secret.password }),
+      world,
+    );
+  if (late) throw fail("it did not answer in time");
+  if (code === 0) return;
+  if (secret === undefined && /credentials not found/i.test(output ?? "")) return;
+  // What it says may quote what it was told.
+  throw fail(`it failed with ${code}`);
+}
+
+async function helperPath(
+  name: string,
+  server: string,
+  world: HelperWorld,
+  fail: (why: string) => Error,
+): Promise<string> {
+  if (!NAME.test(name)) {
+    throw fail("its name may have letters, digits, dots, dashes and underscores only");
+  }
+  if (/\p{Cc}/u.test(server)) {
+    throw new Error("Cannot ask a credential helper: the host has control characters");
+  }
+  const path = await findHelper(PREFIX + name, world);
+  if (path === undefined) throw fail(`${PREFIX}${name} is not on the PATH`);
+  return path;
 }
 
 function readAnswer(text: string): z.infer<typeof answerSchema> | undefined {
@@ -94,11 +139,12 @@ async function findHelper(
 
 async function run(
   path: string,
-  server: string,
+  verb: "get" | "store" | "erase",
+  input: string,
   { env, timeoutMs = 10_000 }: HelperWorld,
 ): Promise<{ readonly code: number; readonly output: string | undefined; readonly late: boolean }> {
   const child = new Deno.Command(path, {
-    args: ["get"],
+    args: [verb],
     env,
     clearEnv: true,
     stdin: "piped",
@@ -121,7 +167,7 @@ async function run(
     end();
   }, timeoutMs);
   try {
-    const asked = tell(child.stdin, server);
+    const asked = tell(child.stdin, input);
     const output = await readBounded(reader, end);
     await asked;
     const { code } = await child.status;
