@@ -3,7 +3,7 @@ import type { Context } from "../../registry/context.ts";
 import type { Image, Layer } from "../../registry/image.ts";
 import { type CompressPool, openCompressPool } from "../../registry/layer/compress_pool.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
-import { hashLayer, writeLayer } from "../../registry/layer/write_layer.ts";
+import { hashLayer, uploadLayer } from "../../registry/layer/write_layer.ts";
 import { type Descriptor, descriptorSchema } from "../../registry/oci/descriptor.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
@@ -125,7 +125,8 @@ async function makeLayer(
   }
   const { diffId, descriptor } = await writeNew(plan.id, plan.entries, options, pool, ctx);
   if (memory) await store.memo.set(memory, diffId);
-  const layer = storedLayer(diffId, descriptor, store, repository);
+  // This very process has just hashed the bytes, and whoever they are sent to hashes them: once more helps nobody.
+  const layer = storedLayer(diffId, descriptor, store, repository, { verify: false });
   // Only now its diffID is known: an equal slice of the previous image keeps its blob (EX-10).
   const before = fromPrevious(diffId);
   if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
@@ -146,14 +147,12 @@ async function writeNew(
   const meter = ctx.meter(id);
   const upload = await store.upload(repository, { signal: ctx.signal });
   try {
-    const written = await writeLayer(entries(), upload, {
+    return await uploadLayer(entries(), upload, {
       compression,
       pool,
       signal: ctx.signal,
       onProgress: (bytes) => meter.add(bytes),
     });
-    await upload.commit(written.descriptor.digest);
-    return written;
   } catch (error) {
     await upload.abort();
     throw error;
@@ -192,12 +191,13 @@ function storedLayer(
   descriptor: Descriptor,
   store: LayerStore,
   repository: string,
+  options: { readonly verify?: boolean } = {},
 ): Layer {
   return {
     diffId,
     descriptor,
     blob: async () => {
-      const blob = await store.blob(repository, descriptor.digest);
+      const blob = await store.blob(repository, descriptor.digest, options);
       if (blob !== undefined) return blob;
       throw new OciError(
         "BLOB_UNKNOWN",

@@ -41,7 +41,7 @@ export interface Destination {
 }
 
 /** What export needs of the place that keeps new layers: a registry that remembers what it knows. */
-export type LayerStore = Registry & Pick<Store, "adopt" | "memo" | "rememberLayer">;
+export type LayerStore = Registry & Pick<Store, "adopt" | "blob" | "memo" | "rememberLayer">;
 
 /** What export starts from. */
 export interface ExportInput {

@@ -1,4 +1,5 @@
 import type { Descriptor } from "../oci/descriptor.ts";
+import type { BlobUpload } from "../registry.ts";
 import { type Digest, Digester } from "../oci/digest.ts";
 import { MediaType } from "../oci/media_type.ts";
 import { type Codec, COMPRESS_BLOCK, compressBlock } from "./compress_block.ts";
@@ -50,16 +51,35 @@ export async function writeLayer(
   options: WriteLayerOptions = {},
 ): Promise<WrittenLayer> {
   const { compression = "gzip" } = options;
+  const mediaType = TYPES[compression];
+  const blocks = tarBlocks(entries, options);
+  if (compression === "none") {
+    const { diffId, tarSize } = await writePlain(blocks, sink);
+    return { diffId, descriptor: { mediaType, digest: diffId, size: tarSize }, tarSize };
+  }
   const out = new DigestedSink(sink);
+  const plain = await writeCompressed(compression, blocks, out, options);
+  return { ...plain, descriptor: { mediaType, digest: out.digest(), size: out.size } };
+}
+
+/**
+ * As {@linkcode writeLayer} into an upload, which it commits: an upload hashes what it is given, so the compressed
+ * bytes are hashed once and not twice. The caller aborts the upload when this throws.
+ *
+ * @throws As {@linkcode writeLayer}, and what the commit throws.
+ */
+export async function uploadLayer(
+  entries: Iterable<TreeEntry>,
+  upload: Pick<BlobUpload, "write" | "commit">,
+  options: WriteLayerOptions = {},
+): Promise<WrittenLayer> {
+  const { compression = "gzip" } = options;
   const blocks = tarBlocks(entries, options);
   const plain = compression === "none"
-    ? await writePlain(blocks, out)
-    : await writeCompressed(compression, blocks, out, options);
-  return {
-    diffId: plain.diffId,
-    descriptor: { mediaType: TYPES[compression], digest: out.digest(), size: out.size },
-    tarSize: plain.tarSize,
-  };
+    ? await writePlain(blocks, upload)
+    : await writeCompressed(compression, blocks, upload, options);
+  const { digest, size } = await upload.commit();
+  return { ...plain, descriptor: { mediaType: TYPES[compression], digest, size } };
 }
 
 const TYPES = {
@@ -78,7 +98,7 @@ export async function hashLayer(
 
 type Plain = Pick<WrittenLayer, "diffId" | "tarSize">;
 
-async function writePlain(blocks: TarBlocks, out: DigestedSink | undefined): Promise<Plain> {
+async function writePlain(blocks: TarBlocks, out: ByteSink | undefined): Promise<Plain> {
   const diff = new Digester();
   let tarSize = 0;
   for await (const block of blocks) {
@@ -93,7 +113,7 @@ async function writePlain(blocks: TarBlocks, out: DigestedSink | undefined): Pro
 async function writeCompressed(
   codec: Codec,
   blocks: TarBlocks,
-  out: DigestedSink,
+  out: ByteSink,
   options: WriteLayerOptions,
 ): Promise<Plain> {
   const diff = new Digester();
@@ -139,7 +159,7 @@ async function writeCompressed(
 }
 
 /** A sink that hashes and counts what it passes on. */
-class DigestedSink {
+class DigestedSink implements ByteSink {
   readonly #sink: ByteSink;
   readonly #digester = new Digester();
   size = 0;

@@ -62,6 +62,15 @@ export interface Store extends Registry, ResumableUploads, AsyncDisposable {
     repository: string,
     options?: CallOptions & { readonly algorithm?: Algorithm | undefined },
   ): Promise<BlobUpload>;
+  /**
+   * As `Reader.blob`. With `verify: false` the bytes are not hashed as they are read: for whoever has just written
+   * them and gives them to someone who hashes them.
+   */
+  blob(
+    repository: string,
+    digest: Digest,
+    options?: CallOptions & { readonly verify?: boolean | undefined },
+  ): Promise<Source | undefined>;
   /** Content of any repository, by digest; for local callers, who may see everything. */
   content(digest: Digest): Promise<Source | undefined>;
   /** A repository that holds `digest`, for mounts that name none. */
