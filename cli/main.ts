@@ -57,6 +57,8 @@ async function main(): Promise<number> {
     if (caught instanceof Deno.errors.BrokenPipe) return 0; // the reader had enough: `wherry ls | head`
     const { code, message } = failureOf(error);
     if (message !== undefined) {
+      // Behind the ^C that the terminal shows.
+      if (error instanceof Interrupted && io.stderr.isTerminal) io.stderr.write("\n");
       const red = io.stderr.isTerminal && !io.env["NO_COLOR"];
       io.stderr.write(`${red ? "\x1b[31;1mERROR: \x1b[0m" : "ERROR: "}${message}\n`);
     }

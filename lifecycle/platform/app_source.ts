@@ -24,14 +24,26 @@ export async function prepareApp(
 ): Promise<{ readonly kind: AppKind; readonly skipped: readonly string[] }> {
   const kind = await kindOf(path);
   const skipped: string[] = [];
-  if (kind === "directory") await copyTree(path, into, "", skipped, signal);
-  else if (kind === "zip") await unzipTo(into, path);
+  if (kind === "directory") {
+    try {
+      await copyTree(path, into, "", skipped, signal);
+    } catch (cause) {
+      throw copyError(path, cause, signal);
+    }
+  } else if (kind === "zip") await unzipTo(into, path);
   else {
     using file = await Deno.open(path);
     await untarTo(into, file.readable);
   }
   await Deno.chmod(into, 0o755);
   return { kind, skipped };
+}
+
+/** The system's words name the file; where the copy would have been is of no use to anybody. */
+function copyError(path: string, cause: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted || cause instanceof LifecycleError || !(cause instanceof Error)) return cause;
+  const seen = cause.message.replace(/ \(os error \d+\)/, "").replace(/ -> '.*'$/, "");
+  return new LifecycleError(1, `Cannot copy app ${JSON.stringify(path)}: ${seen}`, { cause });
 }
 
 async function kindOf(path: string): Promise<AppKind> {

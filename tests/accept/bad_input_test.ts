@@ -235,6 +235,22 @@ async function uploading(dir: string, ended: Promise<Outcome>): Promise<void> {
 }
 
 Deno.test({
+  name: "bad input: a file of the app that cannot be read is named",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using scene = await makeScene();
+    await scene.write({ ...GOOD, "app/dir/secret": "x" });
+    await Deno.chmod(`${scene.dir}/app/dir/secret`, 0);
+    await Deno.mkdir(`${scene.dir}/own`);
+    await Deno.chown(`${scene.dir}/own`, 1000, 1000);
+    const outcome = await scene.run([
+      ...["build", "image", "--path", "app", "-b", "bp", "--run-image", "scratch"],
+    ], { uid: 1000, store: `${scene.dir}/own/store` });
+    assertOneError(outcome, 1, /Cannot copy app ".*\/app": Permission denied: .*dir\/secret'$/);
+  },
+});
+
+Deno.test({
   name: "a full disk: one line, nothing half-written, and the next build works",
   ignore: Deno.uid() !== 0,
   async fn() {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { canMakeBase, writeBase } from "./base_image_testing.ts";
 import { type Bundle, canRun, unpack } from "./container_testing.ts";
-import { EXAMPLES, makeScene, type Scene } from "./wherry_testing.ts";
+import { EXAMPLES, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 const HELLO = ["--path", `${EXAMPLES}/hello`, "-b", `${EXAMPLES}/buildpacks/hello`];
 const SHOP = ["--path", `${EXAMPLES}/bash-app`, "-b", `${EXAMPLES}/buildpacks/procfile`];
@@ -105,5 +105,63 @@ Deno.test({
     ]);
     assert.notEqual(wrong.code, 0);
     assert.match(wrong.stderr, /^ERROR: .*nope.*about.*web/m);
+  },
+});
+
+Deno.test({
+  name:
+    "owners, modes and times of an unpacked image: root's launcher, the app of the CNB user, 1980",
+  ignore: !canRun || !canMakeBase(),
+  async fn() {
+    await using scene = await makeScene();
+    await writeBase(`${scene.dir}/base`, 1);
+    const { rootfs } = await buildAndUnpack(scene, [
+      ...["--path", `${EXAMPLES}/kinds`, "-b", `${EXAMPLES}/buildpacks/kinds`],
+      ...["--run-image", `oci:${scene.dir}/base:1`],
+    ]);
+    const stat = async (path: string) =>
+      (await tool("stat", ["-c", "%A %u:%g %Y", `${rootfs}${path}`])).trim();
+    const time = 315532801;
+    assert.equal(await stat("/cnb/lifecycle/launcher"), `-rwxr-xr-x 0:0 ${time}`);
+    assert.equal(await stat("/cnb/process/show"), `lrwxrwxrwx 0:0 ${time}`);
+    assert.equal(await stat("/workspace/kinds.txt"), `-rw-r--r-- 1000:1000 ${time}`);
+    assert.equal(await stat("/workspace"), `drwxr-xr-x 1000:1000 ${time}`);
+    assert.equal(await stat("/layers/wherry_kinds/all/content"), `-rw-r--r-- 1000:1000 ${time}`);
+    const bills = await tool("find", [
+      `${rootfs}/layers/sbom`,
+      "-name",
+      "sbom.*",
+      "-printf",
+      "%P\\n",
+    ]);
+    assert.deepEqual(bills.trim().split("\n").filter((name) => name.includes("kinds")).sort(), [
+      "launch/wherry_kinds/all/sbom.cdx.json",
+      "launch/wherry_kinds/cache-launch/sbom.syft.json",
+      "launch/wherry_kinds/sbom.cdx.json",
+      "launch/wherry_kinds/sbom.spdx.json",
+    ]);
+  },
+});
+
+Deno.test({
+  name: "another version of the run image: the same layers of the app on another base",
+  ignore: !canMakeBase(),
+  async fn() {
+    await using scene = await makeScene();
+    await writeBase(`${scene.dir}/base`, 1);
+    await writeBase(`${scene.dir}/base`, 2);
+    const build = async (version: number) => {
+      const run = `oci:${scene.dir}/base:${version}`;
+      return (await scene.json(["build", "shop", ...SHOP, "--run-image", run])).layers;
+    };
+    const first = await build(1);
+    const second = await build(2);
+    assert(second.every(({ how }) => how === "reused"), JSON.stringify(second));
+    assert.deepEqual(second.map(({ diffId }) => diffId), first.map(({ diffId }) => diffId));
+    const { local_info } = await scene.json<
+      { local_info: { layers: { created_by: string }[]; rebasable: boolean } }
+    >(["inspect", "store:shop"]);
+    assert.equal(local_info.rebasable, true);
+    assert.equal(local_info.layers.filter(({ created_by }) => /^base/.test(created_by)).length, 2);
   },
 });
