@@ -218,7 +218,7 @@ export async function fillUpload(
   { signal, onProgress }: PushOptions,
 ): Promise<void> {
   try {
-    for await (const chunk of await source.open({ signal })) {
+    for await (const chunk of await source.open({ signal, reuse: true })) {
       signal?.throwIfAborted();
       await upload.write(chunk);
       if (upload.size > size) break;
