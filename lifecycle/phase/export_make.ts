@@ -145,7 +145,7 @@ async function writeNew(
 ): Promise<{ readonly diffId: Digest; readonly descriptor: Descriptor }> {
   const { store, repository, compression } = options;
   const meter = ctx.meter(id);
-  const upload = await store.upload(repository, { signal: ctx.signal });
+  const upload = await store.upload(repository, { signal: ctx.signal, resumable: false });
   try {
     return await uploadLayer(entries(), upload, {
       compression,

@@ -41,7 +41,9 @@ export interface Destination {
 }
 
 /** What export needs of the place that keeps new layers: a registry that remembers what it knows. */
-export type LayerStore = Registry & Pick<Store, "adopt" | "blob" | "memo" | "rememberLayer">;
+export type LayerStore =
+  & Registry
+  & Pick<Store, "adopt" | "blob" | "memo" | "rememberLayer" | "upload">;
 
 /** What export starts from. */
 export interface ExportInput {

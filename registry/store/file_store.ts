@@ -28,7 +28,14 @@ import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
 import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
-import type { GcOptions, GcReport, Memo, Store, StoreOptions } from "./store.ts";
+import type {
+  GcOptions,
+  GcReport,
+  Memo,
+  Store,
+  StoreOptions,
+  StoreUploadOptions,
+} from "./store.ts";
 import {
   FileUpload,
   fillUpload,
@@ -229,9 +236,12 @@ export class FileStore implements Store, UploadHost {
 
   async upload(
     repository: string,
-    options: CallOptions & { readonly algorithm?: Algorithm | undefined } = {},
+    options: StoreUploadOptions = {},
   ): Promise<BlobUpload> {
     checkName(repository);
+    if (options.resumable === false) {
+      return this.#newUpload(repository, "push", options.algorithm);
+    }
     const upload = this.#newUpload(repository, "upload", options.algorithm);
     const oldest = this.#uploads.values().next().value;
     if (this.#uploads.size >= MAX_UPLOADS) await oldest?.abort();

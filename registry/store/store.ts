@@ -38,6 +38,17 @@ export interface GcOptions extends CallOptions {
   readonly keepUntagged?: boolean | undefined;
 }
 
+/** Options of {@linkcode Store.upload}. */
+export interface StoreUploadOptions extends CallOptions {
+  /** Hash with this one too; default sha256. */
+  readonly algorithm?: Algorithm | undefined;
+  /**
+   * Whether a later request or process may go on with it. Default true; false for what ends with this process:
+   * then the collector takes what a crash left without waiting a day.
+   */
+  readonly resumable?: boolean | undefined;
+}
+
 /** What a collection took away. */
 export interface GcReport {
   /** Manifests no name led to. */
@@ -58,10 +69,7 @@ export interface Store extends Registry, ResumableUploads, AsyncDisposable {
   /** Where it lies, absolute. */
   readonly dir: string;
   /** Starts an upload that will be hashed with `algorithm` too. */
-  upload(
-    repository: string,
-    options?: CallOptions & { readonly algorithm?: Algorithm | undefined },
-  ): Promise<BlobUpload>;
+  upload(repository: string, options?: StoreUploadOptions): Promise<BlobUpload>;
   /**
    * As `Reader.blob`. With `verify: false` the bytes are not hashed as they are read: for whoever has just written
    * them and gives them to someone who hashes them.

@@ -155,6 +155,13 @@ for (const phase of PHASES) {
       assert.match(next.digest, /^sha256:/);
       assert.deepEqual(await names(`${scene.store}/work`), [], "what a killed build left is gone");
       await scene.ok(["copy", "store:image", "oci:checked"]);
+      // Files that nobody holds go when they are a minute old.
+      for (const name of await names(`${scene.store}/ingest`)) {
+        const past = new Date(Date.now() - 120_000);
+        await Deno.utime(`${scene.store}/ingest/${name}`, past, past);
+      }
+      await scene.ok(["rm", "image"]); // collects
+      assert.deepEqual(await names(`${scene.store}/ingest`), [], "half-written blobs");
     });
   }
 }
