@@ -25,11 +25,6 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
       `Cannot listen on ${flags.listen}: everybody who reaches it could push and delete; want --htpasswd FILE, 127.0.0.1, unix:PATH, or --insecure-no-auth`,
     );
   }
-  if (!isLocal(listen) && flags.htpasswd !== undefined && !tls) {
-    session.log.warn(
-      "Passwords travel without encryption: want --tls-cert and --tls-key, or a proxy in front that has them",
-    );
-  }
   await using stack = new AsyncDisposableStack();
   const store = flags.ephemeral
     ? undefined
@@ -46,6 +41,11 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
     metrics,
   );
   const writeAccess = await openAccessLog(session, flags, stack);
+  if (!isLocal(listen) && flags.htpasswd !== undefined && !tls) {
+    session.log.warn(
+      "Passwords travel without encryption: want --tls-cert and --tls-key, or a proxy in front that has them",
+    );
+  }
   const server = createServer(registry, {
     locate: (digest) => registry.locate(digest),
     readOnly: flags.readOnly ?? false,

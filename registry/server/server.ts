@@ -136,6 +136,12 @@ async function answer(
       ({ response, user } = page ?? { response, user });
     }
     if (response === undefined) {
+      // Before anything is understood: what is not understood cannot slip past.
+      if (options.readOnly && request.method !== "GET" && request.method !== "HEAD") {
+        throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only", {
+          detail: { allow: ["GET", "HEAD"] },
+        });
+      }
       parsed = parseRequest(request.method, url.pathname, url.searchParams);
       result = await handle(parsed);
     }
@@ -160,13 +166,8 @@ async function answer(
   return response;
 
   async function handle(parsed: ApiRequest): Promise<Answer> {
-    if (CHANGES.has(parsed.kind)) {
-      if (options.readOnly) {
-        throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only");
-      }
-      if (isCrossSite(request.headers)) {
-        throw new OciError("DENIED", "Cannot change anything for a page of another site");
-      }
+    if (CHANGES.has(parsed.kind) && isCrossSite(request.headers)) {
+      throw new OciError("DENIED", "Cannot change anything for a page of another site");
     }
     const judgement = await options.authorize?.(request, parsed, remote);
     user = judgement?.user;

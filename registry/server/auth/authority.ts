@@ -132,6 +132,10 @@ export class Authority {
       return { kind: "wrong" };
     }
     const basic = header.length > MAX_BASIC ? undefined : readBasic(header);
+    // skopeo and podman say "nobody" so, where a password is asked for and they have none.
+    if (basic?.user === "" && basic.password === "") {
+      return { kind: "known", subject: { kind: "anonymous" } };
+    }
     if (basic === undefined || logins === undefined) {
       onRefused?.("password");
       return { kind: "wrong" };

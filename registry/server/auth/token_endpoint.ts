@@ -66,14 +66,14 @@ export async function answerToken(
   const { token, expiresIn, issuedAt } = await tokens.issue(nameOfKnown(subject), granted);
   return {
     user,
-    response: Response.json(
-      { token, access_token: token, expires_in: expiresIn, issued_at: issuedAt },
-      { headers: HEADERS },
-    ),
+    response: json(200, {
+      token,
+      access_token: token,
+      expires_in: expiresIn,
+      issued_at: issuedAt,
+    }),
   };
 }
-
-const HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
 
 function nameOfKnown(subject: Subject): string | undefined {
   return subject.kind === "user" ? subject.name : undefined;
@@ -105,18 +105,34 @@ function fail(
   headers: Record<string, string> = {},
 ): TokenAnswer {
   return {
-    response: Response.json({ error, error_description: `Cannot give out a token: ${why}` }, {
+    response: json(
       status,
-      headers: { ...HEADERS, ...headers },
-    }),
+      { error, error_description: `Cannot give out a token: ${why}` },
+      headers,
+    ),
     user: undefined,
   };
 }
 
 function refusal(error: OciError, headers: Readonly<Record<string, string>>): Response {
   const { code, message, status } = error;
-  return Response.json({ errors: [{ code, message, detail: null }] }, {
+  return json(status, { errors: [{ code, message, detail: null }] }, headers);
+}
+
+function json(
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  return new Response(bytes, {
     status,
-    headers: { ...HEADERS, ...headers },
+    headers: {
+      "content-type": "application/json",
+      "content-length": String(bytes.byteLength),
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      ...headers,
+    },
   });
 }
