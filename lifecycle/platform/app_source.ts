@@ -4,6 +4,12 @@ import { untarTo } from "../../registry/layer/extract.ts";
 import { unzipTo } from "../../registry/layer/unzip.ts";
 import { LifecycleError } from "../error.ts";
 
+/**
+ * What of the app goes into the build: asked for each path relative to the app, directories before what they hold.
+ * `look inside` enters a directory without keeping it for its own sake.
+ */
+export type AppFilter = (path: string, isDirectory: boolean) => boolean | "look inside";
+
 /** What a path given as the app turned out to be. */
 export type AppKind = "directory" | "zip" | "tar";
 
@@ -14,6 +20,7 @@ export type AppKind = "directory" | "zip" | "tar";
  * The directory itself is 0755 whatever the source says, because the image's user has to enter it.
  *
  * @param path A directory, a zip or jar file, or a (compressed) tar.
+ * @param filter What of it is wanted; all without one.
  * @returns What it was, and the names of special files that were left out.
  * @throws {LifecycleError} Exit code 1 or 3, naming `path`, when there is nothing to build.
  */
@@ -21,12 +28,13 @@ export async function prepareApp(
   path: string,
   into: string,
   signal: AbortSignal,
+  filter?: AppFilter,
 ): Promise<{ readonly kind: AppKind; readonly skipped: readonly string[] }> {
   const kind = await kindOf(path);
   const skipped: string[] = [];
   if (kind === "directory") {
     try {
-      await copyTree(path, into, "", skipped, signal);
+      await copyTree({ from: path, to: into, skipped, signal, filter }, "");
     } catch (cause) {
       throw copyError(path, cause, signal);
     }
@@ -35,6 +43,7 @@ export async function prepareApp(
     using file = await Deno.open(path);
     await untarTo(into, file.readable);
   }
+  if (kind !== "directory" && filter !== undefined) removeUnwanted(into, "", filter);
   await Deno.chmod(into, 0o755);
   return { kind, skipped };
 }
@@ -71,13 +80,16 @@ async function kindOf(path: string): Promise<AppKind> {
 
 const LARGE = 1024 * 1024;
 
-async function copyTree(
-  from: string,
-  to: string,
-  below: string,
-  skipped: string[],
-  signal: AbortSignal,
-): Promise<void> {
+interface Copying {
+  readonly from: string;
+  readonly to: string;
+  readonly skipped: string[];
+  readonly signal: AbortSignal;
+  readonly filter: AppFilter | undefined;
+}
+
+async function copyTree(copying: Copying, below: string): Promise<void> {
+  const { from, to, skipped, signal, filter } = copying;
   signal.throwIfAborted();
   for (const entry of Deno.readDirSync(join(from, below))) {
     const name = below === "" ? entry.name : `${below}/${entry.name}`;
@@ -90,14 +102,17 @@ async function copyTree(
         } is not UTF-8`,
       );
     }
+    const wanted = filter?.(name, entry.isDirectory) ?? true;
+    if (wanted === false) continue;
     const source = join(from, name);
     const target = join(to, name);
     if (entry.isSymlink) Deno.symlinkSync(Deno.readLinkSync(source), target);
     else if (entry.isDirectory) {
       const { mode } = Deno.lstatSync(source);
       Deno.mkdirSync(target);
-      await copyTree(from, to, name, skipped, signal);
-      Deno.chmodSync(target, (mode ?? 0o755) & 0o7777);
+      await copyTree(copying, name);
+      if (wanted === "look inside" && isEmpty(target)) Deno.removeSync(target);
+      else Deno.chmodSync(target, (mode ?? 0o755) & 0o7777);
     } else if (entry.isFile) {
       const { mode, size } = Deno.lstatSync(source);
       // Measured: one call that blocks is faster for small files, the other for large ones.
@@ -106,4 +121,22 @@ async function copyTree(
       Deno.chmodSync(target, (mode ?? 0o644) & 0o7777);
     } else skipped.push(name);
   }
+}
+
+/** The same choice after the fact, for archives. */
+function removeUnwanted(root: string, below: string, filter: AppFilter): void {
+  for (const entry of [...Deno.readDirSync(join(root, below))]) {
+    const name = below === "" ? entry.name : `${below}/${entry.name}`;
+    const path = join(root, name);
+    const wanted = filter(name, entry.isDirectory);
+    if (wanted === false) Deno.removeSync(path, { recursive: true });
+    else if (entry.isDirectory) {
+      removeUnwanted(root, name, filter);
+      if (wanted === "look inside" && isEmpty(path)) Deno.removeSync(path);
+    }
+  }
+}
+
+function isEmpty(dir: string): boolean {
+  return Deno.readDirSync(dir)[Symbol.iterator]().next().done === true;
 }

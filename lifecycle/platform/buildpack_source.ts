@@ -4,17 +4,32 @@ import { untarTo } from "../../registry/layer/extract.ts";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { readDocument } from "../file/document.ts";
-import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
+import { escapeId, type GroupElement, type GroupOrder, moduleName } from "../file/module.ts";
 import { parseOrderToml } from "../file/order_toml.ts";
 import { parsePackageToml } from "../file/package_toml.ts";
+import { formatToml } from "../file/toml.ts";
 import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
 import { isPassable } from "./passable.ts";
 
+/** One buildpack somebody asks for: a name as typed, or a script that stands for a whole one (PRJ-5). */
+export type Wanted = string | {
+  /** Its id. */
+  readonly id: string;
+  /** Its version. */
+  readonly version: string;
+  /** Its `bin/build`. */
+  readonly script: { readonly api: string; readonly inline: string; readonly shell: string };
+};
+
 /** What the user said about buildpacks. */
 export interface BuildpackRequest {
-  /** `--buildpack`, as typed: a directory, a `.tgz`, `id` or `id@version`. In order. */
-  readonly buildpacks: readonly string[];
+  /** In order: directories, `.tgz` files, `id` or `id@version`, scripts. */
+  readonly buildpacks: readonly Wanted[];
+  /** In front of every group. */
+  readonly pre?: readonly Wanted[] | undefined;
+  /** Behind every group. */
+  readonly post?: readonly Wanted[] | undefined;
   /** `--order`: an order.toml; used when no buildpack is named. */
   readonly orderFile?: string | undefined;
   /** A directory in the shape of `/cnb/buildpacks`, where ids are looked up. */
@@ -49,13 +64,28 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
   if (request.buildpacksDir !== undefined) {
     for (const buildpack of await readBuildpacksDir(request.buildpacksDir)) add(buildpack);
   }
-  const named: BuildpackDescriptor[] = [];
-  for (const text of request.buildpacks) named.push(await resolveOne(text, request, found, add));
-  const store = storeOf(found);
-  const order = named.length > 0
-    ? [{ group: named.map(({ id, version }) => ({ id, version, optional: false, execEnv: [] })) }]
-    : await readOrder(request);
-  return { store, order, all: [...found.values()] };
+  const elements = async (list: readonly Wanted[] = []): Promise<readonly GroupElement[]> => {
+    const group: GroupElement[] = [];
+    for (const wanted of list) {
+      const { id, version } = typeof wanted === "string"
+        ? await resolveOne(wanted, request, found, add)
+        : add(await writeScript(wanted, request.scratch));
+      group.push({ id, version, optional: false, execEnv: [] });
+    }
+    return group;
+  };
+  const named = await elements(request.buildpacks);
+  const pre = await elements(request.pre);
+  const post = await elements(request.post);
+  const order =
+    named.length > 0 || (pre.length + post.length > 0 && request.orderFile === undefined)
+      ? [{ group: named }]
+      : await readOrder(request);
+  return {
+    store: storeOf(found),
+    order: order.map(({ group }) => ({ group: [...pre, ...group, ...post] })),
+    all: [...found.values()],
+  };
 }
 
 /** The same buildpacks, those that others cannot get to as copies in `into`. */
@@ -79,6 +109,31 @@ export async function bringNear(
     });
   }
   return { ...gathered, store: storeOf(near), all: [...near.values()] };
+}
+
+/** A buildpack that always detects and whose build is the script. */
+async function writeScript(
+  wanted: Exclude<Wanted, string>,
+  scratch: string,
+): Promise<Buildpack> {
+  const dir = join(scratch, `script-${crypto.randomUUID().slice(0, 8)}`);
+  await Deno.mkdir(join(dir, "bin"), { recursive: true });
+  const { id, version, script } = wanted;
+  const head = {
+    api: script.api || "0.10",
+    buildpack: { id, version },
+    targets: [{ os: "linux" }],
+  };
+  await Deno.writeTextFile(join(dir, "buildpack.toml"), formatToml(head));
+  for (const [name, text] of [["detect", "exit 0\n"], ["build", `${script.inline}\n`]] as const) {
+    const shell = name === "detect" ? "/bin/sh" : script.shell;
+    await Deno.writeTextFile(join(dir, "bin", name), `#!${shell}\n${text}`);
+    await Deno.chmod(join(dir, "bin", name), 0o755);
+  }
+  await Deno.chmod(dir, 0o755);
+  return await readDirectory(dir, () => {
+    throw new TypeError("a script has no parts");
+  });
 }
 
 async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {

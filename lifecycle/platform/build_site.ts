@@ -1,0 +1,241 @@
+/** Where buildpacks are run: the app, the buildpacks and the walls around them, made ready for detect and build. */
+import { join } from "node:path";
+import type { Context } from "../../registry/context.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+import type { GroupOrder } from "../file/module.ts";
+import type { ProjectMetadata } from "../file/project_metadata_toml.ts";
+import type { Buildpack, BuildpackInput, RunTarget } from "../phase/detect_types.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import { prepareInPlace, type Sandbox } from "../sandbox/in_place.ts";
+import { chooseNamespaces } from "../sandbox/probe.ts";
+import { probeMachine, removeTrees } from "../sandbox/run.ts";
+import { prepareApp } from "./app_source.ts";
+import { bringNear, gatherBuildpacks, type Gathered } from "./buildpack_source.ts";
+import { readDistro } from "./distro.ts";
+import { isPassable } from "./passable.ts";
+import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
+import { openWorkDir, type WorkDir } from "./work_dir.ts";
+
+/** What buildpacks are given; everything is resolved, nothing is a flag. Paths are absolute. */
+export interface SiteRequest {
+  /** Platform API of the image. */
+  readonly platformApi: string;
+  /** The app: a directory, a zip or jar, or a tar. */
+  readonly app: string;
+  /** Where the app is for buildpacks and in the image. Usually `/workspace`. */
+  readonly appDir: string;
+  /** Buildpacks and order as the user named them. */
+  readonly buildpacks: {
+    /** See `BuildpackRequest.buildpacks`. */
+    readonly named: readonly string[];
+    /** See `BuildpackRequest.orderFile`. */
+    readonly orderFile?: string | undefined;
+    /** See `BuildpackRequest.buildpacksDir`. */
+    readonly dir?: string | undefined;
+    /** What relative names are relative to. */
+    readonly cwd: string;
+  };
+  /** A project descriptor; without one `project.toml` of the app counts. */
+  readonly descriptor?: string | undefined;
+  /** Variables for buildpacks, from the user; they win over those of the descriptor. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Service bindings: a name, and the directory that holds its entries. */
+  readonly bindings?: Readonly<Record<string, string>> | undefined;
+  /** Where they run. */
+  readonly machine: Machine;
+  /** Owner of layers and app. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** `production`, `test`, ... */
+  readonly execEnv: string;
+}
+
+/** The machine buildpacks run on. */
+export interface Machine {
+  /** The sandbox helper's executable. */
+  readonly helper: string;
+  /** Its environment; buildpacks get the few variables of ENV-1 from it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Work directories are made below the first one that will do. */
+  readonly workDirs: readonly [string, ...string[]];
+  /** HOME of the caller: hidden. */
+  readonly home?: string | undefined;
+  /** Other directories that are hidden: the store, where credentials are. */
+  readonly hide: readonly string[];
+  /** See `InPlaceOptions.network`. */
+  readonly network?: "host" | "none" | undefined;
+  /** See `InPlaceOptions.allowRootBuild`. */
+  readonly allowRootBuild?: boolean | undefined;
+}
+
+/** App and buildpacks in a work directory. Disposing removes it. */
+export interface Site extends AsyncDisposable {
+  /** The work directory. */
+  readonly work: WorkDir;
+  /** `/layers`, as the image calls it. */
+  readonly layers: Dir;
+  /** The app, as the image calls it. */
+  readonly app: Dir;
+  /** Groups to try. */
+  readonly order: GroupOrder;
+  /** What the descriptor says for the image's label. */
+  readonly project?: ProjectMetadata | undefined;
+  /** Makes the walls. The caller disposes them before the site. */
+  enclose(target: RunTarget): Promise<Enclosure>;
+}
+
+/** Walls, and what buildpacks inside them are given. */
+export interface Enclosure extends AsyncDisposable {
+  /** The walls. */
+  readonly sandbox: Sandbox;
+  /** For detect and build. */
+  readonly input: BuildpackInput;
+}
+
+/**
+ * Copies the app, finds the buildpacks, writes the platform directory. Runs nothing of theirs.
+ *
+ * @throws {LifecycleError} When app, descriptor or a buildpack cannot be had.
+ */
+export async function openSite(request: SiteRequest, ctx: Context): Promise<Site> {
+  const { machine } = request;
+  // Root that can make no namespaces drops to the build's user on the machine's own tree: that user has to get
+  // to all that it shall see.
+  const probe = await probeMachine(machine.helper);
+  const exposed = probe.uid === 0 && chooseNamespaces(probe) === undefined;
+  const parent = exposed ? machine.workDirs.find(isPassable) : machine.workDirs[0];
+  const work = await openWorkDir(
+    parent ?? machine.workDirs[0],
+    (paths) => removeTrees(machine.helper, paths),
+  );
+  try {
+    const { named, orderFile, dir, cwd } = request.buildpacks;
+    const found = await findProject(request.descriptor, request.app, request.execEnv);
+    const own = found?.project;
+    for (const warning of own?.warnings ?? []) ctx.log.warn(warning);
+    if (own?.builder) {
+      ctx.log.warn(`project.toml asks for builder ${own.builder}, which cannot be entered yet`);
+    }
+    const list = (part: "group" | "pre" | "post") =>
+      found ? wantedOf(found.project[part], found.dir) : [];
+    const gathered = await gatherBuildpacks({
+      buildpacks: named.length > 0 ? named : list("group"),
+      pre: list("pre"),
+      post: list("post"),
+      orderFile,
+      buildpacksDir: dir,
+      cwd,
+      scratch: work.buildpacks,
+    });
+    const near = exposed ? await bringNear(gathered, work.buildpacks, ctx.signal) : gathered;
+    const filter = own && filterOf(own);
+    const app = await prepareApp(request.app, work.app, ctx.signal, filter);
+    for (const name of app.skipped) ctx.log.warn(`${name} is no file and was left out`);
+    const projectEnv = Object.fromEntries((own?.env ?? []).map(({ name, value }) => [name, value]));
+    await writePlatform(work.platform, { ...projectEnv, ...request.env });
+    await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
+    return {
+      work,
+      layers: { inside: "/layers", outside: work.layers },
+      app: { inside: request.appDir, outside: work.app },
+      order: near.order,
+      project: own && metadataOf(own),
+      enclose: (target) => enclose(request, work, near, target),
+      [Symbol.asyncDispose]: async () => await work[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await work[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function enclose(
+  request: SiteRequest,
+  work: WorkDir,
+  gathered: Gathered,
+  target: RunTarget,
+): Promise<Enclosure> {
+  const sandbox = await raiseWalls(request, work, gathered.all);
+  const seen = (outside: string): Dir => {
+    const { inside } = sandbox.plan.dirs.find((one) => one.outside === outside)!;
+    return { inside, outside };
+  };
+  const { machine } = request;
+  const input: BuildpackInput = {
+    platformApi: request.platformApi,
+    store: {
+      find: (id, version) => {
+        const found = gathered.store.find(id, version);
+        return found && { ...found, dir: seen(found.dir.outside) };
+      },
+    },
+    executor: sandbox,
+    appDir: seen(work.app),
+    layersDir: seen(work.layers),
+    platformDir: seen(work.platform),
+    tempDir: seen(work.temp),
+    env: { ...machine.env, HOME: sandbox.plan.home },
+    execEnv: request.execEnv,
+    target,
+    buildDistro: await readDistro("/etc/os-release"),
+    // Where buildpacks run under another user of this machine, what we make for them must be theirs.
+    ...(sandbox.plan.owner ? { owner: sandbox.plan.owner } : {}),
+  };
+  return {
+    sandbox,
+    input,
+    [Symbol.asyncDispose]: async () => await sandbox[Symbol.asyncDispose](),
+  };
+}
+
+async function raiseWalls(
+  request: SiteRequest,
+  work: WorkDir,
+  buildpacks: readonly Buildpack[],
+): Promise<Sandbox> {
+  const { machine, owner } = request;
+  return await prepareInPlace({
+    helper: machine.helper,
+    scratchDir: work.path,
+    dirs: [
+      { outside: work.layers, inside: "/layers", access: "rw" },
+      { outside: work.app, inside: request.appDir, access: "rw" },
+      { outside: work.platform, inside: "/platform", access: "ro" },
+      { outside: work.temp, inside: "/cnb/plans", access: "rw" },
+      ...buildpacks.map(({ dir }) => ({ ...dir, access: "ro" as const })),
+    ],
+    ...owner,
+    path: machine.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ...(machine.home === undefined ? {} : { home: machine.home }),
+    hide: machine.hide,
+    ...(machine.network === undefined ? {} : { network: machine.network }),
+    ...(machine.allowRootBuild === undefined ? {} : { allowRootBuild: machine.allowRootBuild }),
+  });
+}
+
+/** `<platform>/env/<NAME>`, one file a variable, contents verbatim (ENV-3). */
+async function writePlatform(dir: string, env: Readonly<Record<string, string>>): Promise<void> {
+  await Deno.mkdir(join(dir, "env"));
+  for (const [name, value] of Object.entries(env)) {
+    await Deno.writeTextFile(join(dir, "env", name), value);
+  }
+}
+
+/** `<platform>/bindings/<name>/<entry>`, as copies: the originals stay out of reach. */
+async function writeBindings(
+  dir: string,
+  bindings: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const [name, from] of Object.entries(bindings)) {
+    const stat = await Deno.stat(from).catch(() => undefined);
+    if (!stat?.isDirectory) {
+      throw new LifecycleError(
+        ExitCode.arguments,
+        `Cannot use binding ${JSON.stringify(name)}: ${from} is not a directory`,
+      );
+    }
+    const into = join(dir, "bindings", name);
+    await Deno.mkdir(into, { recursive: true });
+    await prepareApp(from, into, signal);
+  }
+}
