@@ -24,6 +24,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Images:",
     load: () => import("./command/build.ts"),
   },
+  detect: {
+    summary: "Say which buildpacks would take part, and why the others would not",
+    group: "Images:",
+    load: () => import("./command/detect.ts"),
+  },
   inspect: {
     summary: "Say what an image is made of, from metadata alone",
     group: "Images:",
@@ -44,6 +49,21 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "Copy an image from any place to any other",
     group: "Images:",
     load: () => import("./command/copy.ts"),
+  },
+  login: {
+    summary: "Keep the password of a registry, once it was tried",
+    group: "Registries:",
+    load: () => import("./command/login.ts"),
+  },
+  logout: {
+    summary: "Forget the password of a registry",
+    group: "Registries:",
+    load: () => import("./command/logout.ts"),
+  },
+  config: {
+    summary: "Set mirrors of registries",
+    group: "Registries:",
+    load: () => import("./command/config.ts"),
   },
   ls: {
     summary: "List the images of the store",
@@ -128,8 +148,8 @@ export async function run(io: Io): Promise<number> {
     getOutHasColors: () => false,
     getErrHasColors: () => false,
   };
-  const nested = program.commands.flatMap((command) => command.commands);
-  for (const command of [program, ...program.commands, ...nested]) {
+  const all = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(all)];
+  for (const command of all(program)) {
     command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
   }
   if (asked === undefined && args.includes("--version")) {

@@ -59,6 +59,8 @@ export class Connection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    // The end of a read that was begun ahead is waited for: without this the process may end before it.
+    this.#wire.ref();
     this.#wire.close();
   }
 

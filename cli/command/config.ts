@@ -1,0 +1,45 @@
+import type { Command } from "commander";
+import { addCommonFlags, collectWords, type CommonFlags } from "../common.ts";
+import type { Io } from "../io.ts";
+import { outputFormat } from "../output.ts";
+import type { AddFlags } from "../registry_mirrors.ts";
+
+/** `wherry config registry-mirrors add`, `remove` and `list`. */
+export function define(command: Command, io: Io): void {
+  command.usage("COMMAND").helpCommand(false);
+  const summary = "Where images are read from instead of their own registry";
+  const mirrors = command.command("registry-mirrors").summary(summary).description(summary)
+    .helpOption("-h, --help", "show this help").helpCommand(false).usage("COMMAND [FLAGS]");
+  const sub = (name: string, what: string) =>
+    mirrors.command(name).summary(what).description(what)
+      .helpOption("-h, --help", "show this help");
+  const add = sub("add", "Set the mirrors of a registry")
+    .argument("<registry>", "a host with an optional path, *.domain, or * for all")
+    .usage("REGISTRY --mirror MIRROR... [FLAGS]")
+    .requiredOption(
+      "-m, --mirror <host[/path]>",
+      "takes the place of REGISTRY in names (repeatable, tried in order)",
+      collectWords,
+    )
+    .option("--no-fallback", "never ask the registry itself")
+    .option("--pull <what>", "all, digest-only or tag-only", "all")
+    .option("--insecure", "plain http or unverified TLS is fine for these mirrors");
+  addCommonFlags(add).action(async (registry: string, flags: AddFlags) => {
+    const { addMirrors } = await import("../registry_mirrors.ts");
+    await addMirrors(io, registry, flags);
+  });
+  const remove = sub("remove", "Take the mirrors of a registry away")
+    .argument("<registry>", "as it was added").usage("REGISTRY [FLAGS]");
+  addCommonFlags(remove).action(async (registry: string, flags: CommonFlags) => {
+    const { removeMirrors } = await import("../registry_mirrors.ts");
+    await removeMirrors(io, registry, flags);
+  });
+  const list = sub("list", "Show the mirrors of all files, those of registries.conf too")
+    .usage("[FLAGS]").option("-o, --output <format>", "human or json", "human");
+  addCommonFlags(list).action(async (flags: CommonFlags & { readonly output: string }) => {
+    const { listMirrors } = await import("../registry_mirrors.ts");
+    await listMirrors(io, flags, outputFormat(flags.output));
+  });
+  mirrors.action(() => io.stdout.write(mirrors.helpInformation()));
+  command.action(() => io.stdout.write(command.helpInformation()));
+}

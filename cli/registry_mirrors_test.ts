@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { parseRegistrySettings } from "../registry/client/registries_conf.ts";
+import { hostPolicy } from "./host_policy.ts";
+import type { Io } from "./io.ts";
+import { type MirrorEntry, withMirror, withoutMirror } from "./mirror_config.ts";
+import { readRegistrySettings } from "./registry_settings.ts";
+import { run } from "./run.ts";
+
+const ENTRY: MirrorEntry = {
+  prefix: "docker.io",
+  endpoints: ["registry.corp/hub"],
+  fallback: true,
+  pull: "all",
+  insecure: false,
+};
+
+const HAND_WRITTEN = `# mine
+default-builder = "x" # keep this
+
+[[mirror]] # for Hub
+prefix = "index.docker.io"
+endpoints = ["old.corp"]
+
+# about the next table
+[[mirror]]
+prefix = "quay.io"
+endpoints = [
+  "a.corp", # first
+  "b.corp",
+]
+
+[offline]
+allow = ["a.corp"]
+`;
+
+Deno.test("C-MIRROR a table is replaced, and all else stays as it was written", () => {
+  assert.equal(
+    withMirror(HAND_WRITTEN, ENTRY),
+    `# mine
+default-builder = "x" # keep this
+
+# about the next table
+[[mirror]]
+prefix = "quay.io"
+endpoints = [
+  "a.corp", # first
+  "b.corp",
+]
+
+[offline]
+allow = ["a.corp"]
+
+[[mirror]]
+prefix = "docker.io"
+endpoints = [ "registry.corp/hub" ]
+`,
+  );
+  const without = withoutMirror(HAND_WRITTEN, "quay.io")!;
+  assert.deepEqual(
+    parseRegistrySettings(without, "f").mirrors.map(({ prefix }) => prefix),
+    ["docker.io"],
+  );
+  assert.match(without, /default-builder = "x" # keep this/);
+  assert.equal(withoutMirror(HAND_WRITTEN, "ghcr.io"), undefined);
+  assert.equal(withoutMirror("", "ghcr.io"), undefined);
+});
+
+Deno.test("C-MIRROR every table that was added is read back, and can be taken away", () => {
+  let text = "";
+  const entries: MirrorEntry[] = ["a.example", "*.b.example", "*", "c.example:5000/x/y"].map(
+    (prefix, at) => ({
+      prefix,
+      endpoints: ["m.corp", "n.corp:5000/x"],
+      fallback: at % 2 === 0,
+      pull: at === 1 ? "digest-only" : "all",
+      insecure: at === 2,
+    }),
+  );
+  for (const entry of entries) text = withMirror(text, entry);
+  assert.deepEqual(
+    parseRegistrySettings(text, "f").mirrors.map(({ prefix, fallback, mirrors }) => ({
+      prefix,
+      fallback,
+      endpoints: mirrors.map(({ location }) => location),
+      pull: mirrors[0]!.pull,
+      insecure: mirrors[0]!.insecure,
+    })),
+    entries.map(({ prefix, fallback, endpoints, pull, insecure }) => ({
+      prefix,
+      fallback,
+      endpoints,
+      pull,
+      insecure,
+    })),
+  );
+  for (const { prefix } of entries) text = withoutMirror(text, prefix)!;
+  assert.equal(text.trim(), "");
+});
+
+Deno.test("C-MIRROR what is written in another way is left to the person", () => {
+  const inline = `mirror = [{ prefix = "docker.io", endpoints = ["a.corp"] }]\n`;
+  assert.throws(() => withMirror(inline, ENTRY), /written in a way that is not changed here$/);
+});
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function wherry(home: string, ...args: readonly string[]): Promise<Ran> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const sink = (lines: string[]) => ({
+    write: (text: string | Uint8Array) => void lines.push(String(text)),
+    isTerminal: false,
+    columns: () => 80,
+  });
+  const io: Io = {
+    args,
+    env: { HOME: home, CONTAINERS_REGISTRIES_CONF: `${home}/registries.conf` },
+    cwd: home,
+    user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+    stdout: sink(out),
+    stderr: sink(err),
+    signal: new AbortController().signal,
+  };
+  const code = await run(io);
+  return { code, out: out.join(""), err: err.join("") };
+}
+
+Deno.test("C-MIRROR config registry-mirrors add, list and remove", async () => {
+  const home = await Deno.makeTempDir({ prefix: "wherry-config-" });
+  try {
+    await Deno.writeTextFile(
+      `${home}/registries.conf`,
+      `[[registry]]\nlocation = "q.example"\nblocked = true\n`,
+    );
+    const mirrors = ["config", "registry-mirrors"];
+    const added = await wherry(
+      home,
+      ...mirrors,
+      "add",
+      "docker.io",
+      "-m",
+      "a.corp/hub",
+      "--mirror",
+      "b.corp",
+      "--no-fallback",
+    );
+    assert.match(added.err, /^docker\.io is read from a\.corp\/hub, then b\.corp only \(/);
+    const path = `${home}/.config/wherry/config.toml`;
+    assert.match(await Deno.readTextFile(path), /^fallback = false$/m);
+    const { out } = await wherry(home, ...mirrors, "list");
+    assert.deepEqual(out.trim().split("\n").map((line) => line.split(/\s{2,}/).slice(0, 2)), [
+      ["REGISTRY", "READ FROM"],
+      ["docker.io", "a.corp/hub, b.corp"],
+      ["q.example", "-"],
+    ]);
+    const json = JSON.parse((await wherry(home, ...mirrors, "list", "-o", "json")).out);
+    assert.deepEqual(
+      json.map(({ prefix, blocked }: { prefix: string; blocked: boolean }) => [prefix, blocked]),
+      [
+        ["docker.io", false],
+        ["q.example", true],
+      ],
+    );
+    await wherry(home, ...mirrors, "remove", "https://index.docker.io/");
+    assert.equal((await Deno.readTextFile(path)).trim(), "");
+    const refused: readonly (readonly [string[], RegExp])[] = [
+      [["remove", "docker.io"], /^Cannot remove mirrors of docker\.io: .* names none$/],
+      [["add", "docker.io"], /mirror.* (see: wherry config --help|not specified)/],
+      [["add", "nohost", "-m", "a.corp"], /^Cannot use the registry: "nohost" wants a host/],
+      [["add", "a.example", "-m", "*"], /^Cannot use --mirror: "\*" is not a host/],
+      [["add", "a.example", "-m", "b.corp", "--pull", "some"], /want all, digest-only, tag-only$/],
+    ];
+    for (const [words, message] of refused) {
+      await assert.rejects(() => wherry(home, ...mirrors, ...words), {
+        name: "UsageError",
+        message,
+      });
+    }
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
+Deno.test("C-MIRROR files in order: our own, drop-ins from last to first, the main file", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "wherry-files-" });
+  try {
+    const write = async (path: string, text: string) => {
+      await Deno.mkdir(`${dir}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      await Deno.writeTextFile(`${dir}/${path}`, text);
+    };
+    const row = (name: string) => `[[registry]]\nlocation = "${name}.example"\n`;
+    await write("home/.config/wherry/config.toml", row("own"));
+    await write("etc/registries.conf", row("main"));
+    await write("etc/registries.conf.d/10-a.conf", row("ten"));
+    await write("etc/registries.conf.d/20-b.conf", row("twenty"));
+    await write("etc/registries.conf.d/readme", "not TOML [");
+    const order = async () =>
+      (await readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`)).mirrors.map((one) =>
+        one.prefix.replace(".example", "")
+      );
+    assert.deepEqual(await order(), ["own", "twenty", "ten", "main"]);
+    await write("home/.config/containers/registries.conf", row("user"));
+    await write("home/.config/containers/registries.conf.d/1.conf", row("drop"));
+    assert.deepEqual(await order(), ["own", "drop", "twenty", "ten", "user"]);
+    await write("home/.config/wherry/config.toml", `[[mirror]]\nprefix = 1\n`);
+    await assert.rejects(order, {
+      name: "UsageError",
+      message: /config\.toml: mirror\[0\]\.prefix: /,
+    });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("C-CONN-08 who may be dialled", () => {
+  const rules = { offline: false, allow: [], blocked: [], mirrors: [], path: "/c.toml" };
+  assert.equal(hostPolicy(rules), undefined);
+  const may = (policy: ReturnType<typeof hostPolicy>, host: string) => {
+    try {
+      return policy!(host);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const offline = hostPolicy({
+    ...rules,
+    offline: true,
+    allow: ["registry.corp", "*.lab.example", "localhost:5000"],
+    mirrors: ["mirror.corp"],
+  });
+  for (const host of ["registry.corp", "registry.corp:5000", "a.lab.example", "localhost:5000"]) {
+    assert.equal(may(offline, host), true);
+  }
+  for (const host of ["mirror.corp", "lab.example", "localhost:5001", "xregistry.corp"]) {
+    assert.equal(
+      may(offline, host),
+      `Cannot reach ${host}: --offline forbids to dial it ([offline] allow in /c.toml can name it)`,
+    );
+  }
+  const blocked = hostPolicy({
+    ...rules,
+    blocked: ["*"],
+    mirrors: ["mirror.corp"],
+    allow: ["a.b"],
+  });
+  assert.deepEqual(["mirror.corp", "a.b"].map((host) => may(blocked, host)), [true, true]);
+  assert.match(
+    String(may(blocked, "registry-1.docker.io")),
+    /\[block\] hosts in \/c\.toml forbids/,
+  );
+});
