@@ -30,6 +30,8 @@ export interface Access {
   readonly key: Uint8Array;
   /** Tells where the server listens, which challenges have to name. */
   listensAt(url: string): void;
+  /** `host:port` as clients use it, where that is known. */
+  host(): string | undefined;
 }
 
 /** Whether anybody is kept out at all. */
@@ -95,6 +97,7 @@ export async function openAccess(
     issuing: flags.token ? tokens : undefined,
     key: key.secret,
     listensAt: (address) => void (url ??= address),
+    host: () => url && !/^unix:|\/(0\.0\.0\.0|\[::\]):/.test(url) ? new URL(url).host : undefined,
   };
 }
 

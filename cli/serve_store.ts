@@ -5,6 +5,8 @@ import { guard } from "../registry/server/auth/guard.ts";
 import { Metrics } from "../registry/server/metrics.ts";
 import { createServer, type RequestEntry } from "../registry/server/server.ts";
 import { type ListenAddress, parseListen, serve } from "../registry/server/serve.ts";
+import { describeImage } from "../lifecycle/platform/image_info.ts";
+import { createExplorer } from "../registry/server/explorer/explorer.ts";
 import { createSite } from "../registry/server/site.ts";
 import { openStore } from "../registry/store/store.ts";
 import type { ServeFlags } from "./command/serve.ts";
@@ -54,6 +56,14 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
       authority: access.authority,
       tokens: access.issuing,
       metrics,
+      pages: flags.explorer
+        ? createExplorer(registry, {
+          authority: access.authority,
+          open: !guarded,
+          host: access.host,
+          describe: describeImage,
+        })
+        : undefined,
     }),
     onError: (error) => {
       metrics.failed();

@@ -10,12 +10,15 @@ export interface Policy {
   allows(user: string | undefined, repository: string, action: Action): boolean;
   /** Whether `user` may do `action` in every repository: then none needs to be looked at. */
   allowsEverywhere(user: string | undefined, action: Action): boolean;
+  /** Whether there may be a repository in which `user` may do `action`. */
+  allowsSomewhere(user: string | undefined, action: Action): boolean;
 }
 
 /** Everybody who proved who they are may do all, others nothing: what holds without a policy file. */
 export const USERS_MAY_ALL: Policy = {
   allows: (user) => user !== undefined,
   allowsEverywhere: (user) => user !== undefined,
+  allowsSomewhere: (user) => user !== undefined,
 };
 
 const words = z.array(z.string().min(1));
@@ -122,6 +125,10 @@ class Rules implements Policy {
     return this.#rules.some((rule) =>
       rule.everywhere && rule.actions.has(action) && isFor(rule, user)
     );
+  }
+
+  allowsSomewhere(user: string | undefined, action: Action): boolean {
+    return this.#rules.some((rule) => rule.actions.has(action) && isFor(rule, user));
   }
 }
 
