@@ -37,7 +37,14 @@ export interface Reader {
     options?: CallOptions,
   ): Promise<Descriptor | undefined>;
   /** A blob's bytes; verified against `digest` and the size while they are read to the end. */
-  blob(repository: string, digest: Digest, options?: CallOptions): Promise<Source | undefined>;
+  blob(
+    repository: string,
+    digest: Digest,
+    options?: CallOptions & {
+      /** `false`: whoever gets the bytes verifies them, as every client of a server does. */
+      readonly verify?: boolean | undefined;
+    },
+  ): Promise<Source | undefined>;
 }
 
 /** Writing. Each write is verified, atomic and idempotent. */

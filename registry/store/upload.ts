@@ -83,7 +83,13 @@ export class FileUpload implements BlobUpload {
         try {
           for (const waiting of this.#inline) await writeAll(file, waiting);
           this.#inline = [];
-          await writeAll(file, chunk);
+          // The disk is another processor's work: hash meanwhile.
+          const writing = writeAll(file, chunk);
+          writing.catch(() => {});
+          this.#digester.update(chunk);
+          await writing;
+          this.#size += chunk.byteLength;
+          return;
         } catch (cause) {
           await this.#end(); // half a chunk may be on the disk: nothing after it can be right
           throw translate(cause, `store blob of ${this.repository}`);
