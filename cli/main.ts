@@ -67,4 +67,15 @@ async function main(): Promise<number> {
   }
 }
 
-main().then(Deno.exit);
+// Work that waits for something that never comes ends the process when nothing else is left to do: no success.
+const asleep = () => {
+  Deno.exitCode = 1;
+  sink(Deno.stderr).write(
+    "ERROR: Cannot go on: what was waited for never came, please report this\n",
+  );
+};
+globalThis.addEventListener("unload", asleep);
+main().then((code) => {
+  globalThis.removeEventListener("unload", asleep);
+  Deno.exit(code);
+});

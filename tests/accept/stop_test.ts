@@ -29,7 +29,7 @@ async function prepare(scene: Scene, detect = "", build = ""): Promise<void> {
 const BUILD = ["build", "image", "--path", "app", "-b", "bp", "--run-image", "scratch"];
 const CACHED = `printf '[types]\\ncache = true\\nlaunch = true\\n' >$CNB_LAYERS_DIR/large.toml
 mkdir -p $CNB_LAYERS_DIR/large
-[ -f $CNB_LAYERS_DIR/large/x ] || head -c 60000000 /dev/urandom >$CNB_LAYERS_DIR/large/x\n`;
+[ -f $CNB_LAYERS_DIR/large/x ] || head -c 24000000 /dev/urandom >$CNB_LAYERS_DIR/large/x\n`;
 
 const PHASES: readonly Phase[] = [
   {
