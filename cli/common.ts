@@ -59,10 +59,13 @@ export function addRegistryFlags(command: Command): Command {
     .option("--ca-cert <file>", "trust this certificate authority too (PEM; repeatable)", collect)
     .option(
       "--insecure-registry <host>",
-      "plain http or unverified TLS for this host is fine (repeatable)",
+      "plain http or unverified TLS is fine for this host (repeatable; http://HOST or https://HOST: only that)",
       collectWords,
     )
-    .option("--offline", "dial nothing; fail, naming what would have been dialled");
+    .option(
+      "--offline",
+      "dial nothing but what [offline] allow in config.toml names; fail, naming what would have been dialled",
+    );
 }
 
 /** The level that the flags ask for. */

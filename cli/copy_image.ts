@@ -10,6 +10,7 @@ import { failureOf, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { outputFormat } from "./output.ts";
 import {
+  fromRegistry,
   inRegistry,
   inStore,
   layout,
@@ -51,7 +52,7 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
   const reference = readName(name);
   await move(
     session,
-    await inRegistry(session, reference),
+    await fromRegistry(session, reference),
     await inStore(session, reference),
     flags,
   );

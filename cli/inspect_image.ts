@@ -6,7 +6,7 @@ import type { InspectFlags } from "./command/inspect.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
-import { inRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
+import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 import { formatTable } from "./ui/table.ts";
@@ -25,7 +25,9 @@ export async function inspectImage(
   await using stack = new AsyncDisposableStack();
   const place = readPlace(name);
   const look = (located: Promise<Located>) => answerOf(session, flags, located);
-  const remote = place.kind === "registry" ? await look(inRegistry(session, place.reference)) : {};
+  const remote = place.kind === "registry"
+    ? await look(fromRegistry(session, place.reference))
+    : {};
   const local = place.kind === "registry"
     ? await look(inStore(session, place.reference))
     : await look(openForReading(session, place, stack));
