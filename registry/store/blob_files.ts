@@ -82,14 +82,16 @@ export class BlobFiles {
   /** Starts an ingest file, private to us; a push holds an OS lock on it, which a crash lets go (ST-03). */
   async ingest(id: string, kind: IngestKind): Promise<Deno.FsFile> {
     const path = this.#ingestPath(id, kind);
-    const options = { createNew: true, read: true, write: true, mode: 0o600 };
+    const open = () => Deno.open(path, { createNew: true, read: true, write: true, mode: 0o600 });
     let file: Deno.FsFile;
     try {
-      file = await Deno.open(path, options);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw translate(error, `write to ${path}`);
-      await makeDir(dirname(path), this.#shape.dirMode);
-      file = await Deno.open(path, options);
+      file = await open().catch(async (error: unknown) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        await makeDir(dirname(path), this.#shape.dirMode);
+        return await open();
+      });
+    } catch (cause) {
+      throw translate(cause, `write to ${path}`);
     }
     if (kind === "push") await file.tryLock(true);
     return file;
@@ -107,9 +109,9 @@ export class BlobFiles {
     }
   }
 
-  /** Drops an ingest file. Idempotent. */
+  /** Drops an ingest file. Never throws: what cannot be removed now is purged later. Idempotent. */
   async discard(id: string, kind: IngestKind): Promise<void> {
-    await Deno.remove(this.#ingestPath(id, kind)).catch(ignoreAbsent);
+    await Deno.remove(this.#ingestPath(id, kind)).catch(() => {});
   }
 
   /**
@@ -155,15 +157,11 @@ export class BlobFiles {
 
   /** Syncs `dir`, and once what is above it: who made it may have died before its name was on the disk. */
   async #syncPath(dir: string): Promise<void> {
-    try {
-      await syncDir(dir);
-      for (let below = dir; below !== this.#dir && !this.#rooted.has(below);) {
-        await syncDir(dirname(below));
-        this.#rooted.add(below);
-        below = dirname(below);
-      }
-    } catch (cause) {
-      throw translate(cause, `sync ${dir}`);
+    await syncDir(dir);
+    for (let below = dir; below !== this.#dir && !this.#rooted.has(below);) {
+      await syncDir(dirname(below));
+      this.#rooted.add(below);
+      below = dirname(below);
     }
   }
 
@@ -210,9 +208,9 @@ export class BlobFiles {
     } catch { /* nobody needed it, or it would not have been thrown away */ }
   }
 
-  /** Unlinks what {@linkcode trashSync} moved aside. */
+  /** Unlinks what {@linkcode trashSync} moved aside. Never throws: what stays is purged later. */
   async discardTrash(trash: readonly string[]): Promise<void> {
-    for (const path of trash) await Deno.remove(path).catch(ignoreAbsent);
+    for (const path of trash) await Deno.remove(path).catch(() => {});
   }
 
   /** Every blob on the disk, a shard at a time. Names that are not digests are left out. */
@@ -292,11 +290,12 @@ export async function makeDir(dir: string, mode = 0o700): Promise<void> {
 
 /** Makes the names in `dir` durable; some file systems cannot and say so, which is not an error. */
 export async function syncDir(dir: string): Promise<void> {
-  using handle = await Deno.open(dir);
   try {
+    using handle = await Deno.open(dir);
     await handle.sync();
-  } catch (error) {
-    if (!/EINVAL|ENOTSUP|EBADF/.test(String((error as { code?: unknown }).code))) throw error;
+  } catch (cause) {
+    if (/EINVAL|ENOTSUP|EBADF/.test(String((cause as { code?: unknown }).code))) return;
+    throw translate(cause, `sync ${dir}`);
   }
 }
 

@@ -54,6 +54,8 @@ export async function collectGarbage(
       high,
       floor(),
     ));
+  // Whoever was told that a name is gone may cut the power: then no record may come back without its file.
+  await db.durable();
   let bytes = 0;
   let blobs = await windows(db, files, signal, (low, high, throwAway) => {
     const rows = db.all(

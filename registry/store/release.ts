@@ -10,7 +10,7 @@ import { type ThrowAway, writeWithTrash } from "./trash.ts";
 /**
  * Deletes what `reference` names in the repository with the row `repository`: a tag, or a manifest with every tag
  * of it. Then follows what it led to: manifests of an index, documents that speak of it, blobs. Each goes when
- * nothing else in the store needs it and nobody who is at work may have seen it. One transaction; then the files.
+ * nothing else in the store needs it and nobody who is at work may have seen it.
  *
  * @returns What went, or `undefined` when there was nothing of that name.
  */
@@ -22,7 +22,7 @@ export async function releaseManifest(
   repository: number,
   reference: string,
 ): Promise<GcReport | undefined> {
-  const report = await writeWithTrash(db, files, (throwAway) => {
+  const released = db.write(() => {
     // No grace when nobody else is at work: what the removed image needed a moment ago, nobody needs now.
     const floor = floorOf(leases, now, -1);
     const content = reference.includes(":")
@@ -31,11 +31,19 @@ export async function releaseManifest(
     if (content === undefined) return undefined;
     const explicit = reference.includes(":") ? 1 : 0;
     const { seen, manifests } = sweepManifests(db, repository, content, floor);
-    const freed = sweepBlobs(db, repository, seen, floor, throwAway);
-    return { manifests: manifests + explicit, ...freed, uploads: 0 };
+    for (const one of seen) leave(db, repository, one, floor);
+    return { seen, manifests: manifests + explicit };
   });
+  // First it is certain that nothing names them, then the files go.
   await db.durable();
-  return report;
+  if (released === undefined) return undefined;
+  const freed = await writeWithTrash(
+    db,
+    files,
+    (throwAway) => sweepContents(db, released.seen, floorOf(leases, now, -1), throwAway),
+  );
+  await db.durable();
+  return { manifests: released.manifests, ...freed, uploads: 0 };
 }
 
 function deleteTag(db: Database, repository: number, name: string): Start | undefined {
@@ -110,24 +118,27 @@ function sweepManifests(
   return { seen, manifests };
 }
 
-function sweepBlobs(
+/** Takes a content out of the repository when nothing there needs it any more. */
+function leave(db: Database, repository: number, content: number, floor: number): void {
+  db.run(
+    `DELETE FROM member WHERE repository = ?1 AND content = ?2
+     AND (SELECT touched FROM content WHERE id = ?2) < ?3
+     AND NOT EXISTS (SELECT 1 FROM child WHERE repository = ?1 AND child = ?2)`,
+    repository,
+    content,
+    floor,
+  );
+}
+
+function sweepContents(
   db: Database,
-  repository: number,
-  seen: ReadonlySet<number>,
+  contents: ReadonlySet<number>,
   floor: number,
   throwAway: ThrowAway,
 ): { readonly blobs: number; readonly bytes: number } {
   let blobs = 0;
   let bytes = 0;
-  for (const content of seen) {
-    db.run(
-      `DELETE FROM member WHERE repository = ?1 AND content = ?2
-       AND (SELECT touched FROM content WHERE id = ?2) < ?3
-       AND NOT EXISTS (SELECT 1 FROM child WHERE repository = ?1 AND child = ?2)`,
-      repository,
-      content,
-      floor,
-    );
+  for (const content of contents) {
     const row: Row | undefined = db.get(
       `DELETE FROM content WHERE id = ?1 AND touched < ?2
        AND NOT EXISTS (SELECT 1 FROM member WHERE content = ?1)
