@@ -5,6 +5,7 @@
  * written `1.0`, so that it comes back as one. Dates become strings, as in Go;
  * {@linkcode datePaths} tells which they were.
  */
+import { isTooDeep } from "../../registry/oci/json.ts";
 import { FileError } from "../error.ts";
 import { compareBytes } from "./compare_bytes.ts";
 import { isDate, isTable, type TomlTable, type TomlValue } from "./toml.ts";
@@ -48,6 +49,8 @@ export function goMap(value: unknown): unknown {
  */
 export function parseJson(source: string, file: string): unknown {
   try {
+    // The reviver goes down the document by calls, and so does all that looks at it later.
+    if (isTooDeep(source)) throw new SyntaxError("it is nested too deep");
     return parseWithSource(source, (_key, value, context) => {
       if (typeof value !== "number") return value;
       const digits = context?.source ?? String(value);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { digestSchema } from "./descriptor.ts";
 import type { Digest } from "./digest.ts";
 import { OciError } from "./error.ts";
+import { parseStrictJson } from "./json.ts";
 
 /** One line of an image's history. Bottom layer first; `empty_layer` entries made no layer. */
 export interface History {
@@ -90,11 +91,13 @@ const configSchema = z.looseObject({
 export function parseConfig(bytes: Uint8Array): ImageConfig {
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    json = parseStrictJson(bytes);
   } catch (cause) {
-    throw new OciError("MANIFEST_INVALID", "Cannot read image config: it is not JSON in UTF-8", {
-      cause,
-    });
+    throw new OciError(
+      "MANIFEST_INVALID",
+      `Cannot read image config: it ${(cause as Error).message}`,
+      { cause },
+    );
   }
   const result = configSchema.safeParse(json);
   if (result.success) return result.data as unknown as ImageConfig;

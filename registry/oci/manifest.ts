@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type Descriptor, descriptorSchema } from "./descriptor.ts";
 import { OciError } from "./error.ts";
+import { parseStrictJson } from "./json.ts";
 import { bareMediaType, isIndexType, isManifestType, MediaType } from "./media_type.ts";
 
 /** One image: a config and its layers, oldest first. Unknown keys are kept. */
@@ -71,6 +72,7 @@ export function parseDocument(bytes: Uint8Array, contentType?: string): Document
   if (known && typeof inBody === "string" && inBody !== said) {
     throw invalid(`it came as ${said} and calls itself ${JSON.stringify(inBody)}`);
   }
+  refuseTwins(json);
   if ("manifests" in json && ("layers" in json || "config" in json)) {
     throw invalid("it has the keys of an image and of an index");
   }
@@ -105,14 +107,39 @@ export function childrenOf(document: Document): readonly Descriptor[] {
 function parseJson(bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = parseStrictJson(bytes);
   } catch (cause) {
-    throw invalid("it is not JSON in UTF-8", cause);
+    throw invalid(`it ${(cause as Error).message}`, cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw invalid("it is not a JSON object");
   }
   return value as Record<string, unknown>;
+}
+
+/** Keys that decide what a document means. */
+const DECISIVE = new Set(
+  ["schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType"].concat(
+    ["digest", "size", "urls", "data", "platform"],
+  ),
+);
+const SPELLING = new Map([...DECISIVE].map((key) => [key.toLowerCase(), key]));
+
+/**
+ * Readers written in Go take `Layers` for `layers`, we do not: the same bytes would be two images (M-01). Their
+ * folding also takes the long s and the Kelvin sign for letters.
+ */
+function refuseTwins(json: Readonly<Record<string, unknown>>): void {
+  const children = [json["manifests"], json["layers"]].filter(Array.isArray).flat() as unknown[];
+  for (const object of [json, json["config"], json["subject"], ...children]) {
+    if (typeof object !== "object" || object === null) continue;
+    for (const key of Object.keys(object)) {
+      if (DECISIVE.has(key)) continue;
+      const meant = SPELLING.get(key.toLowerCase().replaceAll("\u017f", "s"));
+      if (meant === undefined) continue;
+      throw invalid(`it has a key ${JSON.stringify(key)}, want ${JSON.stringify(meant)}`);
+    }
+  }
 }
 
 function check<T>(schema: z.ZodType<T>, json: unknown): T {

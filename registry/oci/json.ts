@@ -1,0 +1,82 @@
+/** JSON of strangers: what every reader understands in the same way, or nothing. */
+
+/** Deeper documents are made to exhaust stacks; images need about eight levels. */
+const MAX_DEPTH = 128;
+const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
+const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/**
+ * Reads JSON in UTF-8 without a byte order mark, in which no object has a key twice: of two, some readers take the
+ * first and some the last, so the same bytes would be two documents (M-08, C-MT-06).
+ *
+ * @throws {SyntaxError} That goes behind "it": "is not JSON in UTF-8", "has the key "layers" twice", ...
+ */
+export function parseStrictJson(bytes: Uint8Array): unknown {
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError("is not JSON in UTF-8", { cause });
+  }
+  const why = oddityOf(text, true);
+  if (why !== undefined) throw new SyntaxError(why);
+  return value;
+}
+
+/** Whether JSON is nested deeper than any document is: what walks through it must not be let near. */
+export function isTooDeep(text: string): boolean {
+  return oddityOf(text, false) !== undefined;
+}
+
+/** What is odd about JSON, which need not be valid when keys are not looked at. One pass; strings are skipped, keys are looked at when `keys` says so. */
+function oddityOf(text: string, keys: boolean): string | undefined {
+  /** For each open object the keys so far, for each open array nothing. */
+  const open: (Set<string> | undefined)[] = [];
+  let keyComes = false;
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case OPEN_BRACE:
+      case OPEN_BRACKET: {
+        keyComes = text.charCodeAt(at) === OPEN_BRACE;
+        open.push(keyComes && keys ? new Set() : undefined);
+        if (open.length > MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
+        break;
+      }
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        open.pop();
+        keyComes = false;
+        break;
+      case COLON:
+        keyComes = false;
+        break;
+      case COMMA:
+        keyComes = open.at(-1) !== undefined;
+        break;
+      case QUOTE: {
+        const end = endOfString(text, at);
+        const seen = keyComes ? open.at(-1) : undefined;
+        if (seen !== undefined) {
+          const key = JSON.parse(text.slice(at, end + 1)) as string;
+          if (seen.has(key)) return `has the key ${JSON.stringify(key.slice(0, 100))} twice`;
+          seen.add(key);
+        }
+        at = end;
+        break;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Where the string that starts at `start` has its closing quote. */
+function endOfString(text: string, start: number): number {
+  for (let at = text.indexOf('"', start + 1);; at = text.indexOf('"', at + 1)) {
+    if (at < 0) return text.length;
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return at;
+  }
+}
