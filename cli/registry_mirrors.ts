@@ -1,12 +1,14 @@
 /** `wherry config registry-mirrors`. */
 import { dirname } from "node:path";
-import type { PullMode } from "../registry/client/mirror_table.ts";
+import { type PullMode, routeOf } from "../registry/client/mirror_table.ts";
 import { checkedName, parseRegistrySettings } from "../registry/client/registries_conf.ts";
+import { familiarName } from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { type MirrorEntry, withMirror, withoutMirror } from "./mirror_config.ts";
 import type { OutputFormat } from "./output.ts";
+import { readName } from "./places.ts";
 import { readRegistrySettings, settingsPath } from "./registry_settings.ts";
 import { Session } from "./session.ts";
 import { formatTable } from "./ui/table.ts";
@@ -93,6 +95,42 @@ export async function listMirrors(io: Io, flags: CommonFlags, format: OutputForm
     origin,
   ]);
   io.stdout.write(formatTable(["REGISTRY", "READ FROM", "", "FILE"], cells));
+}
+
+/** Says which places are asked for an image, in order; dials nothing. */
+export async function explainMirrors(
+  io: Io,
+  name: string,
+  flags: CommonFlags,
+  format: OutputFormat,
+): Promise<void> {
+  await using session = new Session(io, flags);
+  const reference = readName(name);
+  const { mirrors } = await readRegistrySettings(io.env);
+  const { tries, rule } = routeOf(mirrors, reference.registry, reference.repository);
+  const mode = reference.digest === undefined ? "tag-only" : "digest-only";
+  const places = tries.map(({ host, repository, pull, primary }) => ({
+    name: familiarName({ ...reference, registry: host, repository }),
+    mirror: !primary,
+    asked: pull === "all" || pull === mode,
+    pull,
+  }));
+  if (format === "json") {
+    const blocked = rule?.blocked ?? false;
+    io.stdout.write(
+      JSON.stringify({ name, tries: places, blocked, file: rule?.origin ?? null }, null, 2) + "\n",
+    );
+    return;
+  }
+  if (rule === undefined) session.log.info("No file names mirrors for it");
+  else {
+    session.log.info(
+      `${rule.origin} ${rule.blocked ? "blocks" : "decides, with"} ${JSON.stringify(rule.prefix)}`,
+    );
+  }
+  for (const { name, asked, pull } of places) {
+    io.stdout.write(asked ? `${name}\n` : `${name} (${pull}: for its manifest it is not asked)\n`);
+  }
 }
 
 function nameOf(text: string, what: string, wild: boolean): string {

@@ -165,6 +165,14 @@ Deno.test("C-MIRROR config registry-mirrors add, list and remove", async () => {
         ["q.example", true],
       ],
     );
+    const explain = async (name: string) =>
+      (await wherry(home, ...mirrors, "explain", name)).out.trim().split("\n");
+    assert.deepEqual(await explain("alpine:3"), [
+      "a.corp/hub/library/alpine:3",
+      "b.corp/library/alpine:3",
+    ]);
+    assert.deepEqual(await explain("ghcr.io/a/b"), ["ghcr.io/a/b:latest"]);
+    assert.deepEqual(await explain("q.example/a"), [""]);
     await wherry(home, ...mirrors, "remove", "https://index.docker.io/");
     assert.equal((await Deno.readTextFile(path)).trim(), "");
     const refused: readonly (readonly [string[], RegExp])[] = [

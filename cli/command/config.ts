@@ -4,7 +4,7 @@ import type { Io } from "../io.ts";
 import { outputFormat } from "../output.ts";
 import type { AddFlags } from "../registry_mirrors.ts";
 
-/** `wherry config registry-mirrors add`, `remove` and `list`. */
+/** `wherry config registry-mirrors add`, `remove`, `list` and `explain`. */
 export function define(command: Command, io: Io): void {
   command.usage("COMMAND").helpCommand(false);
   const summary = "Where images are read from instead of their own registry";
@@ -40,6 +40,15 @@ export function define(command: Command, io: Io): void {
     const { listMirrors } = await import("../registry_mirrors.ts");
     await listMirrors(io, flags, outputFormat(flags.output));
   });
+  const explain = sub("explain", "Say where an image is read from, in order; dials nothing")
+    .argument("<name>", "an image").usage("NAME [FLAGS]")
+    .option("-o, --output <format>", "human or json", "human");
+  addCommonFlags(explain).action(
+    async (name: string, flags: CommonFlags & { readonly output: string }) => {
+      const { explainMirrors } = await import("../registry_mirrors.ts");
+      await explainMirrors(io, name, flags, outputFormat(flags.output));
+    },
+  );
   mirrors.action(() => io.stdout.write(mirrors.helpInformation()));
   command.action(() => io.stdout.write(command.helpInformation()));
 }
