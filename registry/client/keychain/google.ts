@@ -1,6 +1,7 @@
 /** Google's registries: GCR and Artifact Registry. */
 import { createSign } from "node:crypto";
 import { z } from "zod";
+import { externalToken } from "./google_external.ts";
 import { type CloudAnswer, faultOf, FORM, formBody, KeychainError } from "./http.ts";
 import { readJson } from "./json.ts";
 import type { Cloud, CloudSecret, Look } from "./world.ts";
@@ -73,11 +74,15 @@ async function fileToken(look: Look, path: string, text: string): Promise<CloudS
         refresh_token: file.refresh_token,
       });
     }
+    case "external_account": {
+      const { token, expiresAt } = await externalToken(look, path, text, SCOPE);
+      return secretOf(token, expiresAt);
+    }
     default:
       throw new KeychainError(
         `${path} has credentials of type ${
           JSON.stringify(type.slice(0, 40))
-        }, which wherry does not use; want service_account or authorized_user`,
+        }, which wherry does not use; want service_account, authorized_user or external_account`,
       );
   }
 }
@@ -161,8 +166,9 @@ async function metadataToken(look: Look): Promise<CloudSecret | undefined> {
 function read(look: Look, answer: CloudAnswer, who: string): CloudSecret {
   if (answer.status !== 200) throw new KeychainError(`${who} gave no token (${faultOf(answer)})`);
   const token = readJson(answer.text, tokenSchema, `the token of ${who}`);
-  return {
-    credential: { kind: "basic", username: "oauth2accesstoken", password: token.access_token },
-    expiresAt: look.now() + (token.expires_in ?? 60) * 1000,
-  };
+  return secretOf(token.access_token, look.now() + (token.expires_in ?? 60) * 1000);
+}
+
+function secretOf(password: string, expiresAt: number): CloudSecret {
+  return { credential: { kind: "basic", username: "oauth2accesstoken", password }, expiresAt };
 }

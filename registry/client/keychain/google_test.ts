@@ -114,8 +114,8 @@ const broken: readonly (readonly [string, string | undefined, RegExp])[] = [
   ],
   [
     "is of another type",
-    `{"type":"external_account","secret":"canary"}`,
-    /credentials of type "external_account", which wherry does not use/,
+    `{"type":"gdch_service_account","secret":"canary"}`,
+    /credentials of type "gdch_service_account", which wherry does not use/,
   ],
 ];
 for (const [why, text, message] of broken) {
@@ -140,3 +140,101 @@ Deno.test("N-05 GCR: a key file's token server must have TLS", async () => {
   assert.equal(await cloudKeychains(world)("gcr.io", undefined), undefined);
   assert.match(world.lines.at(-1)!, /names a token server without TLS$/);
 });
+
+const EXTERNAL = {
+  type: "external_account",
+  audience: "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/g",
+  subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+  token_url: "https://sts.googleapis.com/v1/token",
+};
+const IMPERSONATE =
+  "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/ci@p.iam.gserviceaccount.com:generateAccessToken";
+
+Deno.test("C-CRED GCR: an identity from elsewhere is traded, then lent a service account", async () => {
+  await using server = quirkServer(({ url, headers, body }) => {
+    const text = new TextDecoder().decode(body);
+    switch (url) {
+      case "/identity?audience=x":
+        assert.equal(headers.get("authorization"), "Bearer canary-runner");
+        return Response.json({ value: "canary-jwt" });
+      case "/sts": {
+        const form = new URLSearchParams(text);
+        assert.equal(form.get("subject_token"), "canary-jwt");
+        assert.equal(form.get("audience"), EXTERNAL.audience);
+        return Response.json({ access_token: "canary-sts", expires_in: 3600 });
+      }
+      default:
+        assert.equal(headers.get("authorization"), "Bearer canary-sts");
+        assert.deepEqual(JSON.parse(text), {
+          scope: ["https://www.googleapis.com/auth/cloud-platform"],
+        });
+        return Response.json({
+          accessToken: "canary-access",
+          expireTime: "2026-03-01T01:00:00Z",
+        });
+    }
+  });
+  const source = {
+    url: `http://${server.host}/identity?audience=x`,
+    headers: { Authorization: "Bearer canary-runner" },
+    format: { type: "json", subject_token_field_name: "value" },
+  };
+  const world = testWorld({
+    env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" },
+    endpoints: { googleToken: `http://${server.host}/sts`, googleIam: `http://${server.host}/iam` },
+    now,
+  }, {
+    "/key.json": JSON.stringify({
+      ...EXTERNAL,
+      service_account_impersonation_url: IMPERSONATE,
+      credential_source: source,
+    }),
+  });
+  assert.deepEqual(await cloudKeychains(world)("gcr.io", "p/app"), PASSWORD);
+  assert.deepEqual(server.calls(), ["GET /identity", "POST /sts", "POST /iam"]);
+  assert.doesNotMatch(world.lines.join("\n"), /canary/);
+});
+
+Deno.test("C-CRED GCR: an identity in a file, without a service account", async () => {
+  await using server = tokenServer((form) => {
+    assert.equal(form.get("subject_token"), "canary-file");
+  });
+  const world = testWorld({
+    env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" },
+    endpoints: { googleToken: `http://${server.host}/sts` },
+    now,
+  }, {
+    "/key.json": JSON.stringify({ ...EXTERNAL, credential_source: { file: "/token" } }),
+    "/token": "canary-file\n",
+  });
+  assert.deepEqual(await cloudKeychains(world)("gcr.io", "p/app"), PASSWORD);
+});
+
+const foreign: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+  [
+    { token_url: "https://sts.googleapis.com.evil.example/" },
+    /token service that is not Google's$/,
+  ],
+  [{ token_url: "http://sts.googleapis.com/" }, /token service that is not Google's$/],
+  [{ token_url: "https://evil.googleapis.com/" }, /token service that is not Google's$/],
+  [{ credential_source: { url: "http://evil.example/" } }, /from an address without TLS$/],
+  [{ credential_source: { executable: { command: "x" } } }, /from a program or from Amazon/],
+  [{ credential_source: { file: "/absent" } }, /cannot read \/absent, which \/key\.json names$/],
+];
+for (const [change, message] of foreign) {
+  Deno.test(`N-03 GCR: a file of identities is checked: ${JSON.stringify(change)}`, async () => {
+    const world = testWorld({
+      env: { GOOGLE_APPLICATION_CREDENTIALS: "/key.json" },
+      endpoints: { googleToken: undefined, googleIam: undefined },
+    }, {
+      "/key.json": JSON.stringify({
+        ...EXTERNAL,
+        credential_source: { file: "/token" },
+        ...change,
+      }),
+      "/token": "canary",
+    });
+    assert.equal(await cloudKeychains(world)("gcr.io", undefined), undefined);
+    assert.match(world.lines.at(-1)!, message);
+  });
+}

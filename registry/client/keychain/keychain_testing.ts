@@ -30,6 +30,7 @@ export function testWorld(
       sts: () => nowhere,
       sso: () => nowhere,
       googleToken: nowhere,
+      googleIam: nowhere,
       azureAuthority: () => nowhere,
       acr: () => nowhere,
       ...world.endpoints,

@@ -77,6 +77,8 @@ export interface CloudEndpoints {
   readonly awsMetadata: string;
   /** Google's token server; a key file may name another. */
   readonly googleToken: string | undefined;
+  /** Where Google lends service accounts; a key file names it when this does not. */
+  readonly googleIam: string | undefined;
   /** Google's metadata service. */
   readonly googleMetadata: string;
   /** Microsoft's token server for a cloud: `io`, `cn` or `us`. */
@@ -99,6 +101,7 @@ export const ENDPOINTS: CloudEndpoints = {
   awsContainer: "http://169.254.170.2",
   awsMetadata: "http://169.254.169.254",
   googleToken: undefined,
+  googleIam: undefined,
   // By address: machines elsewhere may wait long for a name service that does not know the name.
   googleMetadata: "http://169.254.169.254",
   azureAuthority: (cloud) =>
