@@ -302,23 +302,18 @@ function inPlace(repository: string, upload: BlobUpload, { headers }: Call): Ans
   return undefined;
 }
 
-/** Two of these for each upload under way: one is filled while the other is hashed and written. */
-const RECEIVE_BYTES = 256 * 1024;
-
 /**
- * Writes at the pace of the store.
+ * Writes at the pace of the store: the next chunk is read while this one is hashed and written.
  *
  * @throws {OciError} `BLOB_UPLOAD_INVALID` when the client went away; what it had sent stays in the upload.
  */
-async function receive(upload: BlobUpload, { body, headers, received }: Call): Promise<void> {
+async function receive(upload: BlobUpload, { body, received }: Call): Promise<void> {
   if (body === null) return;
-  const announced = Number(headers.get("content-length") ?? RECEIVE_BYTES);
-  const { next, cancel } = reusing(body, Math.min(Math.max(announced, 1), RECEIVE_BYTES));
+  const reader = body.getReader();
   let writing: Promise<void> = Promise.resolve();
   try {
     for (;;) {
-      const reading = next();
-      const [read, written] = await Promise.allSettled([reading, writing]);
+      const [read, written] = await Promise.allSettled([reader.read(), writing]);
       if (written.status === "rejected") throw written.reason;
       if (read.status === "rejected") {
         throw new OciError(
@@ -327,45 +322,16 @@ async function receive(upload: BlobUpload, { body, headers, received }: Call): P
           { cause: read.reason },
         );
       }
-      if (read.value === undefined) return;
-      received(read.value.byteLength);
-      writing = upload.write(read.value);
+      const { done, value } = read.value;
+      if (done) return;
+      received(value.byteLength);
+      writing = upload.write(value);
       writing.catch(() => {}); // looked at in the next round
     }
   } catch (error) {
-    await cancel();
+    await reader.cancel().catch(() => {});
     throw error;
   }
-}
-
-/** Reads `body` into two buffers in turn: what {@linkcode next} gave is good until the next but one. */
-function reusing(
-  body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  size: number,
-): { next(): Promise<Uint8Array | undefined>; cancel(): Promise<void> } {
-  let reader: ReadableStreamBYOBReader;
-  try {
-    reader = body.getReader({ mode: "byob" });
-  } catch {
-    const plain = body.getReader();
-    return {
-      next: async () => (await plain.read()).value,
-      cancel: () => plain.cancel().catch(() => {}),
-    };
-  }
-  const free: Uint8Array<ArrayBuffer>[] = [];
-  let last: Uint8Array<ArrayBuffer> | undefined;
-  return {
-    async next() {
-      const buffer = free.pop() ?? new Uint8Array(size);
-      const before = last;
-      const { done, value } = await reader.read(buffer);
-      if (before !== undefined) free.push(new Uint8Array(before.buffer));
-      last = value;
-      return done ? undefined : value;
-    },
-    cancel: () => reader.cancel().catch(() => {}),
-  };
 }
 
 async function find(

@@ -32,6 +32,7 @@ const OWN_ALGORITHM = "HS256";
 /** Clocks differ a little. */
 const TOLERANCE_SECONDS = 5;
 const MAX_TOKEN = 16 * 1024;
+const MAX_VERIFIED = 1000;
 
 const accessSchema = z.array(z.object({
   type: z.string(),
@@ -39,6 +40,7 @@ const accessSchema = z.array(z.object({
   actions: z.array(z.string()).nullish().transform((actions) => actions ?? []),
 })).max(1000);
 const claimsSchema = z.object({
+  exp: z.number(),
   sub: z.string().default(""),
   access: accessSchema.nullish().transform((access) => access ?? []),
 });
@@ -56,6 +58,8 @@ export interface IssuedToken {
 /** Makes and checks bearer tokens. */
 export class Tokens {
   readonly #options: TokenOptions;
+  /** What was verified and until when: a signature stays what it was, a client sends it with every request. */
+  readonly #verified = new Map<string, { readonly subject: Subject; readonly until: number }>();
 
   /** Tokens of one registry. */
   constructor(options: TokenOptions) {
@@ -93,13 +97,28 @@ export class Tokens {
    */
   async verify(token: string): Promise<Subject | undefined> {
     if (token.length > MAX_TOKEN) return undefined;
+    const known = this.#verified.get(token);
+    if (known !== undefined && this.#now() < known.until) return known.subject;
+    this.#verified.delete(token);
+    const found = await this.#check(token);
+    if (found === undefined) return undefined;
+    this.#verified.set(token, found);
+    if (this.#verified.size > MAX_VERIFIED) {
+      this.#verified.delete(this.#verified.keys().next().value!);
+    }
+    return found.subject;
+  }
+
+  async #check(token: string): Promise<{ subject: Subject; until: number } | undefined> {
     const { key, trusted } = this.#options;
     try {
       const { alg = "", kid } = decodeProtectedHeader(token);
       if (alg === OWN_ALGORITHM) {
         if (key === undefined) return undefined;
-        const { sub, access } = await this.#claims(token, key.secret, OWN_ALGORITHM, OWN_ISSUER);
-        return { kind: "issued", name: sub === "" ? undefined : sub, access };
+        const claims = await this.#claims(token, key.secret, OWN_ALGORITHM, OWN_ISSUER);
+        const { sub, access, exp } = claims;
+        const name = sub === "" ? undefined : sub;
+        return { subject: { kind: "issued", name, access }, until: exp * 1000 };
       }
       for (const candidate of trusted?.keys ?? []) {
         if (!algorithmsOf(candidate).includes(alg)) continue;
@@ -107,7 +126,9 @@ export class Tokens {
         const claims = await this.#claims(token, candidate, alg, trusted!.issuer).catch(() =>
           undefined
         );
-        if (claims) return { kind: "trusted", name: claims.sub, access: claims.access };
+        if (claims === undefined) continue;
+        const { sub, access, exp } = claims;
+        return { subject: { kind: "trusted", name: sub, access }, until: exp * 1000 };
       }
     } catch {
       // Why it is not good is nothing its bearer should learn.
