@@ -4,6 +4,8 @@
 export interface DockerRegistry extends AsyncDisposable {
   /** `127.0.0.1:port`. */
   readonly host: string;
+  /** Its number. */
+  readonly pid: number;
 }
 
 const PROGRAMS: readonly string[] = ["/usr/bin/docker-registry", "/usr/local/bin/docker-registry"];
@@ -61,6 +63,7 @@ ${options.extra ?? ""}${auth}`,
   const host = await listening.promise;
   return {
     host,
+    pid: child.pid,
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
       await log;

@@ -1,0 +1,119 @@
+/** What the registry's benchmark needs: our server as a process, files of noise, a look at a process's memory. */
+import { Digester } from "../../registry/oci/digest.ts";
+
+/** A server as a process of its own. */
+export interface Server {
+  /** `127.0.0.1:port`. */
+  readonly host: string;
+  /** Its number. */
+  readonly pid: number;
+}
+
+/** Starts `wherry serve` over a fresh store, on a free port; ended and removed with the scope. */
+export async function startOurs(wherry: string | undefined): Promise<Server & AsyncDisposable> {
+  const dir = await Deno.makeTempDir({ prefix: "wherry-bench-store-" });
+  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+  const script = wherry === undefined ? ["run", "-A", "--no-check", "--no-lock", main] : [];
+  const process = new Deno.Command(wherry ?? Deno.execPath(), {
+    args: [...script, "serve", "--listen", "127.0.0.1:0", "--store", `${dir}/store`],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let said = "";
+  while (!said.includes("\n")) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`Cannot start ${wherry ?? "wherry serve"}: it ended`);
+    said += value;
+  }
+  return {
+    host: said.trim().replace(/^http:\/\//, ""),
+    pid: process.pid,
+    async [Symbol.asyncDispose]() {
+      process.kill("SIGTERM");
+      await process.status;
+      await reader.cancel();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** Runs a program to its end; returns what it wrote. */
+export async function run(program: string, args: readonly string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+  const text = new TextDecoder().decode(stdout);
+  if (success) return text;
+  const why = new TextDecoder().decode(stderr) || text;
+  throw new Error(`Cannot run ${program} ${args[0]}: ${why.slice(-2000)}`);
+}
+
+/** A directory for files, removed with the scope. */
+export class Places implements AsyncDisposable {
+  /** Where it is. */
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes one. */
+  static async make(): Promise<Places> {
+    return new Places(await Deno.makeTempDir({ prefix: "wherry-bench-" }));
+  }
+
+  /** A file of noise. */
+  async noise(name: string, size: number): Promise<string> {
+    const path = `${this.path}/${name}`;
+    using file = await Deno.create(path);
+    const noise = new Uint8Array(1024 * 1024);
+    for (let at = 0; at < noise.byteLength; at += 65536) {
+      crypto.getRandomValues(noise.subarray(at, at + 65536));
+    }
+    for (let left = size; left > 0;) {
+      left -= await file.write(noise.subarray(0, Math.min(left, noise.byteLength)));
+    }
+    return path;
+  }
+
+  /** Another file of the same length: `seed` stands at its beginning. Returns its digest. */
+  async stir(path: string, seed: string): Promise<string> {
+    using file = await Deno.open(path, { read: true, write: true });
+    await file.write(new TextEncoder().encode(seed.padEnd(64)));
+    await file.seek(0, Deno.SeekMode.Start);
+    const digester = new Digester("sha256");
+    const buffer = new Uint8Array(1024 * 1024);
+    for (let got = await file.read(buffer); got !== null; got = await file.read(buffer)) {
+      digester.update(buffer.subarray(0, got));
+    }
+    return digester.digest();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+/** Watches a process's resident memory, in MiB, until it is told to stop. */
+export function lookAt(
+  pid: number,
+): { stop(): { readonly peak: number; readonly over: string } } {
+  const seen: number[] = [];
+  const look = () => {
+    try {
+      const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+      seen.push(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
+    } catch {
+      // It has ended.
+    }
+  };
+  const timer = setInterval(look, 20);
+  return {
+    stop() {
+      clearInterval(timer);
+      const step = Math.max(1, Math.floor(seen.length / 12));
+      const over = seen.filter((_, at) => at % step === 0).map((mib) => mib.toFixed(0)).join(" ");
+      return { peak: Math.max(0, ...seen), over };
+    },
+  };
+}
