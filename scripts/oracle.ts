@@ -5,7 +5,7 @@
  */
 import { CASES } from "../tests/oracle/cases.ts";
 import { ALLOWED } from "../tests/oracle/allowed.ts";
-import { compare, normalize } from "../tests/oracle/compare.ts";
+import { compare, normalize, textOf } from "../tests/oracle/compare.ts";
 import { goLifecycle } from "../tests/oracle/go_lifecycle.ts";
 import { PHASES } from "../tests/oracle/case.ts";
 import { type Outcome, runCase, type Stage, type Subject } from "../tests/oracle/run_case.ts";
@@ -108,7 +108,7 @@ async function keepImages(host: string, at: number, into: string): Promise<void>
 }
 
 function show(value: unknown): string {
-  return (JSON.stringify(value) ?? "nothing").slice(0, 1500);
+  return textOf(value).slice(0, 1500);
 }
 
 function showLogs(first: readonly Outcome[], second: readonly Outcome[]): void {

@@ -50,12 +50,13 @@ when = 2024-01-02
   const table = parseToml(source, "x");
   const label = goJson(goMap(table));
   const back = toTable(parseJson(label, "label"), datePaths(table));
-  assert.equal(formatToml(back!), source);
+  assert.equal(formatToml(back!), formatToml(table));
+  assert.match(formatToml(back!), /big = 9007199254740993\n.*\nfloat = 1\.0\n/);
 });
 
 Deno.test("24.11 dates of someone who edited the label stay strings", () => {
   const back = toTable({ a: "soon", b: null, c: [null, 1n] }, ["/a", "/nowhere"]);
-  assert.equal(formatToml(back!), 'a = "soon"\nc = [ 1 ]\n');
+  assert.equal(formatToml(back!), 'a = "soon"\nc = [1]\n');
 });
 
 Deno.test("a label that is not JSON is one line", () => {

@@ -121,7 +121,7 @@ Deno.test("LAY-2 flags at the top are of an old API", () => {
 });
 
 Deno.test("LAY-2b numbers and dates of metadata are kept", () => {
-  const source = "[metadata]\na = 1\nb = 1.0\nc = 2024-01-02T03:04:05Z\n";
+  const source = "[metadata]\n  a = 1\n  b = 1.0\n  c = 2024-01-02T03:04:05Z\n";
   const written = formatLayerToml({ metadata: parseLayerToml(source, "x").metadata });
   assert.equal(written, source.replace("Z", "+00:00"));
 });
@@ -129,7 +129,7 @@ Deno.test("LAY-2b numbers and dates of metadata are kept", () => {
 Deno.test("LAY-3 a restored file says nothing of types", () => {
   assert.equal(formatLayerToml({ metadata: undefined }), "");
   const types = { launch: true, build: false, cache: false };
-  assert.match(formatLayerToml({ types, metadata: undefined }), /^\[types\]\nlaunch = true\n/);
+  assert.match(formatLayerToml({ types, metadata: undefined }), /^\[types\]\n {2}launch = true\n/);
 });
 
 Deno.test("LAY-5 names that are no layers", () => {

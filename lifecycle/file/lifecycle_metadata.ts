@@ -100,13 +100,15 @@ const free = z.unknown().optional();
 const layer: z.ZodType<LayerMetadata> = z.object({
   sha: text,
   data: free,
+  // As analyzed.toml calls it.
+  metadata: free,
   build: flag,
   launch: flag,
   cache: flag,
   dates: texts,
 }).transform((one): LayerMetadata => ({
   sha: one.sha,
-  data: toTable(one.data, one.dates) ?? null,
+  data: toTable(one.data ?? one.metadata, one.dates) ?? null,
   build: one.build,
   launch: one.launch,
   cache: one.cache,
@@ -284,9 +286,9 @@ export function lifecycleMetadataToToml(metadata: LifecycleMetadata): Record<str
       key: one.key,
       version: one.version,
       layers: Object.fromEntries(
-        Object.entries(one.layers).map(([name, layer]) => [name, {
+        Object.entries(one.layers).map(([name, { data, ...layer }]) => [name, {
           ...layer,
-          data: layer.data ?? undefined,
+          metadata: data ?? undefined,
         }]),
       ),
       store: one.store,

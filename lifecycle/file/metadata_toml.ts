@@ -10,7 +10,9 @@ import {
   slices,
 } from "./launch_toml.ts";
 import { execEnv } from "./module.ts";
+import { goJson } from "./json.ts";
 import { formatToml } from "./toml.ts";
+import { RawToml } from "./toml_write.ts";
 
 /** `<layers>/config/metadata.toml`: from the builder to the exporter and the launcher (MDT-1). */
 export interface BuildMetadata {
@@ -107,20 +109,27 @@ export function formatMetadataToml(
 ): string {
   const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
   return formatToml({
-    "buildpack-default-process-type": metadata.defaultProcessType || undefined,
+    bom: list(metadata.bom ?? []),
     buildpacks: list(memberTables(metadata.buildpacks)),
     extensions: list(memberTables(metadata.extensions)),
     labels: list(metadata.labels),
-    processes: list(metadata.processes.map((one) => ({
+    // The one list that Go writes when it is empty, too.
+    processes: metadata.processes.map((one) => ({
       type: one.type,
-      command: can.commandArray ? one.command : one.command[0] ?? "",
+      command: commandOf(one, can),
       args: one.args,
       direct: one.direct,
       "buildpack-id": one.buildpackId,
       "working-dir": one.workingDir || undefined,
       "exec-env": list(one.execEnv),
-    }))),
+    })),
     slices: list(metadata.slices),
-    bom: list(metadata.bom ?? []),
+    "buildpack-default-process-type": metadata.defaultProcessType || undefined,
   });
+}
+
+/** Go writes each word as JSON, which has escapes of its own. */
+function commandOf({ command }: Process, can: { readonly commandArray: boolean }): RawToml {
+  if (!can.commandArray) return new RawToml(goJson(command[0] ?? ""));
+  return new RawToml(`[${command.map((word) => goJson(word)).join(", ")}]`);
 }

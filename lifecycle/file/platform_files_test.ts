@@ -19,7 +19,7 @@ Deno.test("RUN-1 run.toml", () => {
 });
 
 Deno.test("STO-1 store.toml is free-form", () => {
-  const source = "[metadata]\na = 1.0\nb = 2\n";
+  const source = "[metadata]\n  a = 1.0\n  b = 2\n";
   assert.equal(formatStoreToml(parseStoreToml(source, "x")), source);
 });
 
@@ -29,7 +29,7 @@ Deno.test("RPT-1 manifest-size is an integer and left out when 0", () => {
     runImage: { image: "r", mirrors: ["m"], reference: "r@sha256:y", topLayer: "sha256:t" },
   };
   const text = formatReportToml(report);
-  assert.match(text, /^manifest-size = 523$/m);
+  assert.match(text, /^ {2}manifest-size = 523$/m);
   const back = parseReportToml(text, "x");
   assert.equal(back.image.manifestSize, 523);
   assert.deepEqual(back.runImage, report.runImage);

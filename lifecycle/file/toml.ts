@@ -4,8 +4,9 @@
  * Integers are `bigint`, floats are `number`, dates and times are `Temporal` values, so `1`, `1.0`,
  * 9007199254740993 and a date with nanoseconds all come out as they went in.
  */
-import { parse, stringify, TomlError, type TomlTable, type TomlValue } from "smol-toml";
+import { parse, TomlError, type TomlTable, type TomlValue } from "smol-toml";
 import { FileError } from "../error.ts";
+import { writeToml } from "./toml_write.ts";
 
 export type { TomlTable, TomlValue };
 
@@ -34,8 +35,7 @@ export function parseToml(text: string, file: string): TomlTable {
 
 /** Writes a TOML document; keys whose value is `undefined` are left out. Ends with a newline. */
 export function formatToml(table: Readonly<Record<string, unknown>>): string {
-  const text = stringify(prune(table), { numbersAsFloat: true });
-  return text.trim() === "" ? "" : text.endsWith("\n") ? text : text + "\n";
+  return writeToml(table);
 }
 
 /** Whether `value` is a table and not an array, a date or a plain value. */
@@ -50,13 +50,4 @@ export function isDate(value: unknown): boolean {
   return value instanceof Temporal.ZonedDateTime || value instanceof Temporal.Instant ||
     value instanceof Temporal.PlainDateTime || value instanceof Temporal.PlainDate ||
     value instanceof Temporal.PlainTime;
-}
-
-/** A copy without `undefined`, which the writer would take for an error. */
-function prune(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(prune);
-  if (!isTable(value)) return value;
-  const out: Record<string, unknown> = Object.create(null);
-  for (const [key, one] of Object.entries(value)) if (one !== undefined) out[key] = prune(one);
-  return out;
 }

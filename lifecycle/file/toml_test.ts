@@ -15,7 +15,9 @@ local = 2024-01-02T03:04:05
 day = 2024-01-02
 time = 03:04:05.1234567
 `;
-  assert.equal(formatToml(parseToml(source, "x")), source);
+  // Keys of a parsed table are sorted, as Go sorts a map's; floats are Go's shortest.
+  const sorted = source.trimEnd().split("\n").sort().join("\n").replace("1e-7", "1e-07") + "\n";
+  assert.equal(formatToml(parseToml(source, "x")), sorted);
 });
 
 Deno.test("3 an integer is a bigint, a float a number, a date a Temporal value", () => {
@@ -65,7 +67,7 @@ Deno.test("23.2 what a TOML reader must refuse, with file, line and what was see
 });
 
 Deno.test("keys without a value are left out when written", () => {
-  assert.equal(formatToml({ a: undefined, b: { c: undefined, d: "x" } }), '[b]\nd = "x"\n');
+  assert.equal(formatToml({ a: undefined, b: { c: undefined, d: "x" } }), '[b]\n  d = "x"\n');
   assert.equal(formatToml({}), "");
 });
 

@@ -75,7 +75,7 @@ Deno.test("BU-2 ENV-7 what bin/build is given", async () => {
   assert.equal(
     output,
     `${bench.base}/app\n${bench.base}/layers/a_b ${bench.base}/platform\n` +
-      '[[entries]]\nname = "x"\nnone none\n',
+      '[[entries]]\n  name = "x"\nnone none\n',
   );
   assert.deepEqual(bench.names("tmp"), []);
 });

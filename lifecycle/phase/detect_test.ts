@@ -69,10 +69,13 @@ Deno.test("DT-24 group.toml and plan.toml are written", async () => {
   assert.equal(ids(result), "a/x b");
   assert.equal(
     await bench.read("layers/group.toml"),
-    '[[group]]\nid = "a/x"\nversion = "1"\napi = "0.10"\nhomepage = "https://h"\n\n' +
-      '[[group]]\nid = "b"\nversion = "1"\napi = "0.7"\n',
+    '[[group]]\n  id = "a/x"\n  version = "1"\n  api = "0.10"\n  homepage = "https://h"\n\n' +
+      '[[group]]\n  id = "b"\n  version = "1"\n  api = "0.7"\n',
   );
-  assert.match(await bench.read("layers/plan.toml"), /\[entries\.requires\.metadata\]\nv = 1\.0/);
+  assert.match(
+    await bench.read("layers/plan.toml"),
+    /\[entries\.requires\.metadata\]\n {6}v = 1\.0/,
+  );
   assert.deepEqual(bench.names("tmp"), []);
 });
 

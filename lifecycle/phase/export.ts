@@ -21,6 +21,7 @@ import {
 } from "./export_config.ts";
 import { composeLabels } from "./export_labels.ts";
 import { type MadeLayer, makeLayers } from "./export_make.ts";
+import { refuseTakenNames } from "./export_names.ts";
 import { type BuildpackOnDisk, type LayerPlan, planLayers, readBuildpacks } from "./export_plan.ts";
 import { type EarlyPush, pushToAll, startPush } from "./export_push.ts";
 import { writeOwnSboms } from "./export_sbom.ts";
@@ -37,6 +38,7 @@ const CONCURRENCY = 2;
  */
 export async function exportImage(input: ExportInput, ctx: Context): Promise<ExportResult> {
   return await failAs(ExitCode.export, ctx.signal, async () => {
+    refuseTakenNames(input.destinations, input.run.name, input.runNames);
     const types = input.build.processes.map(({ type }) => type);
     checkProcessTypes(types);
     const defaultType = chooseDefaultType(

@@ -88,13 +88,13 @@ Deno.test("8 a build finds again what it may, and exports the same image", async
   const bp = `${dir.path}/layers/samples_java`;
   assert.equal(
     text(`${bp}/jre.toml`),
-    '[metadata]\nbig = 9007199254740993\nversion = "21"\n',
+    '[metadata]\n  big = 9007199254740993\n  version = "21"\n',
     "LAY-3: no types; no digit is lost",
   );
   assert.equal(text(`${bp}/jre/bin/java`), undefined, "RE-12: a launch layer has no contents");
   assert.equal(text(`${bp}/m2/private/key`), "x");
   assert.equal((await Deno.stat(`${bp}/m2`)).mode! & 0o777, 0o700);
-  assert.equal(text(`${bp}/store.toml`), "[metadata]\nseen = 1\n");
+  assert.equal(text(`${bp}/store.toml`), "[metadata]\n  seen = 1\n");
   assert.equal(text(`${bp}/jre.sbom.cdx.json`), '{"of":"jre"}');
   assert.equal(text(`${bp}/m2.sbom.syft.json`), '{"of":"m2"}');
   assert.equal(text(`${dir.path}/layers/sbom/launch/samples_java/jre/sbom.cdx.json`), undefined);
