@@ -1,5 +1,6 @@
 /** A registry that wants a name and a password: where they come from, and that nobody else learns them. */
 import assert from "node:assert/strict";
+import { makePki } from "../../registry/client/pki_testing.ts";
 import { hasRegistry, startRegistry } from "./registry_testing.ts";
 import {
   assertOneError,
@@ -75,6 +76,37 @@ Deno.test({
     assert(!wrong.stderr.includes("wrong-secret"));
     const pull = await scene.run(["pull", `${host}/kinds`]);
     assertOneError(pull, 1, new RegExp(`${host}/kinds`));
+  },
+});
+
+const pki = ready ? await makePki() : undefined;
+
+Deno.test({
+  name:
+    "a registry with a certificate of a private authority: --ca-cert, --insecure-registry, or one line",
+  ignore: pki === undefined,
+  async fn() {
+    await using registry = await startRegistry({ ann: PASSWORD }, pki!.server);
+    const { host } = registry;
+    await using scene = await makeScene();
+    const name = `localhost:${host.split(":")[1]}/kinds`;
+    await scene.write({
+      "ca.pem": pki!.ca,
+      "home/.docker/config.json": dockerConfig(name.split("/")[0]!, PASSWORD),
+    });
+    const build = (...flags: readonly string[]) =>
+      scene.run([
+        ...["build", name, "--publish", "--path", `${EXAMPLES}/kinds`, "-b"],
+        ...[`${EXAMPLES}/buildpacks/kinds`, "--run-image", "scratch", ...flags],
+      ]);
+    assertOneError(await build(), 32, /certificate/i);
+    const trusted = await build("--ca-cert", "ca.pem");
+    assert.equal(trusted.code, 0, trusted.stderr);
+    const insecure = await build("--insecure-registry", name.split("/")[0]!);
+    assert.equal(insecure.code, 0, insecure.stderr);
+    await tool("skopeo", [
+      ...["inspect", "--tls-verify=false", "--creds", `ann:${PASSWORD}`, `docker://${name}`],
+    ]);
   },
 });
 

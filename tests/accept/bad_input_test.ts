@@ -200,7 +200,7 @@ Deno.test({
     const { host } = registry;
     await using scene = await makeScene();
     await scene.write({ ...GOOD });
-    const noise = new Uint8Array(40_000_000);
+    const noise = new Uint8Array(24_000_000);
     for (let at = 0; at < noise.length; at += 65536) {
       crypto.getRandomValues(noise.subarray(at, at + 65536));
     }

@@ -21,7 +21,7 @@ export interface LoggedRegistry extends AsyncDisposable {
   readonly pid: number;
   /** Waits for the first request that fits. */
   until(fits: (access: Access) => boolean): Promise<Access>;
-  /** All requests since the last call. */
+  /** All requests since the last call; of a registry without TLS. */
   take(): Promise<readonly Access[]>;
   /** Blobs on its disk, as hex digests. */
   blobs(): Promise<ReadonlySet<string>>;
@@ -40,9 +40,12 @@ export function uploads(log: readonly Access[]): readonly Access[] {
   );
 }
 
-/** Starts one. With `users` (name to password) it wants basic authentication. */
+/**
+ * Starts one. With `users` (name to password) it wants basic authentication; with `tls` (PEM) it speaks https.
+ */
 export async function startRegistry(
   users: Readonly<Record<string, string>> = {},
+  tls?: { readonly cert: string; readonly key: string },
 ): Promise<LoggedRegistry> {
   const dir = await Deno.makeTempDir({ prefix: "wherry-accept-registry-" });
   let auth = "";
@@ -50,6 +53,12 @@ export async function startRegistry(
     const line = await tool("htpasswd", ["-nbB", name, password]);
     await Deno.writeTextFile(`${dir}/htpasswd`, line.trim() + "\n", { append: true });
     auth = `auth:\n  htpasswd:\n    realm: accept\n    path: ${dir}/htpasswd\n`;
+  }
+  let http = "";
+  if (tls !== undefined) {
+    await Deno.writeTextFile(`${dir}/cert.pem`, tls.cert);
+    await Deno.writeTextFile(`${dir}/key.pem`, tls.key);
+    http = `  tls:\n    certificate: ${dir}/cert.pem\n    key: ${dir}/key.pem\n`;
   }
   await Deno.writeTextFile(
     `${dir}/config.yml`,
@@ -63,7 +72,7 @@ storage:
     enabled: true
 http:
   addr: 127.0.0.1:0
-${auth}`,
+${http}${auth}`,
   );
   const child = new Deno.Command("docker-registry", {
     args: ["serve", `${dir}/config.yml`],
