@@ -10,7 +10,7 @@ import { OciError } from "../oci/error.ts";
 export type Row = Readonly<Record<string, SupportedValueType>>;
 
 /** Raised when the schema changes; a store of a newer one is refused, an older one is brought up. */
-const VERSION = 2;
+const VERSION = 3;
 const APPLICATION = 0x77687279; // "whry"
 
 /** Everything refers to `content.id`, so that a digest is stored once however many images share it. */
@@ -29,7 +29,8 @@ CREATE INDEX manifest_subject ON manifest (repository, subject) WHERE subject IS
 CREATE TABLE child (repository INTEGER NOT NULL, parent INTEGER NOT NULL, child INTEGER NOT NULL,
   PRIMARY KEY (repository, parent, child)) WITHOUT ROWID;
 CREATE INDEX child_of ON child (child, repository);
-CREATE TABLE tag (repository INTEGER NOT NULL, name TEXT NOT NULL, content INTEGER NOT NULL,
+-- proof: a checksum over all that the row means, names and digest written out (proof.ts)
+CREATE TABLE tag (repository INTEGER NOT NULL, name TEXT NOT NULL, content INTEGER NOT NULL, proof INTEGER,
   PRIMARY KEY (repository, name)) WITHOUT ROWID;
 CREATE INDEX tag_of ON tag (repository, content);
 CREATE TABLE layer (diff_id TEXT NOT NULL, digest TEXT NOT NULL, descriptor TEXT NOT NULL,
@@ -89,7 +90,7 @@ export class Database {
         : `PRAGMA synchronous = FULL`,
     );
     this.#db.exec("PRAGMA cache_size = -8192");
-    if (this.#version() === 1) this.#bringUp();
+    if ([1, 2].includes(this.#version())) this.#bringUp();
     if (this.#version() !== 0) return;
     this.write(() => {
       if (this.#version() !== 0) return; // another process was faster
@@ -98,11 +99,12 @@ export class Database {
     });
   }
 
-  /** Version 2: which images need a content can be asked without naming the repository. */
+  /** Since version 2 it can be asked who needs a content without naming a repository; since 3 tags prove themselves. */
   #bringUp(): void {
     this.write(() => {
-      if (this.#version() !== 1) return;
+      if (this.#version() === VERSION) return; // another process was faster
       this.#db.exec("DROP INDEX child_of; CREATE INDEX child_of ON child (child, repository)");
+      this.#db.exec("ALTER TABLE tag ADD COLUMN proof INTEGER");
       this.#db.exec(`PRAGMA user_version = ${VERSION}`);
     });
   }
@@ -114,7 +116,7 @@ export class Database {
   #checkVersion(): void {
     const id = Number((this.#db.prepare("PRAGMA application_id").get() as Row)["application_id"]);
     const version = this.#version();
-    if (id !== APPLICATION || version < 1 || version > VERSION) {
+    if (id !== APPLICATION || version !== VERSION) {
       throw new OciError(
         "UNAVAILABLE",
         `Cannot open store ${this.#dir}: its metadata has version ${version}, this wherry reads ${VERSION}`,

@@ -26,6 +26,7 @@ import { Database, type Row } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
+import { checkTag, tagProof } from "./proof.ts";
 import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
 import type {
@@ -152,10 +153,10 @@ export class FileStore implements Store, UploadHost {
     reference: string,
     _options: CallOptions = {},
   ): Promise<Descriptor | undefined> {
-    const row = this.#findManifest(repository, reference, "c.bytes IS NULL AS filed");
+    const row = this.#findManifest(repository, reference, "length(c.bytes) AS inline");
     if (row === undefined) return undefined;
     const digest = row["digest"] as Digest;
-    if (row["filed"] === 1 && this.files.sizeOf(digest) === undefined) return undefined;
+    if ((row["inline"] ?? this.files.sizeOf(digest)) !== row["size"]) return undefined;
     this.#touch(row);
     return { mediaType: String(row["media_type"]), digest, size: Number(row["size"]) };
   }
@@ -310,7 +311,7 @@ export class FileStore implements Store, UploadHost {
   ): Promise<Descriptor> {
     checkName(repository);
     const { tags = [], signal } = options;
-    tags.forEach(checkTag);
+    tags.forEach(checkTagName);
     signal?.throwIfAborted();
     this.#mayWrite();
     const { bytes } = manifest;
@@ -373,11 +374,12 @@ export class FileStore implements Store, UploadHost {
       }
       for (const tag of tags) {
         this.#db.run(
-          `INSERT INTO tag (repository, name, content) VALUES (?, ?, ?)
-           ON CONFLICT DO UPDATE SET content = excluded.content`,
+          `INSERT INTO tag (repository, name, content, proof) VALUES (?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET content = excluded.content, proof = excluded.proof`,
           id,
           tag,
           content,
+          tagProof(repository, tag, descriptor.digest, descriptor.size),
         );
       }
       return children;
@@ -510,21 +512,30 @@ export class FileStore implements Store, UploadHost {
     yield* this.#pages(
       (after) =>
         this.#db.all(
-          "SELECT name FROM tag WHERE repository = ? AND name > ? ORDER BY name LIMIT ?",
+          `SELECT t.name, t.proof, c.digest, c.size FROM tag t JOIN content c ON c.id = t.content
+           WHERE t.repository = ? AND t.name > ? ORDER BY t.name LIMIT ?`,
           id,
           after,
           PAGE,
         ),
       options,
+      (row) => proveTag(repository, String(row["name"]), row),
     );
   }
 
-  async *#pages(page: (after: string) => Row[], options: ListOptions): AsyncIterable<string> {
+  async *#pages(
+    page: (after: string) => Row[],
+    options: ListOptions,
+    prove: (row: Row) => void = () => {},
+  ): AsyncIterable<string> {
     let after = options.after ?? "";
     while (true) {
       options.signal?.throwIfAborted();
       const rows = page(after);
-      for (const row of rows) yield after = String(row["name"]);
+      for (const row of rows) {
+        prove(row);
+        yield after = String(row["name"]);
+      }
       if (rows.length < PAGE) return;
     }
   }
@@ -620,13 +631,15 @@ export class FileStore implements Store, UploadHost {
   #findManifest(repository: string, reference: string, columns: string): Row | undefined {
     const wanted = `c.id, c.digest, c.size, c.touched, m.media_type, ${columns}`;
     if (!reference.includes(":")) {
-      return this.#db.get(
-        `SELECT ${wanted} FROM repository r JOIN tag t ON t.repository = r.id AND t.name = ?
+      const row = this.#db.get(
+        `SELECT ${wanted}, t.proof FROM repository r JOIN tag t ON t.repository = r.id AND t.name = ?
          JOIN manifest m ON m.repository = r.id AND m.content = t.content
          JOIN content c ON c.id = t.content WHERE r.name = ?`,
         reference,
         repository,
       );
+      if (row !== undefined) proveTag(repository, reference, row);
+      return row;
     }
     return this.#db.get(
       `SELECT ${wanted} FROM repository r JOIN content c ON c.digest = ?
@@ -712,7 +725,12 @@ function checkName(repository: string): void {
   );
 }
 
-function checkTag(tag: string): void {
+function proveTag(repository: string, tag: string, row: Row): void {
+  const { digest, size, proof } = row;
+  checkTag({ repository, tag, digest: String(digest), size: Number(size), proof });
+}
+
+function checkTagName(tag: string): void {
   if (isTag(tag) && !isDigest(tag)) return;
   throw new OciError(
     "MANIFEST_INVALID",

@@ -7,6 +7,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { claimDirectory } from "./open.ts";
+import { checkTag } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
 import { checkModes } from "./fsck_modes.ts";
 
@@ -172,6 +173,7 @@ class Check {
       await this.#checkContents(db);
       await this.#checkFiles(db);
       this.#checkNames(db);
+      await this.#checkTags(db);
       await this.#checkManifests(db);
       if (this.#options.repair) await db.durable();
     } catch (error) {
@@ -291,6 +293,36 @@ class Check {
           repair,
         });
       }
+    }
+  }
+
+  async #checkTags(db: Database): Promise<void> {
+    let repository = -1;
+    let name = "";
+    while (true) {
+      const rows = db.all(
+        `SELECT t.repository AS id, t.name AS tag, t.proof, r.name AS repository, c.digest, c.size
+         FROM tag t JOIN repository r ON r.id = t.repository JOIN content c ON c.id = t.content
+         WHERE (t.repository, t.name) > (?, ?) ORDER BY t.repository, t.name LIMIT ${PAGE}`,
+        repository,
+        name,
+      );
+      for (const row of rows) {
+        [repository, name] = [Number(row["id"]), String(row["tag"])];
+        const said = { repository: String(row["repository"]), tag: name, proof: row["proof"] };
+        try {
+          checkTag({ ...said, digest: String(row["digest"]), size: Number(row["size"]) });
+        } catch {
+          this.found({
+            kind: "metadata",
+            fault: true,
+            subject: `${said.repository}:${name}`,
+            problem: `its record is damaged; it seems to name ${row["digest"]}; want it set again`,
+          });
+        }
+      }
+      if (rows.length < PAGE) return;
+      await nextTurn();
     }
   }
 
