@@ -202,18 +202,21 @@ Deno.test("C-MIRROR files in order: our own, drop-ins from last to first, the ma
     };
     const row = (name: string) => `[[registry]]\nlocation = "${name}.example"\n`;
     await write("home/.config/wherry/config.toml", row("own"));
-    await write("etc/registries.conf", row("main"));
-    await write("etc/registries.conf.d/10-a.conf", row("ten"));
-    await write("etc/registries.conf.d/20-b.conf", row("twenty"));
-    await write("etc/registries.conf.d/readme", "not TOML [");
+    await write("etc/containers/registries.conf", row("main"));
+    await write("etc/containers/registries.conf.d/10-a.conf", row("ten"));
+    await write("etc/containers/registries.conf.d/20-b.conf", row("twenty"));
+    await write("etc/containers/registries.conf.d/readme", "not TOML [");
     const order = async () =>
       (await readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`)).mirrors.map((one) =>
         one.prefix.replace(".example", "")
       );
     assert.deepEqual(await order(), ["own", "twenty", "ten", "main"]);
+    await write("etc/containerd/certs.d/c.example/hosts.toml", `[host."https://m.example"]`);
+    await write("etc/docker/daemon.json", `{"registry-mirrors":["https://m.example"]}`);
+    assert.deepEqual(await order(), ["own", "twenty", "ten", "main", "c", "docker.io"]);
     await write("home/.config/containers/registries.conf", row("user"));
     await write("home/.config/containers/registries.conf.d/1.conf", row("drop"));
-    assert.deepEqual(await order(), ["own", "drop", "twenty", "ten", "user"]);
+    assert.deepEqual(await order(), ["own", "drop", "twenty", "ten", "user", "c", "docker.io"]);
     await write("home/.config/wherry/config.toml", `[[mirror]]\nprefix = 1\n`);
     await assert.rejects(order, {
       name: "UsageError",

@@ -1,5 +1,6 @@
-/** What the files of a machine say about registries: wherry's own settings and containers' registries.conf. */
+/** What the files of a machine say about registries: wherry's own settings and those of other engines. */
 import { join } from "node:path";
+import { parseDaemonJson, parseHostsToml } from "../registry/client/mirror_foreign_conf.ts";
 import type { MirrorTable } from "../registry/client/mirror_table.ts";
 import {
   parseRegistriesConf,
@@ -23,24 +24,32 @@ export function settingsPath(env: Readonly<Record<string, string>>): string | un
 
 /**
  * Reads all of them into one table; for each prefix the first of these counts: wherry's own file, then those of
- * containers' tools, the user's before the machine's.
+ * containers' tools, the user's before the machine's, then containerd's, then Docker's.
  *
- * @param system Where the machine's files are.
+ * @param etc Where the machine's files are.
  * @throws {UsageError} When a file cannot be read, naming it and the key.
  * @see containers-registries.conf(5), containers-registries.conf.d(5)
  */
 export async function readRegistrySettings(
   env: Readonly<Record<string, string>>,
-  system = "/etc/containers",
+  etc = "/etc",
 ): Promise<MachineSettings> {
   const path = settingsPath(env);
-  const text = path && await readOptional(path);
+  const text = path && await readOptional(path, true);
   const own = said(() => parseRegistrySettings(text ?? "", path ?? "config.toml"));
   const table: MirrorTable[] = [own.mirrors];
-  for (const file of await registriesConfs(env, system)) {
+  for (const file of await registriesConfs(env, `${etc}/containers`)) {
     const found = await readOptional(file);
     if (found !== undefined) table.push(said(() => parseRegistriesConf(found, file)));
   }
+  for (const name of await namesIn(`${etc}/containerd/certs.d`)) {
+    const file = `${etc}/containerd/certs.d/${name}/hosts.toml`;
+    const found = await readOptional(file);
+    if (found !== undefined) table.push(said(() => parseHostsToml(found, name, file)));
+  }
+  const daemon = `${etc}/docker/daemon.json`;
+  const docker = await readOptional(daemon);
+  if (docker !== undefined) table.push(said(() => parseDaemonJson(docker, daemon)));
   return { ...own, mirrors: table.flat(), path };
 }
 
@@ -57,15 +66,11 @@ async function registriesConfs(
   const main = [...(user ? [`${user}/registries.conf`] : []), `${system}/registries.conf`];
   const files: string[] = [];
   for (const dir of [...(user ? [user] : []), system]) {
-    const names: string[] = [];
-    try {
-      for await (const { name } of Deno.readDir(`${dir}/registries.conf.d`)) {
-        if (name.endsWith(".conf")) names.push(`${dir}/registries.conf.d/${name}`);
-      }
-    } catch (error) {
-      if (!isAbsent(error)) throw error;
-    }
-    files.push(...names.sort().reverse());
+    const names = await namesIn(`${dir}/registries.conf.d`);
+    files.push(
+      ...names.filter((name) => name.endsWith(".conf")).toReversed()
+        .map((name) => `${dir}/registries.conf.d/${name}`),
+    );
   }
   // The user's main file takes the place of the machine's.
   for (const file of main) {
@@ -83,11 +88,24 @@ function said<T>(read: () => T): T {
   }
 }
 
-async function readOptional(path: string): Promise<string | undefined> {
+/** Sorted; none when the directory is not there or not for us. */
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name)).sort();
+  } catch (error) {
+    if (isAbsent(error) || error instanceof Deno.errors.PermissionDenied) return [];
+    throw error;
+  }
+}
+
+/** Of other engines' files those that are not for us count as absent; our own must be readable. */
+async function readOptional(path: string, own = false): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    if (isAbsent(error)) return undefined;
+    if (isAbsent(error) || (!own && error instanceof Deno.errors.PermissionDenied)) {
+      return undefined;
+    }
     throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
 }
