@@ -13,6 +13,7 @@ import { build } from "../phase/build.ts";
 import { detect } from "../phase/detect.ts";
 import type { RunTarget } from "../phase/detect_types.ts";
 import { exportImage } from "../phase/export.ts";
+import { refuseTakenNames } from "../phase/export_names.ts";
 import type {
   Destination,
   ExportResult,
@@ -94,6 +95,7 @@ export async function buildImage(
     layers: site.layers,
     access: request.access,
   }, ctx);
+  refuseTakenNames(request.destinations, analyzed.analyzed.runImage.image, request.runNames);
   await using enclosure = await site.enclose(targetOf(analyzed.analyzed.runImage.target));
   const { sandbox, input } = enclosure;
 
