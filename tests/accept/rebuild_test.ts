@@ -118,3 +118,16 @@ Deno.test("nothing of an unchanged rebuild becomes a new file of the store", asy
   const waiting = await Array.fromAsync(Deno.readDir(`${scene.store}/ingest`));
   assert.deepEqual(waiting, []);
 });
+
+Deno.test("builds at the same time, of the same image and of others, do not disturb each other", async () => {
+  await using scene = await makeScene();
+  const build = (name: string) =>
+    scene.json([
+      ...["build", name, "--path", `${EXAMPLES}/kinds`, "-b", `${EXAMPLES}/buildpacks/kinds`],
+      ...["--run-image", "scratch"],
+    ]);
+  const built = await Promise.all([build("one"), build("one"), build("two")]);
+  assert.equal(new Set(built.map(({ digest }) => digest)).size, 1);
+  const rows = await scene.json<{ name: string }[]>(["ls"]);
+  assert.deepEqual(rows.map(({ name }) => name).sort(), ["one", "two"]);
+});
