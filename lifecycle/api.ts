@@ -30,7 +30,7 @@ export interface PlatformCapabilities {
   readonly history: boolean;
   /** `command` is an array in `metadata.toml` and in the build metadata label (P0.10). */
   readonly commandArray: boolean;
-  /** `<build-config>/env` (P0.11). */
+  /** `<build-config>/env`. */
   readonly buildConfig: boolean;
   /** Image extensions are no experiment, and have contexts (P0.13). */
   readonly stableExtensions: boolean;
@@ -99,7 +99,8 @@ const PLATFORM_SINCE: Readonly<Record<Switch<PlatformCapabilities>, number>> = {
   sourceDateEpoch: 9,
   commandArray: 10,
   skippingRestoresStore: 10,
-  buildConfig: 11,
+  // The text says 11, and so does the flag; Go reads the directory whatever the platform.
+  buildConfig: 7,
   ownSboms: 11,
   targets: 12,
   runImageInLabel: 12,

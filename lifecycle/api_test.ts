@@ -88,7 +88,6 @@ Deno.test("VER-2 each platform API turns on what came with it and all before", (
     ["sourceDateEpoch", 9],
     ["commandArray", 10],
     ["skippingRestoresStore", 10],
-    ["buildConfig", 11],
     ["ownSboms", 11],
     ["targets", 12],
     ["runImageInLabel", 12],

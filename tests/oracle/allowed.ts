@@ -18,4 +18,10 @@ export const ALLOWED: readonly Allowed[] = [
     reason: "each names itself",
     matches: ({ at }) => at.endsWith(".io.buildpacks.build.metadata.launcher.version"),
   },
+  {
+    name: "large integers",
+    reason: "Go passes metadata through floats and loses digits beyond 2^53 (LAY-2b)",
+    matches: ({ go, wherry }) =>
+      typeof go === "number" && typeof wherry === "bigint" && Number(wherry) === go,
+  },
 ];
