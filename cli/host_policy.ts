@@ -1,4 +1,5 @@
 /** Which hosts may be dialled at all (C-CONN-08). */
+import { apiHost } from "../registry/oci/reference.ts";
 import { TransportError } from "../registry/client/transport_error.ts";
 
 /** What decides. */
@@ -45,7 +46,8 @@ function matches(patterns: readonly string[], host: string): boolean {
   const bare = host.replace(/:\d+$/, "");
   return patterns.some((written) => {
     const pattern = written.trim().toLowerCase();
-    if (pattern === "*" || pattern === host || pattern === bare) return true;
+    // Docker Hub is allowed and blocked under the name people know it by.
+    if (["*", host, bare].includes(pattern) || apiHost(pattern) === bare) return true;
     return pattern.startsWith("*.") && bare.endsWith(pattern.slice(1));
   });
 }

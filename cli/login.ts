@@ -41,6 +41,7 @@ export async function login(
   await using session = new Session(io, flags);
   const { log } = session;
   const account = accountOf(text, "log in to");
+  const hidden = parseRegistryAuth(io.env["CNB_REGISTRY_AUTH"]).has(account.host);
   const secret = await askSecret(io, account, flags, keyboard);
   const { transport } = await transportOptions(io, flags, log, VERSION);
   const checked = await checkLogin(
@@ -54,7 +55,7 @@ export async function login(
   }
   const kept = await saveLogin(account.key, secret, { env: io.env, uid: io.user.uid });
   log.info(`Logged in to ${account.name} as ${secret.username}; ${placeOf(kept)}`);
-  if (parseRegistryAuth(io.env["CNB_REGISTRY_AUTH"]).has(account.host)) {
+  if (hidden) {
     log.warn(`CNB_REGISTRY_AUTH names ${account.host} and is used before this login`);
   }
 }

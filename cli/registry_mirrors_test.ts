@@ -252,6 +252,9 @@ Deno.test("C-CONN-08 who may be dialled", () => {
       `Cannot reach ${host}: --offline forbids to dial it ([offline] allow in /c.toml can name it)`,
     );
   }
+  const hub = hostPolicy({ ...rules, offline: true, allow: ["docker.io"] });
+  assert.equal(may(hub, "registry-1.docker.io"), true);
+  assert.match(String(may(hub, "auth.docker.io")), /^Cannot reach auth\.docker\.io: --offline/);
   const blocked = hostPolicy({
     ...rules,
     blocked: ["*"],

@@ -133,6 +133,9 @@ Deno.test({
 }, async () => {
   await using at = await home("{}");
   await Deno.chown(at.path, 1234, 1235);
+  // In a directory of somebody else it may have been put there to get the password.
+  await assert.rejects(() => saveLogin("a.example", SECRET, at.world), /it belongs to user 1234$/);
+  await Deno.chown(`${at.dir}/.docker`, 1234, 1235);
   await saveLogin("a.example", SECRET, at.world);
   const { uid, gid } = await Deno.lstat(at.path);
   assert.deepEqual([uid, gid], [1234, 1235]);

@@ -257,7 +257,18 @@ class MirroredRegistry implements RegistryClient {
   ): Promise<T | undefined> {
     const byDigest = isDigest(reference);
     const failures: OciError[] = [];
-    for (const one of this.#order(repository, byDigest)) {
+    const order = this.#order(repository, byDigest);
+    if (order.length === 0) {
+      throw new OciError(
+        "DENIED",
+        `Cannot read ${this.name}/${repository}${
+          byDigest ? "@" : ":"
+        }${reference}: its mirrors serve ${
+          byDigest ? "tags" : "digests"
+        } only, and it may not be asked itself`,
+      );
+    }
+    for (const one of order) {
       let found: T | undefined;
       try {
         found = await ask(this.#clientOf(one), one.repository);

@@ -171,6 +171,18 @@ Deno.test("C-MIRROR without fallback the place itself is never dialled, and the 
   assert.equal(primary.seen.length, 0);
 });
 
+Deno.test("C-MIRROR a tag that nobody may be asked for is not taken for absent", async () => {
+  await using mirror = smallRegistry("app");
+  const row = rule("registry.invalid", [[mirror.host, "digest-only"]], { fallback: false });
+  await using all = connections([row]);
+  await assert.rejects(() => all.client("registry.invalid").manifest("app", "1"), {
+    code: "DENIED",
+    message:
+      "Cannot read registry.invalid/app:1: its mirrors serve digests only, and it may not be asked itself",
+  });
+  assert(await all.client("registry.invalid").manifest("app", MANIFEST_DIGEST));
+});
+
 Deno.test("C-MIRROR what is blocked is named with the file", async () => {
   await using primary = smallRegistry("app");
   await using all = connections([rule(`${primary.host}/app`, [], { blocked: true })]);
