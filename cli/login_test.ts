@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { hashSync } from "bcryptjs";
+import { dockerRegistry, startDockerRegistry } from "../registry/client/docker_registry_testing.ts";
 import { errorBody, type QuirkServer, quirkServer } from "../registry/client/quirk_testing.ts";
 import { failureOf } from "./exit.ts";
 import type { Io } from "./io.ts";
@@ -203,4 +205,46 @@ Deno.test("N-10 no secret in what the real program says, at debug level, well or
     const found = all.includes(secret) || all.includes(btoa(secret).replace(/=+$/, ""));
     assert(!found, `${secret} is in:\n${all}`);
   }
+});
+
+const skopeo = await new Deno.Command("skopeo", { args: ["--version"], stdout: "null" }).output()
+  .then(({ success }) => success, () => false);
+
+Deno.test({
+  name: "C-CRED-07 what wherry keeps skopeo finds, what skopeo keeps wherry forgets",
+  ignore: !skopeo || dockerRegistry === undefined,
+}, async () => {
+  await using server = await startDockerRegistry({
+    htpasswd: `user:${hashSync(PASSWORD, 4)}\n`,
+  });
+  await using at = await desk();
+  const run = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command("skopeo", {
+      args: [...args],
+      env: { HOME: at.home, REGISTRY_AUTH_FILE: at.path },
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { code, said: text(stdout) + text(stderr) };
+  };
+  await assert.rejects(() => login(at.io, server.host, PIPED, typing("wrong")), {
+    code: "UNAUTHORIZED",
+  });
+  await login(at.io, server.host, PIPED, typing(PASSWORD));
+  const known = await run("login", "--get-login", server.host);
+  assert.deepEqual([known.code, known.said.trim()], [0, "user"]);
+  const listed = await run("list-tags", "--tls-verify=false", `docker://${server.host}/none`);
+  // It was let in: what it wants is only not there.
+  assert.match(listed.said, /404|name unknown|repository name not known/);
+  await logout(at.io, server.host, {});
+  assert.notEqual((await run("login", "--get-login", server.host)).code, 0);
+
+  const theirs = await run(
+    ...["login", "--tls-verify=false", "-u", "user", "-p", PASSWORD, server.host],
+  );
+  assert.equal(theirs.code, 0, theirs.said);
+  await logout(at.io, server.host, {});
+  assert.match(at.said(), /^Logged out of 127[^]*^Logged out of 127/m);
+  assert.notEqual((await run("login", "--get-login", server.host)).code, 0);
 });
