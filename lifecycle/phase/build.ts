@@ -174,7 +174,9 @@ async function run(
   const planPath = `${input.tempDir.inside}/${planDir}/plan.toml`;
   try {
     await makeDirFor(planOutside, input.owner);
-    await makeFileFor(`${planOutside}/plan.toml`, formatBuildpackPlan(requested), input.owner);
+    // Readable for all, as Go makes it: a buildpack may copy it into a layer, mode and all.
+    const entries = formatBuildpackPlan(requested);
+    await makeFileFor(`${planOutside}/plan.toml`, entries, input.owner, 0o644);
     const variables = await buildpackEnv(env, {
       can,
       descriptor,

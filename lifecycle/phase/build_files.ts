@@ -11,13 +11,18 @@ export async function makeDirFor(path: string, owner: Owner | undefined): Promis
   await give(path, owner);
 }
 
-/** Makes the file `path` (on this machine), which must not be there. Only its owner can read it. */
+/**
+ * Makes the file `path` (on this machine), which must not be there.
+ *
+ * @param mode Default: only its owner can read it.
+ */
 export async function makeFileFor(
   path: string,
   content: string,
   owner: Owner | undefined,
+  mode = 0o600,
 ): Promise<void> {
-  await Deno.writeTextFile(path, content, { mode: 0o600, createNew: true });
+  await Deno.writeTextFile(path, content, { mode, createNew: true });
   await give(path, owner);
 }
 

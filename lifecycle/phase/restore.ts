@@ -2,6 +2,7 @@
 import type { Context } from "../../registry/context.ts";
 import { extractLayer } from "../../registry/layer/extract.ts";
 import { parseDigest } from "../../registry/oci/digest.ts";
+import type { Source } from "../../registry/source.ts";
 import { type Cache, EMPTY_CACHE_METADATA } from "../cache/cache.ts";
 import { ExitCode, failAs } from "../error.ts";
 import { compareBytes } from "../file/compare_bytes.ts";
@@ -135,10 +136,9 @@ async function restoreLayer(
   directory: Dir,
   ctx: Context,
 ): Promise<boolean> {
-  let stream: ReadableStream<Uint8Array>;
+  let tar: Source;
   try {
-    const tar = await cache.layer(parseDigest(sha), ctx.signal);
-    stream = await tar.open({ signal: ctx.signal });
+    tar = await cache.layer(parseDigest(sha), ctx.signal);
   } catch (error) {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
@@ -147,7 +147,7 @@ async function restoreLayer(
   ctx.log.info(`Restoring data for "${id}" from cache`);
   // Only this buildpack's own directory: a cache that others can write may not reach further.
   await Deno.mkdir(directory.outside, { recursive: true });
-  await extractLayer(stream, {
+  await extractLayer(tar, {
     directories: { [directory.inside]: directory.outside },
     signal: ctx.signal,
   });
@@ -167,7 +167,7 @@ async function restoreCacheSbom(
   try {
     const tar = await cache.layer(parseDigest(known.sbom.sha), ctx.signal);
     await Deno.mkdir(directory.outside, { recursive: true });
-    await extractLayer(await tar.open({ signal: ctx.signal }), {
+    await extractLayer(tar, {
       directories: { [directory.inside]: directory.outside },
       signal: ctx.signal,
     });

@@ -19,6 +19,17 @@ export const ALLOWED: readonly Allowed[] = [
     matches: ({ at }) => at.endsWith(".io.buildpacks.build.metadata.launcher.version"),
   },
   {
+    name: "exec-env in the metadata label",
+    reason: "the text has it there, Go in a label of its own; wherry writes both (D4)",
+    matches: ({ at, go }) => at.endsWith(".metadata.exec-env") && go === undefined,
+  },
+  {
+    name: "modes of restored SBOMs",
+    reason: "Go restores them writable for everyone, being without a umask; wherry 0644 (RE-20)",
+    matches: ({ at, go, wherry }) =>
+      /\.sbom\.[a-z]+\.json$/.test(at) && String(go).replace(/^666/, "644") === wherry,
+  },
+  {
     name: "large integers",
     reason: "Go passes metadata through floats and loses digits beyond 2^53 (LAY-2b)",
     matches: ({ go, wherry }) =>
