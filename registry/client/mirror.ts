@@ -13,6 +13,7 @@ import type {
 } from "../registry.ts";
 import type { Source } from "../source.ts";
 import { concerns, type MirrorTable, type Route, routeOf, type Try } from "./mirror_table.ts";
+import { type Relay, relayed } from "./mirror_source.ts";
 import type { HostStats, RegistryClient } from "./options.ts";
 
 /** Registries by host, as {@linkcode Registries} has them. */
@@ -167,12 +168,7 @@ class MirroredRegistry implements RegistryClient {
     digest: Digest,
     options?: CallOptions,
   ): Promise<Source | undefined> {
-    return await this.#read(
-      repository,
-      digest,
-      (client, name) => client.blob(name, digest, options),
-      options,
-    );
+    return (await this.#relay(repository, digest, options, new Set()))?.source;
   }
 
   async referrers(
@@ -249,10 +245,35 @@ class MirroredRegistry implements RegistryClient {
     return Promise.resolve();
   }
 
+  /** The blob from the first place that has it; places in `gone` are not asked. */
+  async #relay(
+    repository: string,
+    digest: Digest,
+    options: CallOptions | undefined,
+    gone: ReadonlySet<string>,
+  ): Promise<Relay | undefined> {
+    let from: Try | undefined;
+    const source = await this.#read(repository, digest, (client, name, one) => {
+      from = one;
+      return gone.has(one.host) ? Promise.resolve(undefined) : client.blob(name, digest, options);
+    }, options);
+    if (source === undefined || from === undefined) return undefined;
+    const { host, primary } = from;
+    const relay: Relay = {
+      source,
+      next: async (error) => {
+        if (primary || !(error instanceof OciError)) return undefined;
+        this.#mirrors.fail(host, error);
+        return await this.#relay(repository, digest, options, new Set([...gone, host]));
+      },
+    };
+    return primary || gone.size > 0 ? relay : { ...relay, source: relayed(relay) };
+  }
+
   async #read<T>(
     repository: string,
     reference: string,
-    ask: (client: RegistryClient, repository: string) => Promise<T | undefined>,
+    ask: (client: RegistryClient, repository: string, one: Try) => Promise<T | undefined>,
     { signal }: CallOptions = {},
   ): Promise<T | undefined> {
     const byDigest = isDigest(reference);
@@ -271,7 +292,7 @@ class MirroredRegistry implements RegistryClient {
     for (const one of order) {
       let found: T | undefined;
       try {
-        found = await ask(this.#clientOf(one), one.repository);
+        found = await ask(this.#clientOf(one), one.repository, one);
       } catch (error) {
         signal?.throwIfAborted();
         if (one.primary || !(error instanceof OciError)) throw error;

@@ -7,7 +7,7 @@ import { connectRegistry, Registries } from "./client.ts";
 import { type Connections, mirrored } from "./mirror.ts";
 import type { MirrorRule, PullMode } from "./mirror_table.ts";
 import type { ClientOptions } from "./options.ts";
-import { errorBody, type QuirkServer, quirkServer } from "./quirk_testing.ts";
+import { errorBody, type QuirkServer, quirkServer, rawServer, say } from "./quirk_testing.ts";
 
 const BLOB = new TextEncoder().encode("layer");
 const BLOB_DIGEST = digestOf(BLOB);
@@ -242,4 +242,49 @@ Deno.test("C-MIRROR a host that no row concerns is the very same client", async 
   assert.equal(all.client("ghcr.io"), all.registries.client("ghcr.io"));
   assert.notEqual(all.client("index.docker.io"), all.registries.client("index.docker.io"));
   assert.equal(all.client("docker.io"), all.client("index.docker.io"));
+});
+
+const LONG = new Uint8Array(300_000).map((_, at) => at * 7 + (at >> 8));
+const LONG_DIGEST = digestOf(LONG);
+
+Deno.test("C-MIRROR a mirror that dies within a blob is replaced in the middle", async () => {
+  await using primary = quirkServer(() => new Response(LONG));
+  await using dying = rawServer(async (connection) => {
+    await say(connection, `HTTP/1.1 200 OK\r\ncontent-length: ${LONG.byteLength}\r\n\r\n`);
+    await say(connection, LONG.subarray(0, 100_000));
+  });
+  const warnings: string[] = [];
+  const log = { ...quietContext().log, warn: (line: string) => void warnings.push(line) };
+  await using all = connections([rule(primary.host, [[dying.host]])], { log });
+  const source = await all.client(primary.host).blob("app", LONG_DIGEST);
+  assert.equal(digestOf(await readAll(source!, 1_000_000)), LONG_DIGEST);
+  assert.equal(primary.seen.length > 0, true);
+  assert.match(warnings.join("\n"), new RegExp(`^Mirror ${dying.host} does not serve: `));
+  // The next blob is not begun there.
+  const before = dying.heads.length;
+  assert.equal(
+    digestOf(await readAll((await all.client(primary.host).blob("app", LONG_DIGEST))!, 1_000_000)),
+    LONG_DIGEST,
+  );
+  assert.equal(dying.heads.length, before);
+});
+
+Deno.test("C-MIRROR a mirror with other bytes for a long blob is an error, not a blob", async () => {
+  await using primary = quirkServer(() => new Response(LONG));
+  const other = LONG.map((byte) => byte ^ 1);
+  await using liar = quirkServer(() => new Response(other));
+  await using all = connections([rule(primary.host, [[liar.host]])]);
+  const source = await all.client(primary.host).blob("app", LONG_DIGEST);
+  await assert.rejects(() => readAll(source!, 1_000_000), { code: "DIGEST_INVALID" });
+});
+
+Deno.test("C-MIRROR without anybody else the mirror's own error is what is said", async () => {
+  await using dying = rawServer(async (connection) => {
+    await say(connection, `HTTP/1.1 200 OK\r\ncontent-length: ${LONG.byteLength}\r\n\r\n`);
+    await say(connection, LONG.subarray(0, 100_000));
+  });
+  const row = rule("registry.invalid", [[dying.host]], { fallback: false });
+  await using all = connections([row]);
+  const source = await all.client("registry.invalid").blob("app", LONG_DIGEST);
+  await assert.rejects(() => readAll(source!, 1_000_000), { code: "UNAVAILABLE" });
 });
