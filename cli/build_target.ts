@@ -1,4 +1,5 @@
 /** Where a built image goes: the store, a registry, an OCI layout or an archive. */
+import { dirname } from "node:path";
 import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
 import type { Destination } from "../lifecycle/phase/export_types.ts";
@@ -164,12 +165,18 @@ async function archiveTarget(
   place: Extract<Place, { kind: "oci-archive" | "docker-archive" }>,
   stack: AsyncDisposableStack,
 ): Promise<BuildTarget> {
+  const file = session.path(place.path);
+  // Said now, not when all has been built.
+  if (!(await Deno.stat(dirname(file)).catch(() => undefined))?.isDirectory) {
+    throw new UsageError(
+      `Cannot write ${place.kind}:${place.path}: ${dirname(file)} is no directory`,
+    );
+  }
   const store = await session.store();
   const repository = `${SCRATCH}/${crypto.randomUUID()}`;
   stack.defer(async () => {
     await store.deleteManifest(repository, TAG).catch(() => false);
   });
-  const file = session.path(place.path);
   const name = `${place.kind}:${place.path}`;
   return {
     name,

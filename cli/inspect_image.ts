@@ -45,15 +45,17 @@ export async function inspectImage(
         2,
       ) + "\n",
     );
-  } else {
+  } else if (remote.info !== undefined || local.info !== undefined) {
     const parts = place.kind === "registry"
       ? [`REMOTE:\n${show(remote)}`, `LOCAL:\n${show(local)}`]
       : [show(local)];
     io.stdout.write(`Inspecting image: '${name}'\n\n${parts.join("\n")}`);
   }
   if (remote.info === undefined && local.info === undefined) {
+    const why = [remote.error ?? (place.kind === "registry" ? "the registry has none" : undefined)];
+    why.push(local.error ?? (place.kind === "registry" ? "nor has the store" : "it is not there"));
     throw new UsageError(
-      `Cannot inspect ${name}: ${remote.error ?? local.error ?? "it is not there"}`,
+      `Cannot inspect ${name}: ${why.filter((part) => part !== undefined).join("; ")}`,
     );
   }
 }

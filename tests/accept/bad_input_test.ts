@@ -234,6 +234,35 @@ async function uploading(dir: string, ended: Promise<Outcome>): Promise<void> {
   assert.fail(`ended before its upload was seen: ${over.stderr}`);
 }
 
+Deno.test("bad input: an archive in a directory that is not there is refused before the build", async () => {
+  await using scene = await makeScene();
+  await scene.write(GOOD);
+  const flags = ["--path", "app", "-b", "bp", "--run-image", "scratch"];
+  const outcome = await scene.run(["build", "docker-archive:nowhere/x.tar:x", ...flags]);
+  assertOneError(outcome, 3, /docker-archive:nowhere\/x\.tar: .*nowhere is no directory/);
+  assert.doesNotMatch(outcome.stderr, /DETECTING/);
+});
+
+Deno.test("bad input: what is not there cannot be inspected, pushed, tagged or copied: one line each", async () => {
+  await using scene = await makeScene();
+  for (
+    const args of [
+      ["inspect", "store:nothing"],
+      ["inspect", "oci:nowhere"],
+      ["inspect", "127.0.0.1:1/nothing", "--offline"],
+      ["push", "nothing"],
+      ["tag", "nothing", "other"],
+      ["copy", "store:nothing", "oci:out"],
+      ["rm", "nothing"],
+    ]
+  ) {
+    const outcome = await scene.run(args);
+    assertOneError(outcome, outcome.code, /nothing|nowhere/);
+    assert.notEqual(outcome.code, 0);
+    assert.equal(outcome.stdout, "", args.join(" "));
+  }
+});
+
 Deno.test({
   name: "bad input: a file of the app that cannot be read is named",
   ignore: Deno.uid() !== 0,
