@@ -15,6 +15,8 @@ export interface OpenOptions {
 export interface Source {
   /** Bytes in all, known before reading. */
   readonly size: number;
+  /** The file that holds these bytes and no others, when there is one: some can read it quicker by themselves. */
+  readonly file?: string | undefined;
   /**
    * Opens the bytes. The reader owns the stream: it reads to the end or cancels. Chunks are its own, up to
    * about 1 MiB, unless it said `reuse`. A source that was promised a digest verifies it and errors at the end on a mismatch.
@@ -44,6 +46,7 @@ export function bytesSource(bytes: Uint8Array): Source {
 export function fileSource(path: string, size: number): Source {
   return {
     size,
+    file: path,
     open: async ({ offset = 0, signal, reuse = false } = {}) => {
       const file = await Deno.open(path);
       // Left as it is, the server sends it without a line of ours in between. (It knows of no seek: Deno 2.9.6.)

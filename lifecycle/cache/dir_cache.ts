@@ -2,6 +2,7 @@
  * The directory cache, in the layout of the Go lifecycle so that either can go on with what the other left
  * (CA-1): `committed/` is what readers see, `staging/` what a draft collects, and a commit is two renames.
  */
+import { eachChunk } from "../../registry/layer/file_chunks.ts";
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import { type Digest, Digester, isDigest } from "../../registry/oci/digest.ts";
 import { fileSource, type Source } from "../../registry/source.ts";
@@ -114,7 +115,7 @@ class DirCache implements Cache {
       });
     }
     const digester = new Digester();
-    for await (const chunk of await fileSource(path, size).open({ signal })) digester.update(chunk);
+    await eachChunk(path, (chunk) => digester.update(chunk), signal);
     const found = digester.digest();
     if (found !== diffId) {
       throw new CacheLayerError(

@@ -79,6 +79,11 @@ interface Codec {
   ) => AsyncGenerator<Uint8Array>;
 }
 
+/** Whether these first bytes are those of a codec that {@linkcode decompress} takes off. */
+export function isCompressed(head: Uint8Array): boolean {
+  return codecOf(head) !== undefined;
+}
+
 function codecOf(head: Uint8Array): Codec | undefined {
   if (head[0] === 0x1f && head[1] === 0x8b) {
     return {

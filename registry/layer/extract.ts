@@ -1,3 +1,4 @@
+import type { Source } from "../source.ts";
 import { ConfinedDirectory, type ConfinedFile, stepsOf } from "./confined.ts";
 import type { TarHeader } from "./tar_format.ts";
 import { type ReadLimits, type TarVisitor, walkTar } from "./tar_reader.ts";
@@ -40,7 +41,7 @@ export interface ExtractResult {
  * @throws {RangeError} When a limit is passed.
  */
 export async function extractLayer(
-  stream: ReadableStream<Uint8Array>,
+  stream: ReadableStream<Uint8Array> | Source,
   options: ExtractOptions,
 ): Promise<ExtractResult> {
   using places = new Places(options.directories);
@@ -87,7 +88,7 @@ interface Rules {
 }
 
 async function extract(
-  stream: ReadableStream<Uint8Array>,
+  stream: ReadableStream<Uint8Array> | Source,
   options: UntarOptions,
   rules: Rules,
 ): Promise<ExtractResult> {

@@ -1,5 +1,7 @@
 /** Reads tars as they come in, in chunks of any size, without a promise per block or entry. */
-import { decompress } from "./decompress.ts";
+import type { Source } from "../source.ts";
+import { decompress, isCompressed } from "./decompress.ts";
+import { eachChunk } from "./file_chunks.ts";
 import { DECISIVE, MAX_PAX_BYTES, parsePax } from "./pax.ts";
 import { decodeBlock, decodeHeader, type RawHeader } from "./tar_decode.ts";
 import { BLOCK, padded, type TarHeader } from "./tar_format.ts";
@@ -256,17 +258,25 @@ export interface TarSummary {
 
 /**
  * Reads a tar, plain or compressed by any codec wherry knows (told by its first bytes, CA-7), to the end of the
- * stream. The stream is cancelled when anything fails.
+ * stream. The stream is cancelled when anything fails. A plain file is read quickest as a source.
  *
  * @throws {SyntaxError} When it is malformed, ambiguous (X-10) or cut short.
  * @throws {RangeError} When a limit is passed (X-11).
  */
 export async function walkTar(
-  stream: ReadableStream<Uint8Array>,
+  from: ReadableStream<Uint8Array> | Source,
   visitor: TarVisitor,
   options: WalkTarOptions = {},
 ): Promise<TarSummary> {
   const parser = new TarParser(visitor, options.limits);
+  if (!(from instanceof ReadableStream) && from.file !== undefined && await isPlain(from.file)) {
+    await eachChunk(from.file, (chunk) => parser.push(chunk), options.signal);
+    parser.finish();
+    return { entries: parser.entries, bytes: parser.bytes };
+  }
+  const stream = from instanceof ReadableStream
+    ? from
+    : await from.open({ signal: options.signal });
   let deadline = performance.now() + SLICE_MS;
   for await (const chunk of decompress(stream, options)) {
     parser.push(chunk);
@@ -277,6 +287,12 @@ export async function walkTar(
   }
   parser.finish();
   return { entries: parser.entries, bytes: parser.bytes };
+}
+
+async function isPlain(path: string): Promise<boolean> {
+  using file = await Deno.open(path);
+  const head = new Uint8Array(4);
+  return await file.read(head) === head.byteLength && !isCompressed(head);
 }
 
 /** One entry of {@linkcode readTar}. */

@@ -1,0 +1,36 @@
+/** Reading a whole file on this thread: what was read is still in the processor's cache when it is used. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { nextTurn, SLICE_MS } from "./turn.ts";
+
+/**
+ * Small enough to stay in the cache between being read and being hashed or written. Measured on a restore of 400 MiB:
+ * the thread pool's reads into fresh memory cost twice the CPU of the whole restore.
+ */
+const CHUNK = 256 * 1024;
+
+/**
+ * Gives `take` the file at `path` in order; the memory is used again for the next chunk. Lets others run every few
+ * milliseconds.
+ *
+ * @throws What `take` throws, what the file system says, and the signal's reason.
+ */
+export async function eachChunk(
+  path: string,
+  take: (chunk: Uint8Array) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const fd = openSync(path, "r");
+  try {
+    const buffer = new Uint8Array(CHUNK);
+    let deadline = performance.now() + SLICE_MS;
+    for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) {
+      take(buffer.subarray(0, got));
+      if (performance.now() < deadline) continue;
+      await nextTurn();
+      signal?.throwIfAborted();
+      deadline = performance.now() + SLICE_MS;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
