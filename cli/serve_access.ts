@@ -35,8 +35,9 @@ export interface Access {
 }
 
 /** Whether anybody is kept out at all. */
-export function isGuarded({ htpasswd, policy, tokenKey }: ServeFlags): boolean {
-  return htpasswd !== undefined || policy !== undefined || (tokenKey ?? []).length > 0;
+export function isGuarded({ htpasswd, policy, tokenKey, tlsClientCa }: ServeFlags): boolean {
+  return htpasswd !== undefined || policy !== undefined || tlsClientCa !== undefined ||
+    (tokenKey ?? []).length > 0;
 }
 
 /**

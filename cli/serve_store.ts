@@ -20,7 +20,7 @@ import { VERSION } from "./version.ts";
 export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
   await using session = new Session(io, flags);
   const listen = readListen(flags.listen);
-  const tls = await readTls(session, flags);
+  const tls = await readTls(session, flags, listen);
   const guarded = isGuarded(flags);
   if (!isLocal(listen) && !guarded && !flags.insecureNoAuth) {
     throw new UsageError(
@@ -107,19 +107,19 @@ function isLocal(address: ListenAddress): boolean {
     /^(127(\.[0-9]{1,3}){3}|::1|localhost)$/.test(address.hostname);
 }
 
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----/;
+
 async function readTls(
   session: Session,
   { tlsCert, tlsKey, tlsClientCa }: ServeFlags,
-): Promise<{ cert: string; key: string } | undefined> {
-  if (tlsClientCa !== undefined) {
-    // Deno 2.9.6: Deno.serve asks for no client certificate, whatever it is told.
-    throw new UsageError(
-      "Cannot check client certificates (--tls-client-ca): the server's TLS does not ask for any; want --htpasswd or --token-key, or a proxy in front that checks them",
-    );
-  }
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  listen: ListenAddress,
+): Promise<{ cert: string; key: string; clientCa?: string } | undefined> {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new UsageError("Cannot speak https: want both --tls-cert and --tls-key");
+  }
+  if (tlsClientCa !== undefined && "path" in listen) {
+    throw new UsageError("Cannot ask for certificates on a socket file: want --listen HOST:PORT");
   }
   const read = async (file: string, what: RegExp, name: string) => {
     let text: string;
@@ -132,8 +132,11 @@ async function readTls(
     throw new UsageError(`Cannot use ${file}: want ${name} in PEM`);
   };
   return {
-    cert: await read(tlsCert, /-----BEGIN CERTIFICATE-----/, "a certificate"),
+    cert: await read(tlsCert, CERTIFICATE, "a certificate"),
     key: await read(tlsKey, /-----BEGIN ([A-Z]+ )?PRIVATE KEY-----/, "a private key"),
+    ...(tlsClientCa === undefined
+      ? {}
+      : { clientCa: await read(tlsClientCa, CERTIFICATE, "certificates") }),
   };
 }
 

@@ -328,7 +328,7 @@ Deno.test("R-09 it does not listen beyond this machine without authentication, a
     [["--policy", policy], /Cannot read policy .*policy\.toml: rule/],
     [["--tls-cert", htpasswd], /want both --tls-cert and --tls-key/],
     [["--tls-cert", htpasswd, "--tls-key", key], /want a certificate in PEM/],
-    [["--tls-client-ca", key], /Cannot check client certificates/],
+    [["--tls-client-ca", key], /want both --tls-cert and --tls-key/],
     [["--htpasswd", htpasswd, "--url", "ftp://x"], /Cannot use --url "ftp:\/\/x"/],
     [["--htpasswd", htpasswd, "--url", "https://a:b@x"], /Cannot use --url/],
     [
@@ -403,6 +403,58 @@ Deno.test("S-AUTH https, metrics for users, a live check for all", async () => {
   const lines = stdout.trimEnd().split("\n");
   equal(lines[0], served.url);
   deepEqual(lines.slice(1).map((line) => JSON.parse(line).status), [401, 401, 200, 200]);
+});
+
+Deno.test({
+  name: "S-AUTH skopeo with a certificate is its common name, without one it is nobody",
+  ignore: !has(SKOPEO),
+  async fn() {
+    const pki = await makePki();
+    if (pki === undefined) return;
+    await using dir = await files();
+    await Deno.mkdir(dir.path("certs"));
+    await dir.write("certs/ca.crt", pki.ca);
+    await dir.write("certs/client.cert", pki.client.cert);
+    await dir.write("certs/client.key", pki.client.key);
+    await Deno.mkdir(dir.path("bare"));
+    await dir.write("bare/ca.crt", pki.ca);
+    const layout = await openLayout(dir.path("layout"), { create: true });
+    await pushSampleImage(layout, "", { tags: ["v1"], size: 3_000_000 });
+    await using served = await start(
+      ...["--ephemeral", "--access-log", "-"],
+      ...["--tls-cert", await dir.write("cert.pem", pki.server.cert)],
+      ...["--tls-key", await dir.write("key.pem", pki.server.key)],
+      ...["--tls-client-ca", await dir.write("ca.pem", pki.ca)],
+      ...[
+        "--policy",
+        await dir.write(
+          "policy.toml",
+          '[[rule]]\nrepositories = ["mine/**"]\nusers = ["client"]\nactions = ["*"]\n',
+        ),
+      ],
+    );
+    const copy = (certs: string, name: string) =>
+      run(
+        SKOPEO,
+        ...["copy", "--insecure-policy", "--dest-cert-dir", dir.path(certs)],
+        ...[`oci:${dir.path("layout")}:v1`, `docker://${served.host}/${name}`],
+      );
+    const put = await copy("certs", "mine/app:v1");
+    equal(put.code, 0, put.stderr);
+    ok((await copy("certs", "other/app:v1")).code !== 0);
+    ok((await copy("bare", "mine/app:v1")).code !== 0);
+    const back = await run(
+      SKOPEO,
+      ...["copy", "--insecure-policy", "--src-cert-dir", dir.path("certs")],
+      ...[`docker://${served.host}/mine/app:v1`, `oci:${dir.path("back")}:v1`],
+    );
+    equal(back.code, 0, back.stderr);
+    const { code, stdout } = await served.end();
+    equal(code, 0);
+    const seen = stdout.trimEnd().split("\n").slice(1).map((line) => JSON.parse(line));
+    ok(seen.length > 0 && seen.every(({ user }) => user === "client"));
+    ok(seen.some(({ status }) => status === 403));
+  },
 });
 
 Deno.test("S-AUTH a changed password file holds without a restart", async () => {

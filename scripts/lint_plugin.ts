@@ -40,8 +40,8 @@ const MODULE_POWERS: readonly {
 }[] = [
   {
     specifier: /^node:(https?|net|tls)$/,
-    name: "outgoing connections",
-    files: ["registry/client/transport.ts"],
+    name: "connections",
+    files: ["registry/client/transport.ts", "registry/server/serve_certificates.ts"],
   },
   { specifier: /^node:child_process$/, name: "child processes", files: [] },
 ];

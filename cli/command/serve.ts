@@ -40,7 +40,7 @@ export function define(command: Command, io: Io): void {
     .optionsGroup("TLS flags:")
     .option("--tls-cert <file>", "certificate chain (PEM): speak https")
     .option("--tls-key <file>", "its private key (PEM)")
-    .option("--tls-client-ca <file>", "not available: client certificates cannot be checked yet")
+    .option("--tls-client-ca <file>", "let in only clients with a certificate of these authorities")
     .optionsGroup("Access flags:")
     .option("--htpasswd <file>", "users and bcrypt hashes, as htpasswd -B makes them")
     .option("--policy <file>", "who may do what in which repository (TOML)")
@@ -53,11 +53,12 @@ export function define(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-The address is printed on stdout when the server is ready. Without --htpasswd, --token-key or
---policy everybody who reaches the server may do everything, so it listens on this machine only.
+The address is printed on stdout when the server is ready. Without --htpasswd, --token-key,
+--tls-client-ca or --policy everybody who reaches the server may do everything, so it listens on this machine only.
 
 Passwords, policy and keys are read again when their files change (keys: at the next start).
-With --htpasswd alone every user may do everything and nobody else anything. A policy says more:
+The common name in a client's certificate is a user too. Without a policy every user may do
+everything and nobody else anything. A policy says more:
 
     [groups]
     operators = ["carol"]

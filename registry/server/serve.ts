@@ -15,8 +15,10 @@ export interface ServeOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long requests under way may go on after the end was asked for. Default 10 s. */
   readonly drainMs?: number | undefined;
-  /** PEM of certificate and key: speak HTTPS. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** PEM of certificate and key: speak HTTPS. With `clientCa` only to clients with a certificate of these authorities. */
+  readonly tls?:
+    | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
+    | undefined;
 }
 
 /** A server that listens. */
@@ -53,17 +55,28 @@ export function parseListen(text: string): ListenAddress {
  */
 export async function serve(server: RegistryServer, options: ServeOptions): Promise<Listening> {
   const { listen, signal, drainMs = DRAIN_MS, tls } = options;
+  if (tls?.clientCa !== undefined) {
+    if ("path" in listen) throw new TypeError("Cannot ask for certificates on a socket file");
+    const { serveCertificates } = await import("./serve_certificates.ts");
+    const { cert, key, clientCa } = tls;
+    return await serveCertificates(server, {
+      listen,
+      signal,
+      drainMs,
+      tls: { cert, key, clientCa },
+    });
+  }
   const abort = new AbortController();
   const started = Promise.withResolvers<Deno.Addr>();
   const drain = new Drain();
   const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-    drain.enter(info.completed) ? server.fetch(request, remoteOf(info)) : closing();
+    drain.enter(info.completed) ? server.fetch(request, { remote: remoteOf(info) }) : closing();
   const common = { signal: abort.signal, onListen: started.resolve, onError: failed };
   let http: Deno.HttpServer;
   try {
     http = "path" in listen
       ? Deno.serve({ ...common, path: listen.path }, handler) as unknown as Deno.HttpServer
-      : Deno.serve({ ...common, ...listen, ...(tls ?? {}) }, handler);
+      : Deno.serve({ ...common, ...listen, ...(tls && { cert: tls.cert, key: tls.key }) }, handler);
   } catch (cause) {
     const where = "path" in listen ? `unix:${listen.path}` : `${listen.hostname}:${listen.port}`;
     const why = cause instanceof Error ? cause.message : String(cause);

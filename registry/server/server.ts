@@ -34,6 +34,14 @@ export interface RequestEntry {
   readonly userAgent: string | undefined;
 }
 
+/** Where a request came from. */
+export interface Peer {
+  /** An address; empty for a socket file. */
+  readonly remote: string;
+  /** The name in the client's certificate, where one was asked for and verified. */
+  readonly certificate?: string | undefined;
+}
+
 /** What a server's {@linkcode ServerOptions.authorize} says of a request. */
 export type Judgement =
   | {
@@ -73,11 +81,11 @@ export interface ServerOptions {
   readonly locate?: ((digest: Digest) => Promise<string | undefined>) | undefined;
   /** Asked once for each request of the API before any handler sees it. Without it everybody may do all. */
   readonly authorize?:
-    | ((request: Request, parsed: ApiRequest, remote: string) => Promise<Judgement>)
+    | ((request: Request, parsed: ApiRequest, peer: Peer) => Promise<Judgement>)
     | undefined;
   /** Answers what lies beside the API: pages, tokens, metrics. `undefined`: there is no such thing. */
   readonly site?:
-    | ((request: Request, remote: string) => Promise<SiteAnswer | undefined>)
+    | ((request: Request, peer: Peer) => Promise<SiteAnswer | undefined>)
     | undefined;
   /** How long slow clients are waited for. */
   readonly patience?: Patience | undefined;
@@ -91,8 +99,8 @@ export interface ServerOptions {
 
 /** A registry server as a function: what {@linkcode serve} listens with, and tests call. */
 export interface RegistryServer {
-  /** Answers one request, which came from the address `remote`. Never rejects. */
-  fetch(request: Request, remote?: string): Promise<Response>;
+  /** Answers one request, which came from `peer`. Never rejects. */
+  fetch(request: Request, peer?: Peer): Promise<Response>;
 }
 
 const MANIFEST_LIMIT = 4 * 1024 * 1024 + 64 * 1024;
@@ -102,18 +110,20 @@ export function createServer(
   registry: Registry & ResumableUploads,
   options: ServerOptions = {},
 ): RegistryServer {
-  const app = new Hono<{ Bindings: { remote: string } }>();
+  const app = new Hono<{ Bindings: { peer: Peer } }>();
   app.get("/healthz", () => Response.json({ status: "ok" }));
-  app.all("*", (context) => answer(context.req.raw, context.env.remote, registry, options));
-  return { fetch: async (request, remote = "") => await app.fetch(request, { remote }) };
+  app.all("*", (context) => answer(context.req.raw, context.env.peer, registry, options));
+  return { fetch: async (request, peer = NOWHERE) => await app.fetch(request, { peer }) };
 }
+
+const NOWHERE: Peer = { remote: "" };
 
 /** Registries make addresses of names, tags and digests; none of them comes near this. */
 const MAX_URL = 16 * 1024;
 
 async function answer(
   request: Request,
-  remote: string,
+  peer: Peer,
   registry: Registry & ResumableUploads,
   options: ServerOptions,
 ): Promise<Response> {
@@ -132,7 +142,7 @@ async function answer(
       });
     }
     if (options.site !== undefined && !/^\/v2(\/|$)/.test(url.pathname)) {
-      const page = await options.site(request, remote);
+      const page = await options.site(request, peer);
       ({ response, user } = page ?? { response, user });
     }
     if (response === undefined) {
@@ -159,7 +169,7 @@ async function answer(
     bytesIn,
     bytesOut: request.method === "HEAD" ? 0 : Number(response.headers.get("content-length") ?? 0),
     durationMs: performance.now() - started,
-    remote,
+    remote: peer.remote,
     user,
     userAgent: request.headers.get("user-agent") ?? undefined,
   });
@@ -169,7 +179,7 @@ async function answer(
     if (CHANGES.has(parsed.kind) && isCrossSite(request.headers)) {
       throw new OciError("DENIED", "Cannot change anything for a page of another site");
     }
-    const judgement = await options.authorize?.(request, parsed, remote);
+    const judgement = await options.authorize?.(request, parsed, peer);
     user = judgement?.user;
     if (judgement?.kind === "refuse") {
       const refusal = errorAnswer(judgement.error, options);

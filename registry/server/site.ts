@@ -4,7 +4,7 @@ import type { Subject } from "./auth/access.ts";
 import { answerToken, TOKEN_PATH } from "./auth/token_endpoint.ts";
 import type { Tokens } from "./auth/token.ts";
 import { type Metrics, METRICS_TYPE } from "./metrics.ts";
-import type { SiteAnswer } from "./server.ts";
+import type { Peer, SiteAnswer } from "./server.ts";
 
 /** Shows pages to `subject`; `undefined`: there is no such page. */
 export type Pages = (request: Request, subject: Subject) => Promise<Response | undefined>;
@@ -24,10 +24,10 @@ export interface SiteOptions {
 /** What to hand to a server as `site`. */
 export function createSite(
   options: SiteOptions,
-): (request: Request, remote: string) => Promise<SiteAnswer | undefined> {
+): (request: Request, peer: Peer) => Promise<SiteAnswer | undefined> {
   const { authority, tokens, metrics, pages } = options;
-  return async (request, remote) => {
-    const asked: Asked = { headers: request.headers, remote };
+  return async (request, peer) => {
+    const asked: Asked = { headers: request.headers, ...peer };
     const { pathname } = new URL(request.url);
     if (pathname === TOKEN_PATH && tokens !== undefined) {
       return await answerToken(request, asked, authority, tokens);

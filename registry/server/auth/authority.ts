@@ -1,6 +1,7 @@
 /** Who may do what on a server: one question for each request, before any handler sees it. */
 import { OciError } from "../../oci/error.ts";
 import type { ApiRequest } from "../request.ts";
+import type { Peer } from "../server.ts";
 import {
   type Action,
   hasCatalog,
@@ -30,11 +31,9 @@ export interface AuthorityOptions {
 }
 
 /** A request to judge. */
-export interface Asked {
+export interface Asked extends Peer {
   /** Its headers. */
   readonly headers: Headers;
-  /** The address it came from; empty for a socket file. */
-  readonly remote: string;
 }
 
 /** The request may go on. */
@@ -117,16 +116,19 @@ export class Authority {
   }
 
   /** Who sent these headers. */
-  async identify({ headers, remote }: Asked): Promise<Identity> {
+  async identify({ headers, remote, certificate }: Asked): Promise<Identity> {
     const header = headers.get("authorization");
-    if (header === null) return { kind: "known", subject: { kind: "anonymous" } };
+    const unnamed: Subject = certificate === undefined
+      ? { kind: "anonymous" }
+      : { kind: "user", name: certificate };
+    if (header === null) return { kind: "known", subject: unnamed };
     const { logins, tokens, onRefused } = this.#options;
     const bearer = /^bearer +([!-~]+)$/i.exec(header)?.[1];
     if (bearer !== undefined) {
       const subject = await tokens?.verify(bearer);
       // Who was taken out of the password file is out, whatever they still hold.
       const gone = subject?.kind === "issued" && subject.name !== undefined &&
-        await logins?.knows(subject.name) !== true;
+        subject.name !== certificate && await logins?.knows(subject.name) !== true;
       if (subject !== undefined && !gone) return { kind: "known", subject };
       onRefused?.("token");
       return { kind: "wrong" };
@@ -134,7 +136,7 @@ export class Authority {
     const basic = header.length > MAX_BASIC ? undefined : readBasic(header);
     // skopeo and podman say "nobody" so, where a password is asked for and they have none.
     if (basic?.user === "" && basic.password === "") {
-      return { kind: "known", subject: { kind: "anonymous" } };
+      return { kind: "known", subject: unnamed };
     }
     if (basic === undefined || logins === undefined) {
       onRefused?.("password");

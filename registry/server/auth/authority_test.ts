@@ -62,6 +62,7 @@ interface World {
     path: string,
     headers?: Record<string, string>,
     body?: BodyInit,
+    certificate?: string,
   ): Promise<Seen>;
   /** A token as a client gets it. */
   token(headers: Record<string, string>, ...scopes: readonly string[]): Promise<string>;
@@ -100,9 +101,9 @@ function world(mode: "basic" | "bearer"): World {
     onError: (error) => {
       throw error;
     },
-    site: async (request, remote) =>
+    site: async (request, peer) =>
       new URL(request.url).pathname === TOKEN_PATH
-        ? await answerToken(request, { headers: request.headers, remote }, authority, tokens)
+        ? await answerToken(request, { headers: request.headers, ...peer }, authority, tokens)
         : undefined,
   });
   const made: World = {
@@ -112,10 +113,10 @@ function world(mode: "basic" | "bearer"): World {
     users,
     pauses,
     now: Date.UTC(2026, 0, 1),
-    async call(method, path, headers = {}, body) {
+    async call(method, path, headers = {}, body, certificate) {
       const response = await server.fetch(
         new Request(`https://registry.test${path}`, { method, headers, body: body ?? null }),
-        "192.0.2.1",
+        { remote: "192.0.2.1", certificate },
       );
       const text = await response.text();
       const code = response.status < 400 || text === ""
@@ -495,4 +496,24 @@ Deno.test("S-AUTH the log entry names who it was, and nobody when that was not p
     [undefined, 401],
     ["bob", 403],
   ]);
+});
+
+Deno.test("S-AUTH the name in a verified certificate is a user, a login says more", async () => {
+  const made = world("bearer");
+  await fill(made.registry, "team/app", "other/app");
+  const get = async (repository: string, certificate?: string, headers = {}) => {
+    const path = `/v2/${repository}/manifests/v1`;
+    return (await made.call("GET", path, headers, undefined, certificate)).status;
+  };
+  equal(await get("team/app", "alice"), 200);
+  equal(await get("other/app", "alice"), 403);
+  equal(await get("team/app", "unknown"), 403);
+  equal(await get("team/app"), 401);
+  equal(await get("other/app", "alice", basic("root")), 200);
+  equal(
+    await get("team/app", "alice", basic("root", "wrong")),
+    401,
+    "a wrong login is not passed over",
+  );
+  equal((await made.call("GET", "/v2/", {}, undefined, "anybody")).status, 200);
 });

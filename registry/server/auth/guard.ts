@@ -1,7 +1,7 @@
 /** Joins who may do what with the place it is done to: what a server asks once for each request. */
 import type { Registry, ResumableUploads } from "../../registry.ts";
 import type { ApiRequest } from "../request.ts";
-import type { Judgement } from "../server.ts";
+import type { Judgement, Peer } from "../server.ts";
 import type { Authority } from "./authority.ts";
 import { viewOf } from "./view.ts";
 
@@ -24,11 +24,11 @@ export function guard(
   registry: Registry & ResumableUploads,
   authority: Authority,
   key: Uint8Array,
-): (request: Request, parsed: ApiRequest, remote: string) => Promise<Judgement> {
+): (request: Request, parsed: ApiRequest, peer: Peer) => Promise<Judgement> {
   const exists = async (repository: string, reference: string) =>
     await registry.stat(repository, reference) !== undefined;
-  return async ({ headers }, parsed, remote) => {
-    const verdict = await authority.authorize({ headers, remote }, parsed, exists);
+  return async ({ headers }, parsed, peer) => {
+    const verdict = await authority.authorize({ headers, ...peer }, parsed, exists);
     if (verdict.kind === "refuse") return verdict;
     return {
       kind: "allow",
