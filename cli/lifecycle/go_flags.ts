@@ -124,7 +124,7 @@ export function parseGoInt(text: string): number | undefined {
 const UNITS: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
-  "µs": 1e-3,
+  "\u00b5s": 1e-3,
   ms: 1,
   s: 1000,
   m: 60_000,
@@ -133,10 +133,10 @@ const UNITS: Readonly<Record<string, number>> = {
 
 /** Milliseconds of a duration as Go writes it: `336h`, `1h30m`, `1.5s`. */
 export function parseGoDuration(text: string): number | undefined {
-  const match = /^([+-]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.exec(text);
+  const match = /^([+-]?)((?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|ms|s|m|h))+$/.exec(text);
   if (match === null) return text === "0" ? 0 : undefined;
   let sum = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)/g)) {
+  for (const [, number, unit] of text.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|ms|s|m|h)/g)) {
     sum += Number(number) * UNITS[unit!]!;
   }
   return match[1] === "-" ? -sum : sum;
