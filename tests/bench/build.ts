@@ -27,7 +27,7 @@ export async function benchBuild(
     locate: (digest) => store.locate(digest),
     onRequest: (entry) => {
       requests++;
-      received += entry.kind === "manifest" ? 0 : entry.bytesIn;
+      received += entry.kind === "putManifest" ? 0 : entry.bytesIn;
     },
   });
   const listening = stack.use(await serve(server, { listen: { hostname: "127.0.0.1", port: 0 } }));

@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
 import { benchLauncher } from "./launcher.ts";
 import { benchLayer } from "./layer.ts";
+import { benchLifecycle } from "./lifecycle.ts";
 import { benchStartup } from "./startup.ts";
 
 const what = Deno.args[0] ?? "all";
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   launcher: () => benchLauncher(),
   layer: () => benchLayer({ mib }),
   build: () => benchBuild({ mib, wherry }),
+  lifecycle: () => benchLifecycle({ mib, wherry }),
 };
 
 const chosen = what === "all" ? Object.keys(BENCHES) : [what];
