@@ -11,21 +11,16 @@ import type { Launcher } from "../lifecycle/phase/export_types.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
 import { readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { parsePlatform } from "../registry/oci/platform.ts";
 import { familiarName, parseReference, type Place, wantedOf } from "../registry/oci/reference.ts";
-import { helperPath, launcherBytes } from "./assets.ts";
+import { launcherBytes } from "./assets.ts";
 import type { BuildFlags } from "./command/build.ts";
-import { credentialPaths } from "./credential_paths.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { readEnvFlags } from "./build_env.ts";
 import { type BuildTarget, openTarget } from "./build_target.ts";
-import { inRegistry, inStore, layout, openForReading, readPlace } from "./places.ts";
+import { fromRegistry, inStore, layout, openForReading, readPlace } from "./places.ts";
 import { Session } from "./session.ts";
+import { platformOf, siteRequest } from "./site_request.ts";
 import { VERSION } from "./version.ts";
-
-/** The platform API our images are made for. */
-const PLATFORM_API = "0.15";
 
 /** Runs `wherry build`. `notes` are warnings about flags. */
 export async function buildApp(
@@ -39,18 +34,9 @@ export async function buildApp(
   for (const note of notes) log.warn(note);
   const started = performance.now();
   await using stack = new AsyncDisposableStack();
-  const platform = flags.platform ? readPlatform(flags.platform) : machinePlatform();
-  const owner = {
-    uid: readId("--uid", flags.uid, io.env["CNB_USER_ID"]),
-    gid: readId("--gid", flags.gid, io.env["CNB_GROUP_ID"]),
-  };
-  if (!/^\/[^/]/.test(flags.workspace)) {
-    throw new UsageError(
-      `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
-    );
-  }
+  const platform = platformOf(flags);
+  const site = await siteRequest(session, flags);
   const created = creationTime(io, flags);
-  const env = await readEnvFlags(io, flags);
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
   const target = await openTarget(session, name, flags, stack);
@@ -60,28 +46,7 @@ export async function buildApp(
   using _umask = { [Symbol.dispose]: () => void Deno.umask(callers) };
   const outcome = await buildImage(
     {
-      platformApi: PLATFORM_API,
-      app: session.path(flags.path),
-      appDir: flags.workspace,
-      buildpacks: {
-        named: flags.buildpack ?? [],
-        orderFile: flags.order ?? await defaultOrder(io),
-        dir: flags.buildpacks === undefined
-          ? io.env["CNB_BUILDPACKS_DIR"] ?? "/cnb/buildpacks"
-          : session.path(flags.buildpacks),
-        cwd: io.cwd,
-      },
-      env,
-      machine: {
-        helper: helperPath(),
-        env: io.env,
-        workDirs: workParents(session),
-        home: io.env["HOME"],
-        hide: [store.dir, ...credentialPaths(io.env)],
-        network: flags.network as "host" | "none" | undefined,
-        allowRootBuild: flags.allowRootBuild,
-      },
-      owner,
+      ...site,
       run,
       runNames,
       platform,
@@ -95,7 +60,6 @@ export async function buildApp(
       launcher: (architecture) => launcherFor(architecture),
       ownSboms: [],
       processType: flags.defaultProcess,
-      execEnv: flags.execEnv,
       created,
       reportDir: flags.reportOutputDir && session.path(flags.reportOutputDir),
       sbomDir: flags.sbomOutputDir && session.path(flags.sbomOutputDir),
@@ -138,44 +102,6 @@ function tell(
       2,
     ) + "\n",
   );
-}
-
-function readPlatform(text: string): Platform {
-  try {
-    return parsePlatform(text);
-  } catch (cause) {
-    throw new UsageError((cause as Error).message, { cause });
-  }
-}
-
-function machinePlatform(): Platform {
-  return { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" };
-}
-
-/** `--uid`, else the build image's own variable, else 1000: never who happens to run us. */
-function readId(flag: string, given: string | undefined, fromImage: string | undefined): number {
-  const text = given ?? fromImage ?? "1000";
-  const id = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
-  if (id < 2 ** 31) return id;
-  throw new UsageError(
-    `Cannot use ${flag} ${JSON.stringify(text)}: want a number from 0 to 2147483647`,
-  );
-}
-
-async function defaultOrder(io: Io): Promise<string | undefined> {
-  const path = io.env["CNB_ORDER_PATH"] ?? "/cnb/order.toml";
-  const stat = await Deno.stat(path).catch(() => undefined);
-  return stat?.isFile ? path : undefined;
-}
-
-/**
- * Beside the store: same disk, so that large layers are never squeezed into a small /tmp. Where root has to build as
- * another user on the machine's own tree, that user must get there, which a store in /root forbids.
- */
-function workParents(session: Session): readonly [string, ...string[]] {
-  const { TMPDIR } = session.io.env;
-  const shared = [...(TMPDIR?.startsWith("/") ? [TMPDIR] : []), "/var/tmp", "/tmp"];
-  return [join(session.storeDir(), "work"), ...shared];
 }
 
 async function openPrevious(
@@ -255,12 +181,12 @@ async function openRunPlace(
     const there = await local.registry.stat(local.repository, local.reference);
     if (there !== undefined || flags.pullPolicy === "never") return local;
   }
-  return await inRegistry(session, place.reference);
+  return await fromRegistry(session, place.reference);
 }
 
 async function readable(session: Session, name: string): Promise<boolean> {
   const reference = parseReference(name);
-  const client = await session.registry(reference.registry);
+  const client = await session.source(reference.registry);
   return await client.stat(reference.repository, wantedOf(reference)).catch(() => undefined) !==
     undefined;
 }

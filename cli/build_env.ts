@@ -1,4 +1,4 @@
-import type { BuildFlags } from "./command/build.ts";
+import type { SiteFlags } from "./site_flags.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 
@@ -10,7 +10,7 @@ import type { Io } from "./io.ts";
  */
 export async function readEnvFlags(
   io: Io,
-  flags: BuildFlags,
+  flags: SiteFlags,
 ): Promise<Readonly<Record<string, string>>> {
   const found = new Map<string, string>();
   const add = (text: string, where: string) => {

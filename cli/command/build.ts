@@ -1,25 +1,14 @@
 import { type Command, Option } from "commander";
-import {
-  addCommonFlags,
-  addRegistryFlags,
-  collect,
-  collectWords,
-  type CommonFlags,
-} from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
 
 /** The flags of `wherry build`, as commander hands them over. */
-export interface BuildFlags extends CommonFlags {
-  readonly path: string;
-  readonly buildpack?: readonly string[];
-  readonly buildpacks?: string;
-  readonly order?: string;
+export interface BuildFlags extends SiteFlags {
   readonly runImage?: string;
   readonly publish?: boolean;
   readonly tag?: readonly string[];
-  readonly env?: readonly string[];
-  readonly envFile?: readonly string[];
   readonly defaultProcess?: string;
   readonly previousImage?: string;
   readonly cache?: readonly string[];
@@ -27,15 +16,7 @@ export interface BuildFlags extends CommonFlags {
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
-  readonly isolation: string;
-  readonly network?: string;
-  readonly workspace: string;
-  readonly uid?: string;
-  readonly gid?: string;
-  readonly platform?: string;
   readonly pullPolicy: string;
-  readonly execEnv: string;
-  readonly allowRootBuild?: boolean;
   readonly output: string;
 }
 
@@ -75,7 +56,6 @@ const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instea
     flags: "--post-buildpack <name>",
     instead: "without a builder there is no order to put it after; name all with --buildpack",
   },
-  descriptor: { flags: "-d, --descriptor <file>", instead: "project.toml is not read yet" },
   volume: { flags: "--volume <spec>", instead: "volumes are not supported yet" },
   cacheImage: {
     flags: "--cache-image <image>",
@@ -92,27 +72,9 @@ const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instea
 export function define(command: Command, io: Io): void {
   command
     .argument("<name>", "the image: a name, or oci:DIR, oci-archive:FILE, docker-archive:FILE")
-    .usage("NAME [FLAGS]")
-    .optionsGroup("What goes in:")
-    .option("-p, --path <path>", "the app: a directory, a zip or jar file", ".")
-    .option(
-      "-b, --buildpack <name>",
-      "a directory, a .tgz, or id@version from --buildpacks (repeatable, in order)",
-      collectWords,
-    )
-    .option(
-      "--buildpacks <dir>",
-      "where ids are looked up (default: $CNB_BUILDPACKS_DIR, /cnb/buildpacks)",
-    )
-    .option("--order <file>", "an order.toml, instead of --buildpack")
+    .usage("NAME [FLAGS]");
+  addInputFlags(command)
     .option("--run-image <image>", "the base: a name, oci:DIR, or scratch for none at all")
-    .option(
-      "-e, --env <name=value>",
-      "a variable for buildpacks; without = the caller's value",
-      collect,
-    )
-    .option("--env-file <file>", "such variables, one a line", collect)
-    .option("--exec-env <name>", "production, test, development, ...", "production")
     .optionsGroup("What comes out:")
     .option("--publish", "straight to the registry, instead of the local store")
     .option("-t, --tag <name>", "another name for the image (repeatable)", collectWords)
@@ -139,20 +101,8 @@ export function define(command: Command, io: Io): void {
     .addOption(
       new Option("--pull-policy <policy>", "whether a run image in the store will do")
         .choices(["always", "if-not-present", "never"]).default("always"),
-    )
-    .optionsGroup("How it runs:")
-    .addOption(
-      new Option("--isolation <mode>", "how buildpacks are kept apart").choices([
-        "auto",
-        "in-place",
-      ]).default("auto"),
-    )
-    .addOption(new Option("--network <mode>", "of buildpacks").choices(["host", "none"]))
-    .option("--workspace <dir>", "where the app is", "/workspace")
-    .option("--uid <id>", "user of the build (default: $CNB_USER_ID, 1000)")
-    .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")
-    .option("--platform <os/arch>", "what the image is for (default: this machine)")
-    .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
+    );
+  addRunFlags(command);
   addRegistryFlags(command);
   addCommonFlags(command);
   for (const { flags } of Object.values(IGNORED)) command.addOption(new Option(flags).hideHelp());

@@ -2,7 +2,8 @@
 import type { Context } from "../../registry/context.ts";
 import type { Group } from "../file/group_toml.ts";
 import type { Plan } from "../file/plan_toml.ts";
-import { detect, DetectError } from "../phase/detect.ts";
+import { detect } from "../phase/detect.ts";
+import { DetectError } from "../phase/detect_types.ts";
 import type { GroupTrial, RunTarget } from "../phase/detect_types.ts";
 import { openSite, type SiteRequest } from "./build_site.ts";
 

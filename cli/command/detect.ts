@@ -1,0 +1,28 @@
+import type { Command } from "commander";
+import { addCommonFlags } from "../common.ts";
+import type { Io } from "../io.ts";
+import { outputFormat } from "../output.ts";
+import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
+
+/** Flags of `wherry detect`. */
+export interface DetectFlags extends SiteFlags {
+  readonly output: string;
+}
+
+/** `wherry detect`. */
+export function define(command: Command, io: Io, done: (code: number) => void): void {
+  addInputFlags(command);
+  addRunFlags(command);
+  command.optionsGroup("What comes out:")
+    .option("-o, --output <format>", "human or json", "human");
+  addCommonFlags(command);
+  command.addHelpText(
+    "after",
+    "\nEvery group that was tried is shown, with who passed and which dependency decided.\n" +
+      "Exit codes: 0 a group passed, 20 none did, 21 none did and a buildpack had an error.",
+  );
+  command.action(async (flags: DetectFlags) => {
+    const { detectCommand } = await import("../detect_command.ts");
+    done(await detectCommand(io, flags, outputFormat(flags.output)));
+  });
+}

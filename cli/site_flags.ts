@@ -1,0 +1,67 @@
+/** Flags about the app and its buildpacks, which `build` and `detect` share. */
+import { type Command, Option } from "commander";
+import { collect, collectWords, type CommonFlags } from "./common.ts";
+
+/** The flags, as commander hands them over. */
+export interface SiteFlags extends CommonFlags {
+  readonly path: string;
+  readonly buildpack?: readonly string[];
+  readonly buildpacks?: string;
+  readonly order?: string;
+  readonly descriptor?: string;
+  readonly env?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly binding?: readonly string[];
+  readonly execEnv: string;
+  readonly isolation: string;
+  readonly network?: string;
+  readonly workspace: string;
+  readonly uid?: string;
+  readonly gid?: string;
+  readonly platform?: string;
+  readonly allowRootBuild?: boolean;
+}
+
+/** Adds the flags that say what is built. */
+export function addInputFlags(command: Command): Command {
+  return command
+    .optionsGroup("What goes in:")
+    .option("-p, --path <path>", "the app: a directory, a zip or jar file", ".")
+    .option(
+      "-b, --buildpack <name>",
+      "a directory, a .tgz, or id@version from --buildpacks (repeatable, in order)",
+      collectWords,
+    )
+    .option(
+      "--buildpacks <dir>",
+      "where ids are looked up (default: $CNB_BUILDPACKS_DIR, /cnb/buildpacks)",
+    )
+    .option("--order <file>", "an order.toml, instead of --buildpack")
+    .option("-d, --descriptor <file>", "a project.toml (default: the one of the app)")
+    .option(
+      "-e, --env <name=value>",
+      "a variable for buildpacks; without = the caller's value",
+      collect,
+    )
+    .option("--env-file <file>", "such variables, one a line", collect)
+    .option("--binding <name=dir>", "a service binding: a directory of its entries", collect)
+    .option("--exec-env <name>", "production, test, development, ...", "production");
+}
+
+/** Adds the flags that say how buildpacks run. */
+export function addRunFlags(command: Command): Command {
+  return command
+    .optionsGroup("How it runs:")
+    .addOption(
+      new Option("--isolation <mode>", "how buildpacks are kept apart").choices([
+        "auto",
+        "in-place",
+      ]).default("auto"),
+    )
+    .addOption(new Option("--network <mode>", "of buildpacks").choices(["host", "none"]))
+    .option("--workspace <dir>", "where the app is", "/workspace")
+    .option("--uid <id>", "user of the build (default: $CNB_USER_ID, 1000)")
+    .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")
+    .option("--platform <os/arch>", "what the image is for (default: this machine)")
+    .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
+}

@@ -1,0 +1,108 @@
+/** Turns the flags about app and buildpacks into a request of the platform. */
+import { join } from "node:path";
+import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
+import type { Platform } from "../registry/oci/descriptor.ts";
+import { parsePlatform } from "../registry/oci/platform.ts";
+import { helperPath } from "./assets.ts";
+import { readEnvFlags } from "./build_env.ts";
+import { credentialPaths } from "./credential_paths.ts";
+import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
+import type { Session } from "./session.ts";
+import type { SiteFlags } from "./site_flags.ts";
+
+/** The platform API our images are made for. */
+const PLATFORM_API = "0.15";
+
+/**
+ * What `flags` ask for.
+ *
+ * @throws {UsageError} For a flag that makes no sense.
+ */
+export async function siteRequest(session: Session, flags: SiteFlags): Promise<SiteRequest> {
+  const { io } = session;
+  if (!/^\/[^/]/.test(flags.workspace)) {
+    throw new UsageError(
+      `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
+    );
+  }
+  return {
+    platformApi: PLATFORM_API,
+    app: session.path(flags.path),
+    appDir: flags.workspace,
+    buildpacks: {
+      named: flags.buildpack ?? [],
+      orderFile: flags.order ?? await defaultOrder(io),
+      dir: flags.buildpacks === undefined
+        ? io.env["CNB_BUILDPACKS_DIR"] ?? "/cnb/buildpacks"
+        : session.path(flags.buildpacks),
+      cwd: io.cwd,
+    },
+    descriptor: flags.descriptor && session.path(flags.descriptor),
+    env: await readEnvFlags(io, flags),
+    bindings: bindingsOf(session, flags),
+    machine: {
+      helper: helperPath(),
+      env: io.env,
+      workDirs: workParents(session),
+      home: io.env["HOME"],
+      hide: [session.storeDir(), ...credentialPaths(io.env)],
+      network: flags.network as "host" | "none" | undefined,
+      allowRootBuild: flags.allowRootBuild,
+    },
+    owner: {
+      uid: readId("--uid", flags.uid, io.env["CNB_USER_ID"]),
+      gid: readId("--gid", flags.gid, io.env["CNB_GROUP_ID"]),
+    },
+    execEnv: flags.execEnv,
+  };
+}
+
+/** `--platform`, else this machine's. */
+export function platformOf(flags: { readonly platform?: string }): Platform {
+  if (flags.platform === undefined) {
+    return { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" };
+  }
+  try {
+    return parsePlatform(flags.platform);
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
+  }
+}
+
+function bindingsOf(session: Session, flags: SiteFlags): Readonly<Record<string, string>> {
+  return Object.fromEntries((flags.binding ?? []).map((text) => {
+    const at = text.indexOf("=");
+    const name = text.slice(0, Math.max(at, 0));
+    if (!/^[\w.-]+$/.test(name) || /^\.+$/.test(name) || at === text.length - 1) {
+      throw new UsageError(`Cannot use --binding ${JSON.stringify(text)}: want NAME=DIR`);
+    }
+    return [name, session.path(text.slice(at + 1))];
+  }));
+}
+
+/** `--uid`, else the build image's own variable, else 1000: never who happens to run us. */
+function readId(flag: string, given: string | undefined, fromImage: string | undefined): number {
+  const text = given ?? fromImage ?? "1000";
+  const id = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (id < 2 ** 31) return id;
+  throw new UsageError(
+    `Cannot use ${flag} ${JSON.stringify(text)}: want a number from 0 to 2147483647`,
+  );
+}
+
+async function defaultOrder(io: Io): Promise<string | undefined> {
+  const path = io.env["CNB_ORDER_PATH"] ?? "/cnb/order.toml";
+  const stat = await Deno.stat(path).catch(() => undefined);
+  return stat?.isFile ? path : undefined;
+}
+
+/**
+ * Beside the store: same disk, so that large layers are never squeezed into a small /tmp. Where root has to build as
+ * another user on the machine's own tree, that user must get there, which a store in /root forbids.
+ */
+function workParents(session: Session): readonly [string, ...string[]] {
+  const { TMPDIR } = session.io.env;
+  const shared = [...(TMPDIR?.startsWith("/") ? [TMPDIR] : []), "/var/tmp", "/tmp"];
+  return [join(session.storeDir(), "work"), ...shared];
+}
