@@ -90,3 +90,13 @@ export async function goTool(
     await Deno.remove(dir, { recursive: true });
   }
 }
+
+/** A program built from a checkout's folder `source`, which is not written to; `why` when it cannot be. */
+export async function buildGo(
+  source: string,
+): Promise<{ readonly file: string } | { readonly why: string }> {
+  await Deno.mkdir(cacheHome(), { recursive: true });
+  const file = `${cacheHome()}/go-from-source-${crypto.randomUUID()}`;
+  const why = await go(["build", "-mod=readonly", "-trimpath", "-p=1", "-o", file, "."], source);
+  return why === undefined ? { file } : { why };
+}
