@@ -54,7 +54,9 @@ export function parseJson(source: string, file: string): unknown {
     return parseWithSource(source, (_key, value, context) => {
       if (typeof value !== "number") return value;
       const digits = context?.source ?? String(value);
-      return /^-?\d+$/.test(digits) ? BigInt(digits) : value;
+      if (/^-?\d+$/.test(digits)) return BigInt(digits);
+      if (Number.isFinite(value)) return value;
+      throw new SyntaxError(`${digits.slice(0, 40)} is larger than any number`);
     });
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;

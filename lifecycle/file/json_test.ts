@@ -87,3 +87,9 @@ Deno.test("strings are ordered by the bytes of their UTF-8 form", () => {
     }),
   );
 });
+
+Deno.test("M-08 numbers beyond all numbers and documents beyond all depths are refused", () => {
+  for (const text of ['{"a":1e999}', "[-1e999]", "[".repeat(100_000) + "]".repeat(100_000)]) {
+    assert.throws(() => parseJson(text, "label x"), /^FileError: Cannot parse label x: /);
+  }
+});
