@@ -63,6 +63,15 @@ export class BlobFiles {
     return join(this.#dir, "blobs", algorithmOf(digest), shard, hex);
   }
 
+  /** Whether there ever was a file. */
+  any(): boolean {
+    try {
+      return Deno.lstatSync(join(this.#dir, "blobs")).isDirectory;
+    } catch {
+      return false;
+    }
+  }
+
   /** The path below the store, for messages. */
   name(digest: Digest): string {
     return this.path(digest).slice(join(this.#dir, "/").length);

@@ -21,6 +21,7 @@ import type {
   RawManifest,
 } from "../registry.ts";
 import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
+import { Ballast } from "./ballast.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
@@ -73,6 +74,7 @@ export class FileStore implements Store, UploadHost {
   readonly #verify: boolean;
   readonly #now: () => Date;
   readonly #remembered: Remembered;
+  readonly #ballast: Ballast;
   /** So that a collector elsewhere knows of us. */
   readonly #leases: Leases;
   readonly #held = new Set<() => void>();
@@ -89,6 +91,7 @@ export class FileStore implements Store, UploadHost {
     this.files = new BlobFiles(dir);
     this.#db = db;
     this.#leases = leases;
+    this.#ballast = new Ballast(dir);
     this.#readOnly = options.readOnly ?? false;
     this.#verify = options.verifyReads ?? true;
     this.#now = options.now ?? (() => new Date());
@@ -104,21 +107,22 @@ export class FileStore implements Store, UploadHost {
       create: !readOnly && options.create !== false,
       foreignOwner: options.foreignOwner ?? false,
     });
-    const db = new Database(dir, readOnly);
-    const leases = new Leases(dir);
-    try {
-      const store = new FileStore(dir, db, leases, options);
-      if (!readOnly) {
+    if (readOnly) return new FileStore(dir, new Database(dir, true), new Leases(dir), options);
+    return await new Ballast(dir).spend(async () => {
+      const db = new Database(dir, false);
+      const leases = new Leases(dir);
+      try {
+        const store = new FileStore(dir, db, leases, options);
         await leases.open(store.#time());
         db.barrier();
         await store.files.purge(store.#time());
+        return store;
+      } catch (error) {
+        leases.close();
+        await db.close();
+        throw error;
       }
-      return store;
-    } catch (error) {
-      leases.close();
-      await db.close();
-      throw error;
-    }
+    });
   }
 
   async manifest(
@@ -592,7 +596,9 @@ export class FileStore implements Store, UploadHost {
 
   async gc(options: GcOptions = {}): Promise<GcReport> {
     this.#mayWrite();
-    return await collectGarbage(this.#db, this.files, this.#leases, this.#time(), options);
+    return await this.#ballast.spend(() =>
+      collectGarbage(this.#db, this.files, this.#leases, this.#time(), options)
+    );
   }
 
   async release(repository: string, reference: string): Promise<GcReport | undefined> {
@@ -600,7 +606,15 @@ export class FileStore implements Store, UploadHost {
     const id = this.#repositoryId(repository);
     if (id === undefined) return undefined;
     const now = this.#time();
-    return await releaseManifest(this.#db, this.files, this.#leases, now, id, reference);
+    return await releaseManifest(
+      this.#db,
+      this.files,
+      this.#leases,
+      this.#ballast,
+      now,
+      id,
+      reference,
+    );
   }
 
   async lease(): Promise<AsyncDisposable> {
@@ -626,6 +640,7 @@ export class FileStore implements Store, UploadHost {
     for (const giveBack of this.#held) giveBack();
     this.#held.clear();
     this.#leases.close();
+    if (!this.#readOnly && this.files.any()) await this.#ballast.take();
   }
 
   #findManifest(repository: string, reference: string, columns: string): Row | undefined {

@@ -55,7 +55,7 @@ export async function checkModes(
     }
   };
   await look("", "directory", 0o066, 0o700); // others may pass through to the work of a build, but not look
-  for (const name of ["metadata.db", "metadata.db-wal", "metadata.db-shm"]) {
+  for (const name of ["metadata.db", "metadata.db-wal", "metadata.db-shm", "ballast"]) {
     await look(name, "file", 0o077, 0o600);
   }
   await tree("blobs", 2, 0o444);

@@ -1,5 +1,6 @@
 /** Removing one image and, at once, what it alone needed. */
 import { type Digest, parseDigest } from "../oci/digest.ts";
+import type { Ballast } from "./ballast.ts";
 import type { BlobFiles } from "./blob_files.ts";
 import type { Database, Row } from "./database.ts";
 import { floorOf, LOOSE } from "./gc.ts";
@@ -18,30 +19,31 @@ export async function releaseManifest(
   db: Database,
   files: BlobFiles,
   leases: Leases,
+  ballast: Ballast,
   now: number,
   repository: number,
   reference: string,
 ): Promise<GcReport | undefined> {
-  const released = db.write(() => {
-    // No grace when nobody else is at work: what the removed image needed a moment ago, nobody needs now.
-    const floor = floorOf(leases, now, -1);
-    const content = reference.includes(":")
-      ? deleteByDigest(db, repository, parseDigest(reference))
-      : deleteTag(db, repository, reference);
-    if (content === undefined) return undefined;
-    const explicit = reference.includes(":") ? 1 : 0;
-    const { seen, manifests } = sweepManifests(db, repository, content, floor);
-    for (const one of seen) leave(db, repository, one, floor);
-    return { seen, manifests: manifests + explicit };
-  });
+  const forget = () =>
+    db.write(() => {
+      // No grace when nobody else is at work: what the removed image needed a moment ago, nobody needs now.
+      const floor = floorOf(leases, now, -1);
+      const content = reference.includes(":")
+        ? deleteByDigest(db, repository, parseDigest(reference))
+        : deleteTag(db, repository, reference);
+      if (content === undefined) return undefined;
+      const explicit = reference.includes(":") ? 1 : 0;
+      const { seen, manifests } = sweepManifests(db, repository, content, floor);
+      for (const one of seen) leave(db, repository, one, floor);
+      return { seen, manifests: manifests + explicit };
+    });
+  const released = await ballast.spend(() => Promise.try(forget));
   // First it is certain that nothing names them, then the files go.
   await db.durable();
   if (released === undefined) return undefined;
-  const freed = await writeWithTrash(
-    db,
-    files,
-    (throwAway) => sweepContents(db, released.seen, floorOf(leases, now, -1), throwAway),
-  );
+  const sweep = (throwAway: ThrowAway) =>
+    sweepContents(db, released.seen, floorOf(leases, now, -1), throwAway);
+  const freed = await ballast.spend(() => writeWithTrash(db, files, sweep));
   await db.durable();
   return { manifests: released.manifests, ...freed, uploads: 0 };
 }

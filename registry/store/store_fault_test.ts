@@ -202,3 +202,39 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name: "store: ST-06 a disk that is full to the last byte can be emptied by removing images",
+  ignore: Deno.uid() !== 0, // mounting a small file system needs root
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    if (!await mountSmall(dir)) return; // not allowed in this container
+    try {
+      const path = join(dir, "store");
+      {
+        await using store = await openStore(path);
+        for (let seed = 1; seed < 4; seed++) {
+          await pushSampleImage(store, "app", { seed, size: 300_000, tags: [`t${seed}`] });
+        }
+      }
+      const fill = async (): Promise<void> => {
+        using file = await Deno.open(join(dir, "fill"), { create: true, append: true });
+        for (const block = new Uint8Array(4096);;) await file.write(block);
+      };
+      await rejects(fill);
+      for (const tag of ["t1", "t2"]) {
+        await using store = await openStore(path);
+        const freed = await store.release("app", tag);
+        ok((freed?.bytes ?? 0) > 300_000);
+        await checkAll(store);
+      }
+      await Deno.remove(join(dir, "fill"));
+      await using store = await openStore(path);
+      await pushSampleImage(store, "app", { seed: 9, size: 300_000, tags: ["new"] });
+      equal(await checkAll(store), 2);
+    } finally {
+      await new Deno.Command("umount", { args: [dir] }).output();
+      await Deno.remove(dir);
+    }
+  },
+});

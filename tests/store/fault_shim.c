@@ -99,6 +99,7 @@ static void load(struct inode **map, const char *path, int deep) {
     size_t length = strlen(d->d_name);
     if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..")) continue;
     if (length > 4 && !strcmp(d->d_name + length - 4, "-shm")) continue; /* rebuilt after every crash */
+    if (!strcmp(d->d_name, "ballast")) continue;
     i->entries = realloc(i->entries, (i->count + 1) * sizeof *i->entries);
     strcpy(i->entries[i->count].name, d->d_name);
     i->entries[i->count++].ino = d->d_ino;
@@ -194,6 +195,7 @@ static void picture(const char *to) {
 static int watched_path(const char *path) {
   size_t length = path ? strlen(path) : 0;
   if (!top_length || length <= top_length || strncmp(path, top, top_length) || path[top_length] != '/') return 0;
+  if (length > 8 && !strcmp(path + length - 8, "/ballast")) return 0; /* of no use but its size */
   return !(length > 4 && !strcmp(path + length - 4, "-shm"));
 }
 
