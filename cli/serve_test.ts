@@ -1,6 +1,7 @@
 /** `wherry serve` as a process of its own, with other people's clients. */
 import { hashSync } from "bcryptjs";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { join } from "node:path";
 import { connectRegistry } from "../registry/client/client.ts";
 import type { Credential } from "../registry/client/options.ts";
@@ -455,6 +456,68 @@ Deno.test({
     ok(seen.length > 0 && seen.every(({ user }) => user === "client"));
     ok(seen.some(({ status }) => status === 403));
   },
+});
+
+Deno.test("R-04 tokens of another issuer: taken when right, else not, and clients are sent there", async () => {
+  await using dir = await files();
+  const alg = "ES256";
+  const ours = await generateKeyPair(alg, { extractable: true });
+  const theirs = await generateKeyPair(alg, { extractable: true });
+  await using served = await start(
+    "--ephemeral",
+    ...["--token-key", await dir.write("key.pem", await exportSPKI(ours.publicKey))],
+    ...["--token-issuer", "https://issuer.test", "--token-realm", "https://issuer.test/token"],
+    ...["--token-service", "shop", "--access-log", dir.path("access.log")],
+  );
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    iss: "https://issuer.test",
+    aud: "shop",
+    sub: "ci",
+    exp: now + 60,
+    access: [{ type: "repository", name: "app", actions: ["pull", "push"] }],
+  };
+  const sign = (value: Record<string, unknown>, key = ours.privateKey) =>
+    new SignJWT(value).setProtectedHeader({ alg }).sign(key);
+  const upload = async (token: string, repository = "app") => {
+    const response = await fetch(`${served.url}/v2/${repository}/blobs/uploads/`, {
+      method: "POST",
+      headers: token === "" ? {} : { authorization: `Bearer ${token}` },
+    });
+    await response.body?.cancel();
+    const challenge = response.headers.get("www-authenticate");
+    if (response.status === 401) {
+      match(
+        challenge ?? "",
+        /^Bearer realm="https:\/\/issuer\.test\/token",service="shop",scope="repository:[a-z]+:pull,push"/,
+      );
+    }
+    return response.status;
+  };
+  const good = await sign(claims);
+  equal(await upload(good), 202);
+  equal(await upload(good), 202, "again, remembered");
+  equal(await upload(good, "other"), 401);
+  equal(await upload(""), 401);
+  equal(await upload(await sign(claims, theirs.privateKey)), 401);
+  equal(await upload(await sign({ ...claims, exp: now - 60 })), 401);
+  equal(await upload(await sign({ ...claims, exp: undefined })), 401);
+  equal(await upload(await sign({ ...claims, aud: undefined })), 401);
+  equal(await upload(await sign({ ...claims, aud: "other" })), 401);
+  equal(await upload(new UnsecuredJWT(claims).encode()), 401);
+  equal(await upload(good.slice(0, -4)), 401);
+  equal(
+    (await fetch(`${served.url}/token`).then(async (response) => {
+      await response.body?.cancel();
+      return response;
+    })).status,
+    404,
+    "it gives out none itself",
+  );
+  await served.end();
+  const log = await Deno.readTextFile(dir.path("access.log"));
+  ok(log.includes('"user":"ci"'));
+  ok(!log.includes("eyJ"));
 });
 
 Deno.test("S-AUTH a changed password file holds without a restart", async () => {

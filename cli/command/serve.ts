@@ -54,11 +54,12 @@ export function define(command: Command, io: Io): void {
       "after",
       `
 The address is printed on stdout when the server is ready. Without --htpasswd, --token-key,
---tls-client-ca or --policy everybody who reaches the server may do everything, so it listens on this machine only.
+--tls-client-ca or --policy everybody who reaches the server may do everything, so it listens
+on this machine only.
 
-Passwords, policy and keys are read again when their files change (keys: at the next start).
-The common name in a client's certificate is a user too. Without a policy every user may do
-everything and nobody else anything. A policy says more:
+Passwords and policy are read again when their files change. The common name in a client's
+certificate is a user too. Without a policy every user may do everything and nobody else
+anything. A policy says more:
 
     [groups]
     operators = ["carol"]

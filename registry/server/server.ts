@@ -4,7 +4,7 @@ import { isOciError, OciError } from "../oci/error.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
 import { type Answer, type Call, HANDLERS } from "./handlers.ts";
 import { type ApiRequest, parseRequest } from "./request.ts";
-import { isCrossSite } from "./auth/cross_site.ts";
+import { isFromPage } from "./auth/browser.ts";
 import { type Patience, patientAnswer, patientBody, TooSlow } from "./slow_client.ts";
 import type { Digest } from "../oci/digest.ts";
 
@@ -176,8 +176,8 @@ async function answer(
   return response;
 
   async function handle(parsed: ApiRequest): Promise<Answer> {
-    if (CHANGES.has(parsed.kind) && isCrossSite(request.headers)) {
-      throw new OciError("DENIED", "Cannot change anything for a page of another site");
+    if (CHANGES.has(parsed.kind) && isFromPage(request.headers)) {
+      throw new OciError("DENIED", "Cannot change anything for a web page");
     }
     const judgement = await options.authorize?.(request, parsed, peer);
     user = judgement?.user;

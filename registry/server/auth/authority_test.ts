@@ -87,7 +87,7 @@ function world(mode: "basic" | "bearer"): World {
     pauses.push(ms);
     return Promise.resolve();
   };
-  const file = { current: () => Promise.resolve({ hashes: users, dummy: parsed.dummy }) };
+  const file = { current: () => Promise.resolve({ hashes: users, dummies: parsed.dummies }) };
   const tokens = new Tokens({ service: "registry.test", key: newTokenKey(), now: clock });
   const authority = new Authority({
     logins: new Logins(file, { now: clock, wait }),
@@ -445,17 +445,20 @@ Deno.test("R-13 an upload is gone on with by whoever began it, in its repository
   ok(await made.registry.blob("team/app", digest as Digest));
 });
 
-Deno.test("R-08 pages of other sites cannot change anything in a user's name", async () => {
+Deno.test("R-08 web pages cannot change anything in a user's name", async () => {
   const made = world("basic");
   const alice = basic("alice");
   const start = (headers: Record<string, string>) =>
     made.call("POST", "/v2/team/app/blobs/uploads/", { ...alice, ...headers });
   equal((await start({})).status, 202);
-  equal((await start({ "sec-fetch-site": "same-origin" })).status, 202);
+  equal((await start({ "sec-fetch-site": "none" })).status, 202);
+  equal((await start({ "sec-fetch-site": "same-origin" })).status, 403);
   equal((await start({ "sec-fetch-site": "cross-site" })).status, 403);
   equal((await start({ "sec-fetch-site": "same-site" })).status, 403);
   equal((await start({ "origin": "https://evil.test" })).status, 403);
   equal((await start({ "origin": "null" })).status, 403);
+  const rebound = { "origin": "http://evil.test", "host": "evil.test" };
+  equal((await start(rebound)).status, 403, "a name that was made to resolve to us");
   const read = await made.call("GET", "/v2/", { ...alice, "origin": "https://evil.test" });
   equal(read.status, 200);
   equal(read.headers.get("access-control-allow-origin"), null);

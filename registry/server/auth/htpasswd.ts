@@ -1,12 +1,16 @@
 /** Password files: `user:hash` lines, bcrypt only. */
+import { createHmac, randomBytes } from "node:crypto";
 import { compare } from "bcryptjs";
 
 /** The users of one file. */
 export interface Htpasswd {
   /** Hash by user. */
   readonly hashes: ReadonlyMap<string, string>;
-  /** A hash nobody's password has, as costly as the others: unknown users take as long as known ones (R-10). */
-  readonly dummy: string;
+  /**
+   * Hashes nobody's password has, as costly as the others, one for each. An unknown user always gets the same one, so
+   * how long an answer takes does not say who is known (R-10), whatever costs there are.
+   */
+  readonly dummies: readonly string[];
 }
 
 const HASH = /^\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}$/;
@@ -21,7 +25,7 @@ const MAX_COST = 15;
  */
 export function parseHtpasswd(text: string, file: string): Htpasswd {
   const hashes = new Map<string, string>();
-  let cost = 0;
+  const dummies: string[] = [];
   text.split(/\r?\n/).forEach((line, at) => {
     const fail = (why: string) => new SyntaxError(`Cannot read ${file}: line ${at + 1} ${why}`);
     if (line.trim() === "" || line.startsWith("#")) return;
@@ -37,10 +41,10 @@ export function parseHtpasswd(text: string, file: string): Htpasswd {
       throw fail(`has the bcrypt cost ${match[1]}: want 4 to ${MAX_COST}`);
     }
     if (hashes.has(user)) throw fail(`names ${JSON.stringify(user)} a second time`);
-    cost = Math.max(cost, Number(match[1]));
+    dummies.push(dummyHash(Number(match[1])));
     hashes.set(user, hash);
   });
-  return { hashes, dummy: dummyHash(cost || 10) };
+  return { hashes, dummies: dummies.length > 0 ? dummies : [dummyHash(10)] };
 }
 
 const ALPHABET = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -53,6 +57,14 @@ function dummyHash(cost: number): string {
   return `$2b$${String(cost).padStart(2, "0")}$${letters.join("")}O`;
 }
 
+const key = randomBytes(32);
+
+/** Which one it is cannot be foretold outside this process. */
+function dummyOf(user: string, dummies: readonly string[]): string {
+  const number = createHmac("sha256", key).update(user).digest().readUInt32BE();
+  return dummies[number % dummies.length]!;
+}
+
 /** More than people type, less than what keeps a server busy. bcrypt itself reads 72 bytes. */
 const MAX_PASSWORD = 1024;
 
@@ -62,12 +74,12 @@ const MAX_PASSWORD = 1024;
  * An empty password never fits, nor one with a NUL, which other programs' bcrypt would stop at.
  */
 export async function checkPassword(
-  { hashes, dummy }: Htpasswd,
+  { hashes, dummies }: Htpasswd,
   user: string,
   password: string,
 ): Promise<boolean> {
   const hash = hashes.get(user);
   const usable = password !== "" && password.length <= MAX_PASSWORD && !password.includes("\0");
-  const same = await compare(usable ? password : "x", hash ?? dummy);
+  const same = await compare(usable ? password : "x", hash ?? dummyOf(user, dummies));
   return same && usable && hash !== undefined;
 }
