@@ -19,12 +19,13 @@ import { runNamesFor } from "../../lifecycle/phase/analyze_run_image.ts";
 import type { RunImage } from "../../lifecycle/phase/analyze_types.ts";
 import { exportImage } from "../../lifecycle/phase/export.ts";
 import type { Destination } from "../../lifecycle/phase/export_types.ts";
-import { type Image, readImage } from "../../registry/image.ts";
+import { type Image, pushImage, readImage } from "../../registry/image.ts";
+import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { openCache } from "./caches.ts";
 import { badArguments, badInputs, failing } from "./fail.ts";
 import { checkCache, checkLaunchCache, checkSameRegistry, imageNames } from "./image_inputs.ts";
-import { type PhaseImages, readName } from "./images.ts";
+import { type OpenedImage, type PhaseImages, readName } from "./images.ts";
 import { readLauncher, readOwnSboms } from "./launcher_input.ts";
 import {
   dropPrivileges,
@@ -127,7 +128,8 @@ export async function exportBuild(
     }
     const run = await openRun(phase, analyzed, images);
     const previous = await openPrevious(phase, analyzed, images);
-    const target = await images.open(tags[0]!);
+    const target = await images.open(tags[0]!, true);
+    const layouts = inputs.useLayout ? await openLayoutNames(tags, images) : [];
     await using store = await openStore(`${scratch}/store`);
     const report = await log.timed("Exporter", async () => {
       const exported = await exportImage({
@@ -151,14 +153,44 @@ export async function exportBuild(
         store,
         storeRepository: "layers",
         to: target.registry,
-        destinations: tags.map(destinationOf),
+        destinations: inputs.useLayout
+          ? [{ ...destinationOf(tags[0]!), repository: target.repository }]
+          : tags.map(destinationOf),
         cache,
       }, ctx);
-      return exported.report;
+      for (const layout of layouts) await keepOnly(exported.image, layout);
+      return { ...exported.report, image: { ...exported.report.image, tags } };
     });
     const buildBom = can.legacyBomFiles ? undefined : await readBuildBom(phase, group);
     await writeText(inputs.reportPath, formatReportToml({ ...report, buildBom }));
   });
+}
+
+/** A layout and what was in it before. */
+interface LayoutName extends OpenedImage {
+  readonly tag: string;
+  readonly old: Descriptor | undefined;
+}
+
+/** In layouts each name is a place of its own. */
+async function openLayoutNames(
+  names: readonly string[],
+  images: PhaseImages,
+): Promise<readonly LayoutName[]> {
+  return await Promise.all(names.map(async (name) => {
+    const opened = await images.open(name, true);
+    const old = await opened.registry.stat(opened.repository, opened.reference);
+    return { ...opened, tag: destinationOf(name).tag, old };
+  }));
+}
+
+/** Puts `image` into a layout, as the only one: what reads layouts of lifecycles wants one. */
+async function keepOnly(image: Image, layout: LayoutName): Promise<void> {
+  const { registry, repository, tag, old } = layout;
+  await pushImage(image, registry, repository, { tags: [tag] });
+  if (old !== undefined && old.digest !== image.raw.digest) {
+    await registry.deleteManifest(repository, old.digest);
+  }
 }
 
 function destinationOf(name: string): Destination {

@@ -19,8 +19,8 @@ export interface OpenedImage extends ImagePlace {
 
 /** The images a phase works on. */
 export interface PhaseImages extends AsyncDisposable {
-  /** The image of this name; nothing is asked of it yet. */
-  open(name: string): Promise<OpenedImage>;
+  /** The image of this name; nothing is asked of it yet. A place for writing is made when it is not there. */
+  open(name: string, forWriting?: boolean): Promise<OpenedImage>;
   /** The image behind a reference of `analyzed.toml`. */
   openReference(reference: string): Promise<OpenedImage>;
   /** Whether the image is there and can be read (AN-2). */

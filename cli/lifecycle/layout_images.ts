@@ -1,7 +1,8 @@
 /** Images as OCI layouts on disk, where `-layout-dir` says (19). */
 import { join } from "node:path";
 import type { AccessCheck } from "../../lifecycle/phase/analyze_types.ts";
-import { formatReference } from "../../registry/oci/reference.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
+import { wantedOf } from "../../registry/oci/reference.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 import { badInputs } from "./fail.ts";
 import { type OpenedImage, type PhaseImages, readName } from "./images.ts";
@@ -30,9 +31,9 @@ class LayoutImages implements PhaseImages {
     this.#dir = dir;
   }
 
-  async open(name: string): Promise<OpenedImage> {
-    const { digest, tag } = readName(name);
-    return await openAt(join(this.#dir, layoutPath(name)), digest ?? tag ?? "latest", name);
+  async open(name: string, forWriting = false): Promise<OpenedImage> {
+    const path = join(this.#dir, layoutPath(name));
+    return await openAt(path, wantedOf(readName(name)), name, forWriting);
   }
 
   /** `<path>@<digest>` (OL-3). */
@@ -41,7 +42,7 @@ class LayoutImages implements PhaseImages {
     const [path, digest] = at < 0
       ? [reference, ""]
       : [reference.slice(0, at), reference.slice(at + 1)];
-    return await openAt(path, digest, reference);
+    return await openAt(path, digest, reference, false);
   }
 
   async readable(name: string): Promise<boolean> {
@@ -63,7 +64,24 @@ class LayoutImages implements PhaseImages {
   }
 }
 
-async function openAt(path: string, wanted: string, name: string): Promise<OpenedImage> {
+async function openAt(
+  path: string,
+  wanted: string,
+  name: string,
+  forWriting: boolean,
+): Promise<OpenedImage> {
+  const there = await Deno.stat(join(path, "index.json")).then(() => true, () => false);
+  if (!there && !forWriting) {
+    // Looking for an image that is not there leaves nothing behind.
+    const registry = memoryRegistry(path);
+    return {
+      registry,
+      repository: LAYOUT_REPOSITORY,
+      reference: wanted,
+      name,
+      repositoryName: path,
+    };
+  }
   const registry = await openLayout(path, { create: true });
   let reference = wanted;
   if (await registry.stat(LAYOUT_REPOSITORY, wanted).catch(() => undefined) === undefined) {
@@ -82,9 +100,4 @@ async function onlyManifest(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
-}
-
-/** The name a layout's image has in logs and reports, in full. */
-export function fullName(name: string): string {
-  return formatReference(readName(name));
 }

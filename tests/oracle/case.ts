@@ -54,6 +54,8 @@ export interface OracleCase {
   readonly builds?: number;
   /** All phases in one process. */
   readonly creator?: boolean;
+  /** Images are OCI layouts on disk. */
+  readonly layout?: boolean;
   /** More names of the image. */
   readonly tags?: readonly string[];
   /** Something to be done to the scene between two phases. */

@@ -561,6 +561,13 @@ const rest: readonly OracleCase[] = [
     buildpacks: { "a/one@1": { build: `${seenLayers}${allFlags}` } },
   },
   {
+    name: "layout, twice",
+    layout: true,
+    platformApi: "0.12",
+    builds: 2,
+    buildpacks: { "a/one@1": { build: `${seenLayers}${allFlags}` } },
+  },
+  {
     name: "a damaged cache layer",
     builds: 2,
     buildpacks: {

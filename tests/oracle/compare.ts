@@ -18,7 +18,7 @@ export function normalize(outcome: Outcome, host: string, namespace: string): un
   const plain = (text: string) =>
     text.replaceAll(`${host}/${namespace}/`, "OWN/").replaceAll(host, "HOST")
       // Blobs are compressed by other code, and types are of one family (TA-10, CF-6).
-      .replaceAll(/OWN\/app@sha256:[0-9a-f]{64}/g, "OWN/app@DIGEST");
+      .replaceAll(/OWN\/app(\/latest)?@sha256:[0-9a-f]{64}/g, "OWN/app@DIGEST");
   const tree = (files: Readonly<Record<string, string>>) =>
     Object.fromEntries(
       Object.entries(files).map(([path, text]) => [path, readFile(path, plain(text))]),

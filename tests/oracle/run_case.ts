@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import type { CaseBuildpack, OracleCase, Phase } from "./case.ts";
 import { PHASES } from "./case.ts";
+import { saveRunImage } from "./run_image.ts";
 
 /** A lifecycle. */
 export interface Subject {
@@ -57,6 +58,12 @@ export async function runCase(
   const outcomes: Outcome[] = [];
   await Deno.remove(stage.root, { recursive: true }).catch(() => {});
   await Deno.mkdir(`${stage.root}/cache`, { recursive: true });
+  if (one.layout) {
+    const base = `${stage.root}/layouts/${stage.host}/run/base`;
+    await Deno.mkdir(base, { recursive: true });
+    await saveRunImage(base);
+    await chownAll(`${stage.root}/layouts`);
+  }
   for (let build = 1; build <= (one.builds ?? 1); build++) {
     const subject = subjects[Math.min(build, subjects.length) - 1]!;
     await setScene(one, build, stage);
@@ -152,7 +159,9 @@ async function runBuild(
     if (code !== 0) break;
   }
   const cacheImage = `${host}/${namespace}/cache`;
-  const image = await readImage(`${host}/${namespace}/app`);
+  const image = one.layout
+    ? await readLayout(`${root}/layouts/${host}/${namespace}/app/latest`)
+    : await readImage(`docker://${host}/${namespace}/app`);
   const cache = one.cache === "image"
     ? await readCacheImage(cacheImage)
     : await readCacheDir(`${root}/cache/committed`);
@@ -179,6 +188,7 @@ async function runPhase(
     PATH: "/usr/local/bin:/usr/bin:/bin",
     HOME: `${root}/home`,
     SECRET_OF_THE_PLATFORM: "must not be seen",
+    ...(one.layout ? { CNB_EXPERIMENTAL_MODE: "warn" } : {}),
     ...one.vars,
   };
   const { code, stdout, stderr } = await new Deno.Command("setpriv", {
@@ -208,7 +218,8 @@ function flagsOf(
   const platform = `-platform=${root}/platform`;
   const report = `-report=${root}/report/report.toml`;
   const tags = (one.tags ?? []).map((tag) => `${own}/app:${tag}`);
-  const more = (one.flags?.[phase] ?? []).map((flag) => flag.replaceAll("HOST", own));
+  const layout = one.layout ? ["-layout", `-layout-dir=${root}/layouts`] : [];
+  const more = [...layout, ...one.flags?.[phase] ?? []].map((flag) => flag.replaceAll("HOST", own));
   const name = `${own}/app`;
   switch (phase) {
     case "analyzer":
@@ -220,11 +231,11 @@ function flagsOf(
         name,
       ];
     case "detector":
-      return [layers, app, platform, ...more];
+      return [layers, app, platform, ...one.flags?.detector ?? []];
     case "restorer":
       return [layers, ...cache, ...more];
     case "builder":
-      return [layers, app, platform, ...more];
+      return [layers, app, platform, ...one.flags?.builder ?? []];
     case "exporter":
       return [layers, app, ...cache, report, `-launcher=${launcher}`, ...more, name, ...tags];
     case "creator":
@@ -264,14 +275,28 @@ async function skopeo(...args: string[]): Promise<unknown> {
 
 async function readImage(name: string): Promise<Outcome["image"]> {
   const inspect = ["inspect", "--tls-verify=false", "--raw"];
-  const manifest = await skopeo(...inspect, `docker://${name}`);
+  const manifest = await skopeo(...inspect, name);
   if (manifest === undefined) return undefined;
-  const config = await skopeo(...inspect, "--config", `docker://${name}`);
+  const config = await skopeo(...inspect, "--config", name);
   return { manifest, config } as Outcome["image"];
 }
 
+/** Not with skopeo, which takes what follows a colon for a name. */
+async function readLayout(dir: string): Promise<Outcome["image"]> {
+  const read = async (path: string) => JSON.parse(await Deno.readTextFile(`${dir}/${path}`));
+  const blob = (digest: string) => read(`blobs/${digest.replace(":", "/")}`);
+  try {
+    const { manifests } = await read("index.json");
+    const manifest = await blob(manifests[0].digest);
+    const config = await blob(manifest.config.digest);
+    return { manifest, config: { ...config, images: manifests.length } };
+  } catch {
+    return undefined;
+  }
+}
+
 async function readCacheImage(name: string): Promise<Outcome["cache"]> {
-  const image = await readImage(name);
+  const image = await readImage(`docker://${name}`);
   if (image === undefined) return undefined;
   const config = image.config as {
     config: { Labels: Record<string, string> };

@@ -1,13 +1,24 @@
 /** The base of all images of the corpus. */
 import { connectRegistry } from "../../registry/client/client.ts";
-import { makeImage, pushImage } from "../../registry/image.ts";
+import { type Image, makeImage, pushImage } from "../../registry/image.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { filesLayer } from "../../registry/layer/fixed_layers.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
+import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 
 /** Pushes a run image of two layers to `<host>/run:base`. */
 export async function pushRunImage(host: string): Promise<void> {
   await using registry = connectRegistry(host);
+  await pushImage(await runImage(), registry, "run", { tags: ["base"] });
+}
+
+/** The same as an OCI layout in `dir`. */
+export async function saveRunImage(dir: string): Promise<void> {
+  const layout = await openLayout(dir, { create: true });
+  await pushImage(await runImage(), layout, LAYOUT_REPOSITORY, { tags: ["base"] });
+}
+
+async function runImage(): Promise<Image> {
   const memory = memoryRegistry();
   const layers = await Promise.all(["one", "two"].map(async (name) => {
     const upload = await memory.upload("run");
@@ -18,7 +29,7 @@ export async function pushRunImage(host: string): Promise<void> {
     const blob = async () => (await memory.blob("run", descriptor.digest))!;
     return { diffId, descriptor, blob };
   }));
-  const image = makeImage({
+  return makeImage({
     os: "linux",
     architecture: "amd64",
     created: "2020-01-01T00:00:00Z",
@@ -39,5 +50,4 @@ export async function pushRunImage(host: string): Promise<void> {
       { created: "2020-01-01T00:00:00Z", created_by: "second" },
     ],
   }, layers);
-  await pushImage(image, registry, "run", { tags: ["base"] });
 }
