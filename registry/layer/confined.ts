@@ -70,18 +70,27 @@ export class ConfinedDirectory implements Disposable {
   makeDirectory(steps: readonly string[], mode: number): void {
     if (steps.length === 0) return;
     const path = this.#at(steps);
-    const there = statOf(path);
-    if (there === undefined) {
-      mkdirSync(path, 0o700);
-      this.#modes.set(steps.join("/"), { steps, mode });
-    } else if (!there.isDirectory()) throw this.#inTheWay(steps, there);
-    else if (this.#modes.has(steps.join("/"))) this.#modes.set(steps.join("/"), { steps, mode });
+    const key = steps.join("/");
+    // Nearly always it is not there: to look first would cost more than to try.
+    if (isMade(() => mkdirSync(path, 0o700))) {
+      this.#modes.set(key, { steps, mode });
+      return;
+    }
+    const there = lstatSync(path);
+    if (!there.isDirectory()) throw this.#inTheWay(steps, there);
+    if (this.#modes.has(key)) this.#modes.set(key, { steps, mode });
   }
 
   /** Makes a file, in the place of another file but of nothing else. */
   makeFile(steps: readonly string[], mode: number): ConfinedFile {
-    const path = this.#free(steps);
-    const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    if (steps.length === 0) this.#free(steps);
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    const path = this.#at(steps);
+    let fd = -1;
+    const isNew = isMade(() => {
+      fd = openSync(path, flags, 0o600);
+    });
+    if (!isNew) fd = openSync(this.#free(steps), flags, 0o600);
     let open = true;
     const close = () => {
       if (open) closeSync(fd);
@@ -228,6 +237,17 @@ export class ConfinedDirectory implements Disposable {
 
   #name(steps: readonly string[]): string {
     return JSON.stringify([this.#path, ...steps].join("/"));
+  }
+}
+
+/** Whether `make` made it; `false` when something lies there. */
+function isMade(make: () => void): boolean {
+  try {
+    make();
+    return true;
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "EEXIST") throw error;
+    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Makes the bytes of a layer's tar, into memory it is given: no promise, no copy, one open file at a time. */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { type FileBody, LAYER_MTIME, type TreeEntry } from "./entry.ts";
 import { encodeHeader } from "./tar_encode.ts";
 import { BLOCK, padded } from "./tar_format.ts";
@@ -152,8 +152,15 @@ function openBody(
       cause,
     });
   }
-  const now = fstatSync(fd);
-  if (now.dev === body.dev && now.ino === body.ino && now.size === size && now.isFile()) {
+  let now: Deno.FileInfo;
+  try {
+    // What the descriptor stands for. fstat of node:fs would take ten times as long (6.5 us).
+    now = Deno.statSync(`/proc/self/fd/${fd}`);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  if (now.dev === body.dev && now.ino === body.ino && now.size === size && now.isFile) {
     return { fd, path: body.path, size };
   }
   closeSync(fd);
