@@ -64,7 +64,7 @@ async function main(): Promise<number> {
         return { outcomes, normal: outcomes.map((each) => normalize(each, named.host, namespace)) };
       };
       const first = await run([go], "go");
-      const rounds: readonly [string, readonly Subject[]][] = [
+      const rounds: readonly (readonly [string, readonly Subject[]])[] = [
         ["wherry", [wherry]],
         // What one left the other goes on with.
         ...((one.builds ?? 1) === 1 ? [] : [

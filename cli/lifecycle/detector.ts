@@ -5,12 +5,16 @@ import { readDocument } from "../../lifecycle/file/document.ts";
 import { parseOrderToml } from "../../lifecycle/file/order_toml.ts";
 import { parseSystemToml } from "../../lifecycle/file/system_toml.ts";
 import { detect } from "../../lifecycle/phase/detect.ts";
-import type { BuildpackInput, DetectResult } from "../../lifecycle/phase/detect_types.ts";
+import {
+  type BuildpackInput,
+  DetectError,
+  type DetectResult,
+} from "../../lifecycle/phase/detect_types.ts";
 import { readDistro } from "../../lifecycle/platform/distro.ts";
 import { openContainer } from "../../lifecycle/sandbox/container.ts";
 import { helperPath } from "../assets.ts";
 import { buildpacksDir } from "./buildpacks_dir.ts";
-import { badInputs, failing } from "./fail.ts";
+import { badInputs, failing, PhaseFailure } from "./fail.ts";
 import { noWords, type PhaseRun, readAnalyzed, targetOf, tempDir } from "./phase_run.ts";
 import { refuseRoot } from "./privileges.ts";
 
@@ -107,6 +111,17 @@ export async function detectGroup(phase: PhaseRun, input: BuildpackInput): Promi
           system,
           groupPath: inputs.groupPath,
           planPath: inputs.planPath,
-        }, ctx)),
+        }, ctx)).catch((error) => explain(phase, error)),
   );
+}
+
+/** The lines people know for an app that nobody wanted (DT-24). */
+function explain({ log }: PhaseRun, error: unknown): never {
+  if (!(error instanceof DetectError)) throw error;
+  log.error("No buildpack groups passed detection.");
+  if (error.exitCode !== ExitCode.noGroup) {
+    throw new PhaseFailure(error.exitCode, "detect", "buildpack(s) failed with err");
+  }
+  log.error("Please check that you are running against the correct path.");
+  throw new PhaseFailure(error.exitCode, "detect", "no buildpacks participating");
 }

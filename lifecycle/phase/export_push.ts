@@ -1,7 +1,7 @@
 /** Gives the image its names: blobs, config, manifest, then one tag after the other (SV-1). */
 import type { Context } from "../../registry/context.ts";
 import { type Image, type Layer, pushContents, pushLayer } from "../../registry/image.ts";
-import { type Digest, hexOf } from "../../registry/oci/digest.ts";
+import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { bytesSource } from "../../registry/source.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
@@ -102,7 +102,8 @@ export async function pushToAll(
       failures.set(destination, error);
     }
   }
-  log.info(`*** Images (sha256:${hexOf(image.raw.digest).slice(0, 12)}):`);
+  // The whole digest, as the Go lifecycle says it for a registry: scripts take it from here (LOG-7).
+  log.info(`*** Images (${image.raw.digest}):`);
   for (const destination of destinations) {
     const error = failures.get(destination);
     const end = error === undefined ? "" : ` - ${messageOf(error)}`;

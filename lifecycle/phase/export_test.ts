@@ -395,7 +395,7 @@ Deno.test("LOG-7 what export says, in its order", async () => {
     "Adding label 'org.example.team'",
     "Setting default process type 'web'",
     "Saving registry.example/app:1...",
-    `*** Images (${image.raw.digest.slice(0, 19)}):`,
+    `*** Images (${image.raw.digest}):`,
     "      registry.example/app:1",
     "Adding cache layer 'samples/java:deps'",
     "Adding cache layer 'samples/java:m2'",
