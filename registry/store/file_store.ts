@@ -23,7 +23,7 @@ import type {
 import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
 import { Ballast } from "./ballast.ts";
 import { BlobFiles } from "./blob_files.ts";
-import { Database, type Row } from "./database.ts";
+import { Database, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
@@ -405,10 +405,10 @@ export class FileStore implements Store, UploadHost {
     const file = await this.files.ingest(id, "push");
     try {
       for (let at = 0; at < bytes.byteLength;) at += await file.write(bytes.subarray(at));
-    } catch (error) {
+    } catch (cause) {
       file.close();
       await this.files.discard(id, "push");
-      throw error;
+      throw translate(cause, `store manifest ${digest}`);
     }
     const publish = await this.files.seal(id, "push", file, digest);
     return { publish, discard: () => this.files.discard(id, "push") };

@@ -1,14 +1,16 @@
 /** Is the store what it says it is? Every page, every record, every byte (ST-09). */
 import { resolve } from "node:path";
-import { algorithmOf, type Digest, Digester, digestOf, isDigest } from "../oci/digest.ts";
+import { algorithmOf, type Digest, digestOf, isDigest } from "../oci/digest.ts";
 import { isForeignLayerType } from "../oci/media_type.ts";
 import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { claimDirectory } from "./open.ts";
+import { hashFile } from "./hash_file.ts";
 import { checkTag } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
+import { salvage } from "./salvage.ts";
 import { checkModes } from "./fsck_modes.ts";
 
 /** What can be wrong. */
@@ -82,23 +84,25 @@ export async function checkStore(dir: string, options: CheckOptions = {}): Promi
   await claimDirectory(path, { create: false, foreignOwner: options.foreignOwner ?? false });
   const check = new Check(path, options);
   await checkModes(path, options.repair ?? false, (finding) => check.found(finding));
-  let db: Database;
+  let db: Database | undefined;
   try {
     db = openDatabase(path, options.repair ?? false);
   } catch (error) {
-    check.found({
-      kind: "metadata",
-      fault: true,
-      subject: "metadata.db",
-      problem: (error as Error).message,
-    });
-    await check.filesAlone();
-    return check.report();
+    db = await check.damaged([(error as Error).message]);
   }
   try {
-    await check.all(db);
+    const broken = db?.faults() ?? [];
+    if (db !== undefined && broken.length > 0) {
+      if (!options.repair) await check.damaged(broken);
+      else if (!await check.reindex(db, broken)) {
+        await db.close();
+        db = await check.damaged(broken);
+      }
+    }
+    if (db === undefined) await check.filesAlone();
+    else await check.all(db);
   } finally {
-    await db.close();
+    await db?.close();
   }
   return check.report();
 }
@@ -156,19 +160,36 @@ class Check {
     }
   }
 
-  async all(db: Database): Promise<void> {
-    const broken = db.faults();
-    for (const said of broken) {
-      const index = /missing from index|wrong # of entries in index|non-unique/.test(said);
-      let repair: string | undefined;
-      if (index && this.#options.repair) {
-        repair = "indexes made anew";
-      }
-      this.found({ kind: "metadata", fault: true, subject: "metadata.db", problem: said, repair });
+  /** Tells what is wrong with the metadata; with repair makes new ones of what is left. */
+  async damaged(broken: readonly string[]): Promise<Database | undefined> {
+    const saved = this.#options.repair ? await salvage(this.#dir, this.#quarantine) : undefined;
+    for (const problem of broken) {
+      const subject = "metadata.db";
+      this.found({ kind: "metadata", fault: true, subject, problem, repair: saved?.said });
     }
-    if (broken.length > 0 && this.#options.repair) {
+    return saved?.db;
+  }
+
+  /** When only indexes are wrong, they are made anew. */
+  async reindex(db: Database, broken: readonly string[]): Promise<boolean> {
+    if (!broken.every((said) => /missing from index|entries in index|non-unique/.test(said))) {
+      return false;
+    }
+    try {
       db.write(() => db.run("REINDEX"));
+      await db.durable();
+    } catch {
+      return false;
     }
+    if (db.faults().length > 0) return false;
+    for (const problem of broken) {
+      const repair = "indexes made anew";
+      this.found({ kind: "metadata", fault: true, subject: "metadata.db", problem, repair });
+    }
+    return true;
+  }
+
+  async all(db: Database): Promise<void> {
     try {
       await this.#checkContents(db);
       await this.#checkFiles(db);
@@ -450,33 +471,14 @@ class Check {
     }
   }
 
-  async #hash(digest: Digest): Promise<{ digest: Digest; size: number } | undefined> {
-    let file: Deno.FsFile;
-    try {
-      if (!(await Deno.lstat(this.#files.path(digest))).isFile) return undefined; // said with the modes
-      file = await Deno.open(this.#files.path(digest));
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw translate(error, `read ${this.#files.path(digest)}`);
-    }
-    using _file = file;
-    const digester = new Digester(algorithmOf(digest));
-    const buffer = new Uint8Array(1024 * 1024);
-    let size = 0;
-    try {
-      for (let got = await file.read(buffer); got !== null; got = await file.read(buffer)) {
-        this.#options.signal?.throwIfAborted();
-        digester.update(buffer.subarray(0, got));
-        size += got;
-      }
-    } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      // A sector that cannot be read is a blob that is not what it should be.
-      return { digest: `unreadable (${(error as Error).message})` as Digest, size };
-    }
+  async #hash(
+    digest: Digest,
+  ): Promise<{ readonly digest: string; readonly size: number } | undefined> {
+    const seen = await hashFile(this.#files.path(digest), digest, this.#options.signal);
+    if (seen === undefined) return undefined; // gone, or said with the modes
     this.#contents++;
-    this.#bytes += size;
-    return { digest: digester.digest(), size };
+    this.#bytes += seen.size;
+    return seen;
   }
 }
 

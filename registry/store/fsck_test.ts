@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type Digest, digestOf, hexOf } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
-import { pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
+import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { readAll } from "../source.ts";
 import { type CheckReport, checkStore, type Finding } from "./fsck.ts";
 import { openStore } from "./store.ts";
@@ -172,6 +172,54 @@ test("ST-09 damaged metadata is told, and the blobs are still looked at", async 
   await Deno.writeFile(path, bytes.fill(0xff, 0, 50));
   deepEqual((await check(dir)).kinds, ["metadata", "digest"]);
   equal((await check(dir)).report.faults, 2);
+});
+
+test("ST-09 metadata that is none any more: kept aside, and no blob has to be sent again", async (dir) => {
+  const path = join(dir, "metadata.db");
+  const bytes = await Deno.readFile(path);
+  await Deno.writeFile(path, bytes.fill(0xff, 0, 50));
+  const { kinds, report } = await check(dir, true);
+  deepEqual([kinds, report.faults], [["metadata"], 0]);
+  deepEqual((await check(dir)).kinds, []);
+  deepEqual(await Deno.readFile(join(dir, "quarantine/metadata.db")), bytes);
+  await using store = await openStore(dir);
+  const unread = { size: LARGE, open: () => Promise.reject(new Error("opened")) };
+  const layer = describeBytes(sampleBytes(LARGE, 1));
+  equal(await store.pushBlob("app", layer, unread), "mounted");
+});
+
+test("ST-09 metadata with a damaged page: what is around it stays", async (dir) => {
+  {
+    await using store = await openStore(dir);
+    for (let seed = 10; seed < 200; seed++) {
+      await pushSampleImage(store, "app", { seed, size: 2000, tags: [`t${seed}`] });
+    }
+  }
+  await using other = await openStore(dir);
+  await other[Symbol.asyncDispose]();
+  const path = join(dir, "metadata.db");
+  const whole = await Deno.readFile(path);
+  const kept: number[] = [];
+  for (let page = 4096 * 5; page < whole.length; page += 4096 * 23) {
+    await Deno.writeFile(path, whole.slice().fill(0xee, page, page + 4096));
+    if ((await check(dir)).report.faults === 0) continue; // a free page
+    const { findings } = await check(dir, true);
+    ok(/records brought over|indexes/.test(findings[0]?.repair ?? ""), JSON.stringify(findings[0]));
+    await check(dir, true);
+    const { kinds } = await check(dir); // what an image lost is told until it is pulled again
+    ok(kinds.every((kind) => kind === "child" || kind === "absent"), `page ${page}: ${kinds}`);
+    await using store = await openStore(dir);
+    kept.push((await Array.fromAsync(store.tags("app")).catch(() => [])).length);
+  }
+  ok(kept.length > 3 && kept.filter((tags) => tags > 90).length * 2 > kept.length, `${kept}`);
+});
+
+test("ST-09 metadata that others have open is not replaced", async (dir) => {
+  const path = join(dir, "metadata.db");
+  const bytes = await Deno.readFile(path);
+  await using _other = await openStore(dir);
+  await Deno.writeFile(path, bytes.fill(0xff, 0, 50));
+  await rejects(() => checkStore(dir, { repair: true }), /another process has it open/);
 });
 
 test("ST-07 R-12 modes that let others in are told and put right", async (dir) => {

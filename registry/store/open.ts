@@ -56,9 +56,14 @@ export async function claimDirectory(
       } and is no store; want an empty directory`,
     );
   }
+  await makeMetadata(dir);
+}
+
+/** Makes an empty `metadata.db`, unless there is one, so that it and the files beside it are ours alone (ST-07). */
+export async function makeMetadata(dir: string): Promise<void> {
   try {
-    // Empty is a valid new database; made by us so that it and the files beside it are ours alone.
-    (await Deno.open(metadata, { createNew: true, write: true, mode: 0o600 })).close();
+    const path = join(dir, "metadata.db");
+    (await Deno.open(path, { createNew: true, write: true, mode: 0o600 })).close(); // a valid new database
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw translate(cause, `open store ${dir}`);
   }

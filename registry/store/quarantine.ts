@@ -19,6 +19,19 @@ export class Quarantine {
     return `moved to quarantine/${name}`;
   }
 
+  /** Moves the metadata of the store `dir` there, log and all; returns where its main file is now. */
+  moveDatabaseSync(dir: string): string {
+    const name = this.#free("metadata.db");
+    for (const part of ["-wal", "-shm", ""]) {
+      try {
+        renameSync(join(dir, `metadata.db${part}`), join(this.#dir, `${name}${part}`));
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== "ENOENT") throw error;
+      }
+    }
+    return join(this.#dir, name);
+  }
+
   /** Keeps bytes that have no file of their own; returns words for people. */
   async keepBytes(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
     const name = this.#free(digest.replace(":", "-"));
