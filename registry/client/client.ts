@@ -165,12 +165,16 @@ class RemoteRegistry implements RegistryClient {
       ? parseDocument(bytes, mediaType)
       : undefined;
     const digest = options.digest ?? digestOf(bytes);
-    const names = options.tags?.length ? options.tags : [digest];
+    const tags = options.tags ?? [];
+    const names = tags.length > 0 ? tags : [digest];
     const places = names.map((reference) => this.#manifestPlace(repository, reference));
-    let headers = new Headers();
+    let headers = await this.#putTags(repository, manifest, digest, tags, options.signal);
+    const named = new Set(headers?.get("oci-tag")?.split(",").map((tag) => tag.trim()));
     for (const place of places) {
+      if (named.has(place.reference)) continue;
       headers = await this.#put(place, manifest, digest, options.signal);
     }
+    headers ??= new Headers();
     const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
     const subject = document && subjectOf(document);
     if (document !== undefined && subject !== undefined && !headers.has("oci-subject")) {
@@ -292,15 +296,42 @@ class RemoteRegistry implements RegistryClient {
     );
   }
 
+  /**
+   * All tags in one request for ten, where the registry says which it set (`OCI-Tag`, C-PUT-02). One that does not
+   * has stored the manifest by its digest, and is not asked again.
+   */
+  async #putTags(
+    repository: string,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+    digest: Digest,
+    tags: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<Headers | undefined> {
+    const { learned } = this.#session;
+    if (tags.length < 2 || learned.manyTags === false) return undefined;
+    const place = this.#manifestPlace(repository, digest);
+    let last: Headers | undefined;
+    const set: string[] = [];
+    for (let at = 0; at < tags.length; at += 10) {
+      last = await this.#put(place, manifest, digest, signal, tags.slice(at, at + 10));
+      learned.manyTags = last.has("oci-tag");
+      if (!learned.manyTags) break;
+      set.push(last.get("oci-tag")!);
+    }
+    if (set.length > 0) last?.set("oci-tag", set.join(","));
+    return last;
+  }
+
   /** What the registry says it lacks is not believed to be there any more: pushed again, it will be sent (C-PUT-03). */
   async #put(
     place: ManifestPlace,
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
     digest: Digest,
     signal: AbortSignal | undefined,
+    tags: readonly string[] = [],
   ): Promise<Headers> {
     try {
-      return await putManifest(this.#session, place, manifest, digest, signal);
+      return await putManifest(this.#session, place, manifest, digest, signal, tags);
     } catch (error) {
       if (isOciError(error, "MANIFEST_BLOB_UNKNOWN") && Array.isArray(error.detail)) {
         for (const lost of error.detail) this.#whereabouts.remove(place.repository, lost);

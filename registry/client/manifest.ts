@@ -83,26 +83,50 @@ export async function statManifest(
   };
 }
 
-/** Stores a manifest under a tag or its digest. */
+/**
+ * A tag that may not move is refused by each registry in its own way: ECR 400, Artifactory and Quay 403, others 409,
+ * Harbor 412 (C-PUT-05).
+ */
+function unlessImmutable(error: unknown, act: string): unknown {
+  if (!(error instanceof OciError) || ![400, 403, 405, 409, 412].includes(error.status)) {
+    return error;
+  }
+  if (!/immutab|already exists|overwrit|cannot be (?:re)?written/i.test(error.message)) {
+    return error;
+  }
+  return new OciError(
+    "DENIED",
+    `Cannot ${act}: the registry does not let this tag change (${
+      error.message.replace(/^Cannot .*?: /, "")
+    }); want another tag`,
+    { status: error.status, cause: error },
+  );
+}
+
+/** Stores a manifest under a tag or its digest; by digest it can get `tags` too, where the registry knows how. */
 export async function putManifest(
   session: Session,
   place: ManifestPlace,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
   digest: Digest,
   signal: AbortSignal | undefined,
+  tags: readonly string[] = [],
 ): Promise<Headers> {
   const { bytes } = manifest;
   const act = `push ${named(place)}`;
+  const query = tags.map((tag, at) => `${at === 0 ? "?" : "&"}tag=${encodeURIComponent(tag)}`);
   const answer = await session.send({
     act,
     method: "PUT",
-    to: pathOf(place),
+    to: pathOf(place) + query.join(""),
     repository: place.repository,
     scopes: [repositoryScope(place.repository, "pull", "push")],
     headers: { "content-type": manifest.mediaType },
     body: { size: bytes.byteLength, open: () => Promise.resolve(new Blob([bytes]).stream()) },
     expect: [200, 201, 202],
     signal,
+  }).catch((error) => {
+    throw isDigest(place.reference) ? error : unlessImmutable(error, act);
   });
   await discard(answer);
   const stored = answer.headers.get("docker-content-digest");

@@ -166,14 +166,16 @@ Deno.test("a source that fails is not taken for a connection that fails", async 
     new Response(null, { status: method === "HEAD" ? 404 : 202, headers: { location: "/u" } })
   );
   await using registry = connectRegistry(server.host, FAST);
-  const open = async () => (await Deno.open("/does/not/exist")).readable;
+  let opened = 0;
+  const open = async () => {
+    opened++;
+    return (await Deno.open("/does/not/exist")).readable;
+  };
   await assert.rejects(
     () => registry.pushBlob("app", describe(text("abc")), { size: 3, open }),
     Deno.errors.NotFound,
   );
-  assert.deepEqual(server.seen.map(({ method }) => method).filter((method) => method === "POST"), [
-    "POST",
-  ]);
+  assert.equal(opened, 1);
 });
 
 Deno.test("C-UP-01 what takes no long body gets pieces", async () => {

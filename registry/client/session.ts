@@ -49,6 +49,13 @@ export class Session {
   readonly down: Governor;
   /** Places for blobs on their way out. */
   readonly up: Governor;
+  /** What the registry showed it can do beyond what all can. `undefined`: not tried yet. */
+  readonly learned: {
+    /** Takes a blob in one POST (spec end-4b, C-UP-01). */
+    singlePost?: boolean;
+    /** Sets many tags with one manifest (spec end-7b, C-PUT-02). */
+    manyTags?: boolean;
+  } = {};
   readonly #small: Governor;
   readonly #transport: Transport;
   readonly #options: ClientOptions;
@@ -60,6 +67,9 @@ export class Session {
   /** The first request goes alone, so that many do not all meet the same challenge. */
   #first: Promise<void> | undefined;
   #pausedUntil = 0;
+  /** Requests in a row that got no answer at all, for all their tries. */
+  #unanswered = 0;
+  #brokenUntil = 0;
 
   /** Connects to nothing yet. `api` is the host of the API. */
   constructor(host: string, api: string, transport: Transport, options: ClientOptions) {
@@ -200,11 +210,13 @@ export class Session {
     const tries = request.retry === false ? 1 : this.tries;
     let stale = 0;
     for (let attempt = 1;;) {
+      this.#demandHope();
       await this.#rest(signal);
       const leave = request.bulk ? () => {} : await this.#small.enter(signal);
       let pause: number;
       try {
         const { answer, grant } = await this.#authorized(request);
+        this.#unanswered = 0;
         this.#heed(answer);
         if (request.expect.includes(answer.status)) {
           this.#small.ease();
@@ -227,7 +239,10 @@ export class Session {
           throw error;
         }
         if (error.stale && ++stale <= MAX_STALE) continue;
-        if (attempt >= tries) throw error;
+        if (attempt >= tries) {
+          this.#giveUp(error);
+          throw error;
+        }
         pause = ownPause(attempt, retry);
         this.debug(`${error.message}; again in ${pause} ms`);
       } finally {
@@ -236,6 +251,25 @@ export class Session {
       attempt++;
       await (retry.wait ?? waitFor)(pause, signal);
     }
+  }
+
+  /** Of thousands of images only the first few shall find out that a host is down, for all their tries. */
+  #giveUp(error: TransportError): void {
+    if (!["connect", "timeout"].includes(error.fault) || ++this.#unanswered < MAX_UNANSWERED) {
+      return;
+    }
+    this.#brokenUntil = this.#now() + BROKEN_MS;
+  }
+
+  #demandHope(): void {
+    if (this.#unanswered < MAX_UNANSWERED || this.#now() >= this.#brokenUntil) return;
+    throw new TransportError(
+      "blocked",
+      this.host,
+      `it answered none of the last ${this.#unanswered} requests, and is not asked for ${
+        BROKEN_MS / 1000
+      } s`,
+    );
   }
 
   /** Waits while the registry wants to be left alone, whichever request it said that to. */
@@ -263,6 +297,19 @@ export class Session {
     for (const [, text] of warning?.matchAll(/299 - "((?:[^"\\]|\\.)*)"/g) ?? []) {
       this.warnOnce(`${this.host}: ${harmless(text!.replace(/\\(.)/g, "$1"))}`);
     }
+    this.#heedLimit(answer.headers);
+  }
+
+  /** Docker Hub tells how many pulls are left, `76;w=21600`: people hear of it while some are. */
+  #heedLimit(headers: Headers): void {
+    const [limit, left] = ["ratelimit-limit", "ratelimit-remaining"].map((name) =>
+      /^(\d{1,9})(?:;w=(\d{1,9}))?$/.exec(headers.get(name)?.trim() ?? "")
+    );
+    if (!limit || !left || Number(left[1]) * 10 > Number(limit[1])) return;
+    const hours = left[2] === undefined ? "" : ` in ${Math.ceil(Number(left[2]) / 3600)} h`;
+    this.warnOnce(
+      `${this.host} allows ${limit[1]} pulls${hours}, and few are left; log in for more`,
+    );
   }
 
   async #authorized(
@@ -400,6 +447,8 @@ export class Session {
 }
 
 const MAX_ROUNDS = 3;
+const MAX_UNANSWERED = 3;
+const BROKEN_MS = 30_000;
 
 /** An answer's body is not wanted: reads it away when it is short, so that the connection can be used again. */
 export async function discard(answer: Answer): Promise<void> {

@@ -91,9 +91,58 @@ export async function pushBlob(
     if (mount !== undefined) await cancelUpload(session, push, mount);
     return "exists";
   }
-  await upload(session, push, mount, options);
+  const opened = mount ?? await tryOnePost(session, push, options);
+  if (opened !== "uploaded") await upload(session, push, opened, options);
   known.add(repository, digest);
   return "uploaded";
+}
+
+/** Up to here the bytes may travel in vain, once for each registry, to learn whether it takes them in one POST. */
+const SMALL_BLOB = 64 * 1024;
+
+/**
+ * Sends a small blob with the POST that would start an upload (spec end-4b). A registry that does not know this starts
+ * an upload as ever, so nothing is lost, and is not tried again.
+ */
+async function tryOnePost(
+  session: Session,
+  push: BlobPush,
+  { signal, onProgress }: PushOptions,
+): Promise<"uploaded" | Target | undefined> {
+  const { repository, descriptor: { digest, size }, source } = push;
+  if (session.learned.singlePost === false || size > SMALL_BLOB || size === 0) return undefined;
+  const act = `push blob ${digest} to ${push.name}`;
+  try {
+    const answer = await session.send({
+      act,
+      method: "POST",
+      to: `/v2/${repository}/blobs/uploads/?digest=${encodeURIComponent(digest)}`,
+      repository,
+      scopes: [repositoryScope(repository, "pull", "push")],
+      headers: { "content-type": "application/octet-stream" },
+      body: { size, open: () => source.open({ signal }) },
+      expect: [201, 202],
+      retry: false,
+      signal,
+    });
+    await discard(answer);
+    session.learned.singlePost = answer.status === 201;
+    if (answer.status === 202) return await session.locate(answer, act);
+    onProgress?.(size);
+    return "uploaded";
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Bytes that are wrong are so in any request; rights too. All else: as everybody does it.
+    if (
+      !(error instanceof OciError) ||
+      ["DIGEST_INVALID", "DENIED", "UNAUTHORIZED"].includes(error.code)
+    ) {
+      throw error;
+    }
+    if (!mayPass(error)) session.learned.singlePost = false;
+    session.debug(String(error));
+    return undefined;
+  }
 }
 
 /** Starts an upload; returns where it goes on. */

@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { encodeJson } from "../image.ts";
+import { memoryRegistry } from "../memory.ts";
+import { digestOf } from "../oci/digest.ts";
+import { isOciError } from "../oci/error.ts";
+import { MediaType } from "../oci/media_type.ts";
+import { createServer } from "../server/server.ts";
+import { serve } from "../server/serve.ts";
+import { bytesSource } from "../source.ts";
+import { connectRegistry } from "./client.ts";
+import { dockerRegistry, startDockerRegistry } from "./docker_registry_testing.ts";
+import type { RegistryClient } from "./options.ts";
+import { errorBody, quirkServer } from "./quirk_testing.ts";
+
+const FAST = { retry: { baseMs: 1 } };
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+async function push(registry: RegistryClient, text: string): Promise<unknown> {
+  const bytes = bytesOf(text);
+  const descriptor = { mediaType: "x/y", digest: digestOf(bytes), size: bytes.byteLength };
+  return await registry.pushBlob("app", descriptor, bytesSource(bytes));
+}
+
+const manifest = {
+  mediaType: MediaType.ociIndex,
+  bytes: encodeJson({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [] }),
+};
+const digest = digestOf(manifest.bytes);
+
+async function ours() {
+  const calls: string[] = [];
+  const server = createServer(memoryRegistry(), {
+    onRequest: ({ method, path }) => calls.push(`${method} ${path.replace(/[0-9a-f]{64}/g, "#")}`),
+  });
+  const listening = await serve(server, { listen: { hostname: "127.0.0.1", port: 0 } });
+  return { host: listening.url.slice(7), calls, [Symbol.asyncDispose]: () => listening.shutdown() };
+}
+
+Deno.test("C-UP-01 a small blob goes with its POST where the registry takes it so", async () => {
+  await using server = await ours();
+  await using registry = connectRegistry(server.host, FAST);
+  assert.equal(await push(registry, "one"), "uploaded");
+  assert.equal(await push(registry, "two"), "uploaded");
+  const two = ["HEAD /v2/app/blobs/sha256:#", "POST /v2/app/blobs/uploads/?digest=sha256%3A#"];
+  assert.deepEqual(server.calls, [...two, ...two]);
+});
+
+Deno.test("C-UP-01 a registry that does not is tried once, and loses no request by it", async () => {
+  await using server = quirkServer(({ method }) =>
+    method === "HEAD"
+      ? new Response(null, { status: 404 })
+      : new Response(null, { status: method === "POST" ? 202 : 201, headers: { location: "/u" } })
+  );
+  await using registry = connectRegistry(server.host, FAST);
+  await push(registry, "one");
+  await push(registry, "two");
+  assert.deepEqual(
+    server.seen.map(({ method, url, body }) =>
+      `${method} ${url.replace(/sha256[:%].*/, "#")} ${body.byteLength}`
+    ),
+    [
+      "HEAD /v2/app/blobs/# 0",
+      "POST /v2/app/blobs/uploads/?digest=# 3",
+      "PUT /u?digest=# 3",
+      "HEAD /v2/app/blobs/# 0",
+      "POST /v2/app/blobs/uploads/ 0",
+      "PUT /u?digest=# 3",
+    ],
+  );
+});
+
+Deno.test("C-UP-01 one that refuses it gets blobs as everybody sends them", async () => {
+  await using server = quirkServer(({ method, url }) => {
+    if (method === "HEAD") return new Response(null, { status: 404 });
+    if (url.includes("/uploads/?digest")) return errorBody(400, "UNSUPPORTED", "no body here");
+    return new Response(null, {
+      status: method === "POST" ? 202 : 201,
+      headers: { location: "/u" },
+    });
+  });
+  await using registry = connectRegistry(server.host, FAST);
+  assert.equal(await push(registry, "one"), "uploaded");
+  assert.equal(await push(registry, "two"), "uploaded");
+  assert.equal(server.seen.filter(({ url }) => url.includes("/uploads/?digest")).length, 1);
+});
+
+Deno.test("C-PUT-02 many tags in one request where the registry says which it set", async () => {
+  await using server = await ours();
+  await using registry = connectRegistry(server.host, FAST);
+  const tags = Array.from({ length: 12 }, (_, at) => `t${at}`);
+  await registry.pushManifest("app", manifest, { tags });
+  assert.equal(server.calls.length, 2);
+  for (const tag of tags) assert.equal((await registry.stat("app", tag))?.digest, digest);
+});
+
+Deno.test("C-PUT-02 one request for each tag where it does not, after one try", async () => {
+  await using server = quirkServer(() => new Response(null, { status: 201 }));
+  await using registry = connectRegistry(server.host, FAST);
+  for (let at = 0; at < 2; at++) {
+    await registry.pushManifest("app", manifest, { tags: ["a", "b"] });
+  }
+  const one = ["PUT /v2/app/manifests/a", "PUT /v2/app/manifests/b"];
+  assert.deepEqual(server.calls(), [`PUT /v2/app/manifests/${digest}`, ...one, ...one]);
+});
+
+Deno.test({
+  name: "C-PUT-02, C-UP-01 docker-registry: what it does not know costs one request in all",
+  ignore: dockerRegistry === undefined,
+}, async () => {
+  await using server = await startDockerRegistry();
+  await using registry = connectRegistry(server.host, FAST);
+  for (const text of ["one", "two"]) assert.equal(await push(registry, text), "uploaded");
+  await registry.pushManifest("app", manifest, { tags: ["a", "b"] });
+  for (const tag of ["a", "b"]) assert.equal((await registry.stat("app", tag))?.digest, digest);
+  assert.equal(registry.stats()[server.host]!.requests, 2 * 3 + 3 + 2);
+});
+
+Deno.test.each([
+  [400, "TAG_INVALID", "The image tag 'a' already exists in the repository and is immutable"],
+  [403, "MANIFEST_INVALID", "Not enough permissions to delete/overwrite artifact"],
+  [409, "TAG_INVALID", "tag a is immutable"],
+  [412, "PRECONDITION", "configured as immutable, cannot be updated"],
+])("C-PUT-05 a tag that may not move: %d", async (status, code, message) => {
+  await using server = quirkServer(() => errorBody(status as number, `${code}`, `${message}`));
+  await using registry = connectRegistry(server.host, FAST);
+  await assert.rejects(
+    () => registry.pushManifest("app", manifest, { tags: ["a"] }),
+    (error: unknown) =>
+      isOciError(error, "DENIED") &&
+      /does not let this tag change .*; want another tag$/.test(error.message),
+  );
+  assert.equal(server.seen.length, 1);
+});
+
+Deno.test("C-RETRY pulls that run out are told of once", async () => {
+  const warnings: string[] = [];
+  const log = { warn: (line: string) => warnings.push(line), info() {}, debug() {}, error() {} };
+  let left = 12;
+  await using server = quirkServer(() =>
+    new Response(manifest.bytes, {
+      headers: {
+        "content-type": manifest.mediaType,
+        "ratelimit-limit": "100;w=21600",
+        "ratelimit-remaining": `${left--};w=21600`,
+      },
+    })
+  );
+  await using registry = connectRegistry(server.host, { ...FAST, log });
+  for (let at = 0; at < 2; at++) await registry.manifest("app", "a");
+  assert.deepEqual(warnings, []);
+  for (let at = 0; at < 4; at++) await registry.manifest("app", "a");
+  assert.deepEqual(warnings, [
+    `${server.host} allows 100 pulls in 6 h, and few are left; log in for more`,
+  ]);
+});
+
+Deno.test("C-RETRY a host that is down is found out a few times, not thirty thousand", async () => {
+  let now = 0;
+  let waits = 0;
+  await using server = quirkServer(() => new Response(manifest.bytes));
+  const { host } = server;
+  await server[Symbol.asyncDispose]();
+  await using registry = connectRegistry(host, {
+    insecureHosts: [],
+    retry: { tries: 3, wait: () => Promise.resolve(void waits++) },
+    now: () => now,
+    proxy: { http: host },
+  });
+  const ask = () => assert.rejects(() => registry.manifest("app", "a"), /Cannot read/);
+  for (let at = 0; at < 20; at++) await ask();
+  assert(waits <= 6, `${waits} waits`);
+  now = 60_000;
+  await ask();
+});
+
+Deno.test("C-REFR-04 a referrer that is deleted leaves the tag that stands in for the API", async () => {
+  const documents = new Map<
+    string,
+    { readonly type: string; readonly bytes: Uint8Array<ArrayBuffer> }
+  >();
+  await using server = quirkServer(({ method, url, body, headers }) => {
+    if (url.includes("/referrers/")) return new Response(null, { status: 404 });
+    if (method === "PUT") {
+      const bytes = new Uint8Array(body);
+      const kept = { type: headers.get("content-type")!, bytes };
+      documents.set(url, kept).set(`/v2/app/manifests/${digestOf(bytes)}`, kept);
+      return new Response(null, { status: 201 });
+    }
+    if (method === "DELETE") {
+      return new Response(null, { status: documents.delete(url) ? 202 : 404 });
+    }
+    const found = documents.get(url);
+    return found === undefined
+      ? new Response(null, { status: 404 })
+      : new Response(found.bytes, { headers: { "content-type": found.type } });
+  });
+  await using registry = connectRegistry(server.host, FAST);
+  const subject = { mediaType: MediaType.ociIndex, digest, size: manifest.bytes.byteLength };
+  const pushed = [];
+  for (const name of ["one", "two"]) {
+    pushed.push(
+      await registry.pushManifest("app", {
+        mediaType: MediaType.ociIndex,
+        bytes: encodeJson({
+          schemaVersion: 2,
+          mediaType: MediaType.ociIndex,
+          manifests: [],
+          artifactType: `x/${name}`,
+          subject,
+        }),
+      }),
+    );
+  }
+  const left = async () => (await registry.referrers("app", digest)).map((entry) => entry.digest);
+  assert.equal((await left()).length, 2);
+  assert.equal(await registry.deleteManifest("app", pushed[0]!.digest), true);
+  assert.deepEqual(await left(), [pushed[1]!.digest]);
+});
