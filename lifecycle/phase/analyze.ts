@@ -7,6 +7,7 @@ import { isOciError } from "../../registry/oci/error.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
 import type { AnalyzedTarget } from "../file/analyzed_toml.ts";
 import { type LifecycleMetadata, parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
+import { SBOM_LIMITS } from "./restore_sbom.ts";
 import { scratchImage } from "./analyze_scratch.ts";
 import {
   type AnalyzeInput,
@@ -169,6 +170,7 @@ async function restoreSbom(previous: Previous, input: AnalyzeInput, ctx: Context
   await Deno.mkdir(`${outside}/sbom`, { recursive: true });
   await extractLayer(stream, {
     directories: { [`${inside}/sbom`]: `${outside}/sbom` },
+    limits: SBOM_LIMITS,
     signal: ctx.signal,
   });
 }

@@ -14,7 +14,7 @@ import { formatStoreToml } from "../file/store_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { BuildpackLayers, CacheMetadata } from "../file/lifecycle_metadata.ts";
 import { decideContents, decideMetadata } from "./restore_decide.ts";
-import { copySboms } from "./restore_sbom.ts";
+import { copySboms, SBOM_LIMITS } from "./restore_sbom.ts";
 import type { RestoreInput, RestoreResult } from "./restore_types.ts";
 
 /** Layers written to disk at once. */
@@ -169,6 +169,7 @@ async function restoreCacheSbom(
     await Deno.mkdir(directory.outside, { recursive: true });
     await extractLayer(tar, {
       directories: { [directory.inside]: directory.outside },
+      limits: SBOM_LIMITS,
       signal: ctx.signal,
     });
   } catch (error) {

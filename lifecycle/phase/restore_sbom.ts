@@ -1,8 +1,12 @@
 /** Puts the SBOM files of restored layers beside them, where buildpacks expect them (RE-17). */
+import type { ReadLimits } from "../../registry/layer/tar_reader.ts";
 import { escapeId } from "../file/module.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { hasDirectory } from "./export_directory.ts";
 import { isLayerName } from "../file/layer_toml.ts";
+
+/** Bills of materials are a few files of JSON: an image or a cache that brings more wants our disk (X-11). */
+export const SBOM_LIMITS: ReadLimits = { maxBytes: 2 * 2 ** 30, maxEntries: 100_000 };
 
 /**
  * Copies `<layers>/sbom/{cache,launch}/<bp>/<layer>/sbom.*json` to `<layers>/<bp>/<layer>.sbom.*json` for the

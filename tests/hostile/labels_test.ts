@@ -226,3 +226,15 @@ Deno.test("R-12 links and special files in a cache are not layers", () =>
       (error) => ok(error.message.startsWith("Cannot use cache layer"), String(error)),
     );
   }));
+
+Deno.test("X-11 a bill of materials that is a bomb ends at its limit", () =>
+  untouched(async (box) => {
+    const block = tarOf({ name: "/layers/sbom/d", type: "directory", mode: 0o755 }).slice(0, 512);
+    const end = tarOf({ name: "/layers/sbom/behind", text: "x" });
+    const tar = new Uint8Array(100_000 * 512 + end.length);
+    for (let at = 0; at < 100_000; at++) tar.set(block, at * 512);
+    tar.set(end, 100_000 * 512);
+    await lookAndRestore(box, JSON.stringify({ sbom: { sha: digestOf(tar) } }), tar);
+    const made = await Array.fromAsync(Deno.readDir(`${box.inside}/sbom`));
+    deepEqual(made.map(({ name }) => name), ["d"]);
+  }));
