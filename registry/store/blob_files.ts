@@ -155,7 +155,7 @@ export class BlobFiles {
   async settle(...digests: readonly Digest[]): Promise<void> {
     const waiting = new Map<Digest, string>();
     for (const digest of digests) {
-      const seen = this.#stamp(digest);
+      const seen = this.stamp(digest);
       if (seen === undefined || this.#settled.get(digest) !== seen) waiting.set(digest, seen ?? "");
     }
     const shards = new Set([...waiting.keys()].map((digest) => dirname(this.path(digest))));
@@ -175,7 +175,7 @@ export class BlobFiles {
   }
 
   /** Tells one file of a digest from the next: a collector may have taken the first one. */
-  #stamp(digest: Digest): string | undefined {
+  stamp(digest: Digest): string | undefined {
     try {
       const { ino, ctime } = Deno.lstatSync(this.path(digest));
       return `${ino}:${ctime?.getTime() ?? 0}`;

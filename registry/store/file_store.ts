@@ -28,6 +28,7 @@ import { collectGarbage } from "./gc.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
 import { checkTag, tagProof } from "./proof.ts";
+import { Quarantine } from "./quarantine.ts";
 import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
 import type {
@@ -672,7 +673,22 @@ export class FileStore implements Store, UploadHost {
     const source = bytes === null
       ? fileSource(this.files.path(digest), Number(row["size"]))
       : bytesSource(bytes);
-    return this.#verify && verify ? verifiedSource(source, digest, this.dir) : source;
+    if (!this.#verify || !verify) return source;
+    const seen = bytes === null && !this.#readOnly ? this.files.stamp(digest) : undefined;
+    return verifiedSource(source, digest, this.dir, () => {
+      if (seen !== undefined) this.#putAside(digest, seen);
+    });
+  }
+
+  /** What was found to be wrong is as good as absent from now on, so that a push or a pull brings it back. */
+  #putAside(digest: Digest, seen: string): void {
+    try {
+      this.#db.write(() => {
+        // Whoever publishes does so inside a transaction: this is still the file that was read, or a better one.
+        if (this.files.stamp(digest) !== seen) return;
+        new Quarantine(this.dir).moveSync(this.files.path(digest));
+      });
+    } catch { /* the reader hears of the wrong bytes; fsck can do the rest */ }
   }
 
   /** A row whose file is gone or cut short says nothing: the blob is not there. */

@@ -5,8 +5,15 @@ import type { Source } from "../source.ts";
 /**
  * The same bytes, checked while they are read from the start to the end: a wrong byte, one too many or one too
  * few errors the stream before its end is reported. Reading from an offset cannot be checked.
+ *
+ * @param onWrong Called before the error is thrown; must not throw.
  */
-export function verifiedSource(source: Source, digest: Digest, where: string): Source {
+export function verifiedSource(
+  source: Source,
+  digest: Digest,
+  where: string,
+  onWrong: () => void = () => {},
+): Source {
   return {
     size: source.size,
     open: async (options = {}) => {
@@ -26,6 +33,7 @@ export function verifiedSource(source: Source, digest: Digest, where: string): S
           const seen = done ? digester.digest() : undefined;
           if (seen === digest && size === source.size) return controller.close();
           if (!done) await reader.cancel();
+          onWrong();
           throw new OciError(
             size === source.size ? "DIGEST_INVALID" : "SIZE_INVALID",
             `Cannot read blob ${digest} of ${where}: ` +
