@@ -67,8 +67,9 @@ export async function openRegistries(input: RegistriesInput): Promise<PhaseImage
     name,
     reference: parseReference(name),
   }));
-  const hosts = references.filter(({ name }) =>
-    insecure.some((prefix) => prefix !== "" && name.startsWith(prefix))
+  const hosts = references.filter(({ name, reference }) =>
+    insecure.some((prefix) => prefix !== "" && name.startsWith(prefix)) ||
+    isPrivateAddress(reference.registry)
   ).map(({ reference }) => reference.registry);
   let ask: CredentialSource = () => Promise.resolve(undefined);
   const registries = await connect(
@@ -80,6 +81,11 @@ export async function openRegistries(input: RegistriesInput): Promise<PhaseImage
   );
   for (const { reference } of references) await ask(reference.registry, reference.repository);
   return new RegistryImages(registries);
+}
+
+/** Registries at private addresses may speak plain http, as they may to the Go lifecycle (IS-1). */
+export function isPrivateAddress(host: string): boolean {
+  return /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)[\d.]+(:\d+)?$/.test(host);
 }
 
 /** A source that is asked once for each repository. */
