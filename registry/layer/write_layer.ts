@@ -52,7 +52,7 @@ export async function writeLayer(
 ): Promise<WrittenLayer> {
   const { compression = "gzip" } = options;
   const mediaType = TYPES[compression];
-  const blocks = tarBlocks(entries, options);
+  using blocks = tarBlocks(entries, options);
   if (compression === "none") {
     const { diffId, tarSize } = await writePlain(blocks, sink);
     return { diffId, descriptor: { mediaType, digest: diffId, size: tarSize }, tarSize };
@@ -74,7 +74,7 @@ export async function uploadLayer(
   options: WriteLayerOptions = {},
 ): Promise<WrittenLayer> {
   const { compression = "gzip" } = options;
-  const blocks = tarBlocks(entries, options);
+  using blocks = tarBlocks(entries, options);
   const plain = compression === "none"
     ? await writePlain(blocks, upload)
     : await writeCompressed(compression, blocks, upload, options);
@@ -93,7 +93,8 @@ export async function hashLayer(
   entries: Iterable<TreeEntry>,
   options: Pick<WriteLayerOptions, "signal" | "onProgress"> = {},
 ): Promise<Pick<WrittenLayer, "diffId" | "tarSize">> {
-  return await writePlain(tarBlocks(entries, options), undefined);
+  using blocks = tarBlocks(entries, options);
+  return await writePlain(blocks, undefined);
 }
 
 type Plain = Pick<WrittenLayer, "diffId" | "tarSize">;
@@ -180,7 +181,7 @@ class DigestedSink implements ByteSink {
 }
 
 /** The tar in whole blocks (but for the last), in memory that whoever is done with a block gives back. */
-interface TarBlocks extends AsyncIterable<Uint8Array<ArrayBuffer>> {
+interface TarBlocks extends AsyncIterable<Uint8Array<ArrayBuffer>>, Disposable {
   /** Whether the block that was just given out is the last. */
   readonly done: boolean;
   /** Takes back the memory of a block. */
@@ -194,6 +195,7 @@ function tarBlocks(
   const { signal, onProgress } = options;
   const spare: Uint8Array<ArrayBuffer>[] = [];
   let done = false;
+  let ended = false;
   async function* blocks() {
     using packer = new TarPacker(entries);
     let deadline = performance.now() + SLICE_MS;
@@ -219,7 +221,14 @@ function tarBlocks(
       return done;
     },
     giveBack: (block) => {
-      if (block.buffer.byteLength === COMPRESS_BLOCK) spare.push(new Uint8Array(block.buffer));
+      if (block.buffer.byteLength !== COMPRESS_BLOCK) return;
+      if (ended) block.buffer.transfer(0);
+      else spare.push(new Uint8Array(block.buffer));
+    },
+    // Freed at once: the blocks of ten layers would gather before a garbage collection.
+    [Symbol.dispose]() {
+      ended = true;
+      for (const { buffer } of spare.splice(0)) buffer.transfer(0);
     },
   };
 }
