@@ -160,13 +160,14 @@ const legacy = z.object({
 export function parseProjectToml(source: string, file: string): Project {
   const root = parseToml(source, file);
   const head = isTable(root._) ? root._["schema-version"] : undefined;
-  const version = head === undefined ? "0.1" : String(head);
+  // 0.2 without quotes is a number, and what was meant is clear; a table or list has no text of its own.
+  const version = head === undefined ? "0.1" : typeof head === "object" ? "no text" : String(head);
   if (!PROJECT_SCHEMAS.some((known) => known === version)) {
     throw new FileError(
       file,
-      `Cannot parse ${file}: schema-version is "${version}", want one of ${
-        PROJECT_SCHEMAS.join(", ")
-      }`,
+      `Cannot parse ${file}: schema-version is ${
+        JSON.stringify(version.slice(0, 100))
+      }, want one of ${PROJECT_SCHEMAS.join(", ")}`,
     );
   }
   const project = head === undefined ? readLegacy(source, file) : readModern(source, file, version);
