@@ -8,7 +8,7 @@ import type { OutputFormat } from "./output.ts";
 import { readName } from "./places.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
-import { formatTable } from "./ui/table.ts";
+import { PagedTable } from "./ui/table.ts";
 
 /** One line of the list. */
 interface Row {
@@ -30,23 +30,43 @@ export async function listImages(
   await using session = new Session(io, flags);
   const store = await session.store();
   const wanted = name === undefined ? undefined : storeRepository(readName(name));
-  const rows: Row[] = [];
+  const table = new PagedTable(["NAME", "TAG", "DIGEST", "KIND", "SIZE"]);
+  const waiting: Row[] = [];
+  let listed = 0;
+  // A store may hold a million names: a page of them is in memory at a time.
+  const flush = () => {
+    if (format === "json") {
+      const comma = (at: number) => listed + at === 0 ? "\n" : ",\n";
+      const text = waiting.map((row, at) => comma(at) + indented(JSON.stringify(row, null, 2)));
+      io.stdout.write(text.join(""));
+    } else if (waiting.length > 0) {
+      io.stdout.write(table.format(waiting.map(cellsOf)));
+    }
+    listed += waiting.length;
+    waiting.length = 0;
+  };
+  if (format === "json") io.stdout.write("[");
   for await (const repository of store.repositories()) {
     if (wanted !== undefined && repository !== wanted) continue;
     for await (const tag of store.tags(repository)) {
       const row = await describe(store, repository, tag);
-      if (row !== undefined) rows.push(row);
+      if (row !== undefined && waiting.push(row) >= PAGE) flush();
     }
   }
-  if (format === "json") io.stdout.write(JSON.stringify(rows, null, 2) + "\n");
-  else if (rows.length === 0) {
-    session.log.info("The store has no images yet; wherry build makes one");
-  } else {
-    const cells = rows.map((
-      { name, tag, digest, kind, size },
-    ) => [name, tag, digest.slice(0, 19), kind, formatSize(size)]);
-    io.stdout.write(formatTable(["NAME", "TAG", "DIGEST", "KIND", "SIZE"], cells));
-  }
+  flush();
+  if (format === "json") io.stdout.write(listed === 0 ? "]\n" : "\n]\n");
+  else if (listed === 0) session.log.info("The store has no images yet; wherry build makes one");
+}
+
+/** Lines written at once. */
+const PAGE = 1000;
+
+function cellsOf({ name, tag, digest, kind, size }: Row): readonly string[] {
+  return [name, tag, digest.slice(0, 19), kind, formatSize(size)];
+}
+
+function indented(text: string): string {
+  return "  " + text.replaceAll("\n", "\n  ");
 }
 
 async function describe(store: Store, repository: string, tag: string): Promise<Row | undefined> {
