@@ -1,0 +1,80 @@
+/** Files where credentials are looked for, as an attacker or an accident would leave them. */
+import { equal, ok, rejects } from "node:assert/strict";
+import { credentialsFrom } from "../../registry/client/credentials.ts";
+
+const SECRET = "the-secret-in-it";
+
+async function inHome(act: (home: string, file: string) => Promise<void>): Promise<void> {
+  const home = await Deno.makeTempDir({ prefix: "wherry-hostile-" });
+  try {
+    await Deno.mkdir(`${home}/.docker`);
+    await act(home, `${home}/.docker/config.json`);
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+function look(home: string): Promise<unknown> {
+  const world = { env: { HOME: home, XDG_RUNTIME_DIR: home }, uid: 4_000_000 };
+  return credentialsFrom(world)("r.example", "app");
+}
+
+Deno.test("N-08 a pipe, a directory and a broken link are no credential files, and are not waited for", async () => {
+  await inHome(async (home, file) => {
+    await new Deno.Command("mkfifo", { args: [file] }).output();
+    equal(await look(home), undefined);
+    await Deno.remove(file);
+    await Deno.mkdir(file);
+    equal(await look(home), undefined);
+    await Deno.remove(file);
+    await Deno.symlink("nowhere", file);
+    equal(await look(home), undefined);
+    await Deno.remove(file);
+    await Deno.symlink("config.json", file);
+    await look(home).catch((error) => ok(error instanceof Error));
+  });
+});
+
+Deno.test("N-08 a file of gigabytes is refused unread", () =>
+  inHome(async (home, file) => {
+    await Deno.writeTextFile(file, "{}");
+    await Deno.truncate(file, 2 ** 30);
+    await rejects(look(home), /larger than/);
+  }));
+
+Deno.test("N-08 what is broken or of another shape is named, and nothing of it is repeated", async () => {
+  await inHome(async (home, file) => {
+    for (
+      const text of [
+        `{"auths":{"r.example":{"auth":"${SECRET}`,
+        `{"auths":{"r.example":{"auth":["${SECRET}"]}}}`,
+        `{"auths":["${SECRET}"]}`,
+        `["${SECRET}"]`,
+        `{"credHelpers":{"r.example":{"${SECRET}":1}}}`,
+        `{"credsStore":7,"x":"${SECRET}"}`,
+        `${"[".repeat(200_000)}"${SECRET}"`,
+        `{"auths":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+        `{"auths":{"r.example":${'{"auth":'.repeat(50_000)}1${"}".repeat(50_000)}}}`,
+      ]
+    ) {
+      await Deno.writeTextFile(file, text);
+      await rejects(look(home), (error) => {
+        ok(error instanceof Error && error.message.startsWith("Cannot read "), String(error));
+        ok(error.message.includes(file) && error.message.length < 1000);
+        ok(!error.message.includes(SECRET) && !String(error.cause).includes(SECRET));
+        return true;
+      }, text.slice(0, 60));
+    }
+  });
+});
+
+Deno.test("N-08, M-08 keys of prototypes are hosts like any other", async () => {
+  await inHome(async (home, file) => {
+    await Deno.writeTextFile(
+      file,
+      `{"auths":{"__proto__":{"auth":"${btoa("a:b")}"},"constructor":{"auth":"${btoa("a:b")}"}},` +
+        `"__proto__":{"auths":{"r.example":{"auth":"${btoa("a:b")}"}},"credsStore":"evil"}}`,
+    );
+    equal(await look(home), undefined);
+  });
+});
