@@ -33,6 +33,8 @@ export async function startDockerRegistry(
     `version: 0.1
 log:
   level: info
+  accesslog:
+    disabled: true
 storage:
   filesystem:
     rootdirectory: ${dir}/data

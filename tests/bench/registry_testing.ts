@@ -48,6 +48,20 @@ export async function run(program: string, args: readonly string[]): Promise<str
   throw new Error(`Cannot run ${program} ${args[0]}: ${why.slice(-2000)}`);
 }
 
+/** As {@linkcode run}; returns how long it took and how much of the processors it had, in milliseconds. */
+export async function timed(
+  program: string,
+  args: readonly string[],
+): Promise<{ readonly wall: number; readonly cpu: number }> {
+  const start = performance.now();
+  const said = await run("sh", ["-c", '"$@" >&2 || exit 1; times', "sh", program, ...args]);
+  const wall = performance.now() - start;
+  // The second line of `times` is of children: `0m0.123s 0m0.045s`.
+  const parts = [...said.trim().split("\n").at(-1)!.matchAll(/(\d+)m([\d.]+)s/g)];
+  const cpu = parts.reduce((sum, [, m, s]) => sum + Number(m) * 60_000 + Number(s) * 1000, 0);
+  return { wall, cpu };
+}
+
 /** A directory for files, removed with the scope. */
 export class Places implements AsyncDisposable {
   /** Where it is. */
