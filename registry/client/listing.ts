@@ -68,7 +68,7 @@ export async function* pages(session: Session, request: ApiRequest): AsyncGenera
       return;
     }
     yield { answer, json: await readJson(answer, request) };
-    const next = nextOf(answer);
+    const next = nextOf(answer, request);
     if (next !== undefined && !sameOrigin(next, base)) {
       // Behind a proxy that ends TLS a registry may name itself otherwise; its path is what counts.
       if (next.hostname !== base.hostname) throw fault(request, "it goes on at another host");
@@ -113,10 +113,14 @@ async function readJson(answer: Answer, request: ApiRequest): Promise<unknown> {
   }
 }
 
-function nextOf(answer: Answer): Target | undefined {
+function nextOf(answer: Answer, request: ApiRequest): Target | undefined {
   for (const match of (answer.headers.get("link") ?? "").matchAll(/<([^>]*)>((?:\s*;[^,<]*)*)/g)) {
     if (/;\s*rel\s*=\s*"?next"?/i.test(match[2] ?? "")) {
-      return resolveLocation(answer.target, match[1] ?? "");
+      try {
+        return resolveLocation(answer.target, match[1] ?? "");
+      } catch (cause) {
+        throw fault(request, "the address of its next page cannot be used", cause);
+      }
     }
   }
   return undefined;

@@ -82,3 +82,14 @@ Deno.test("N-12 tokens that are never good enough end", async () => {
   ok(server.seen.length < 12, String(server.seen.length));
   equal(server.seen.filter(({ url }) => url.startsWith("/token")).length < 5, true);
 });
+
+Deno.test("N-02, N-12 a next page at an address that is none is refused (found by fuzzing)", async () => {
+  for (const link of ["javascript:1", "http://[", "file:///etc/passwd", "//", "http://a:99999/"]) {
+    await using server = quirkServer(() =>
+      Response.json({ tags: ["a"] }, { headers: { link: `<${link}>; rel="next"` } })
+    );
+    await using client = connectRegistry(server.host, FAST);
+    await refused(Array.fromAsync(client.tags("app")));
+    equal(server.seen.length, 1);
+  }
+});
