@@ -67,7 +67,7 @@ export class Session implements AsyncDisposable {
   /** The local store, opened once. */
   store(): Promise<Store> {
     return this.#store ??= import("../registry/store/store.ts").then(({ openStore }) =>
-      openStore(this.storeDir())
+      openStore(this.storeDir(), { orReadOnly: true })
     );
   }
 

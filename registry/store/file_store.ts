@@ -26,7 +26,7 @@ import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
-import { claimDirectory } from "./open.ts";
+import { claimDirectory, onReadOnlyMount } from "./open.ts";
 import { checkTag, tagProof } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
 import { releaseManifest } from "./release.ts";
@@ -103,12 +103,17 @@ export class FileStore implements Store, UploadHost {
   /** Opens the store in `path`. */
   static async open(path: string, options: StoreOptions): Promise<FileStore> {
     const dir = resolve(path);
-    const readOnly = options.readOnly ?? false;
+    const readOnly = options.readOnly ?? (options.orReadOnly === true && onReadOnlyMount(dir));
     await claimDirectory(dir, {
       create: !readOnly && options.create !== false,
       foreignOwner: options.foreignOwner ?? false,
     });
-    if (readOnly) return new FileStore(dir, new Database(dir, true), new Leases(dir), options);
+    if (readOnly) {
+      return new FileStore(dir, new Database(dir, true), new Leases(dir), {
+        ...options,
+        readOnly,
+      });
+    }
     return await new Ballast(dir).spend(async () => {
       const db = new Database(dir, false);
       const leases = new Leases(dir);
@@ -619,7 +624,7 @@ export class FileStore implements Store, UploadHost {
   }
 
   async lease(): Promise<AsyncDisposable> {
-    this.#mayWrite();
+    if (this.#readOnly) return { [Symbol.asyncDispose]: () => Promise.resolve() }; // nobody collects here
     const giveBack = await this.#leases.take(this.#time());
     this.#held.add(giveBack);
     this.#db.barrier();

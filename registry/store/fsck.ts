@@ -6,7 +6,7 @@ import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
-import { claimDirectory } from "./open.ts";
+import { claimDirectory, onReadOnlyMount } from "./open.ts";
 import { hashFile } from "./hash_file.ts";
 import { checkTag } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
@@ -112,7 +112,7 @@ function openDatabase(path: string, repair: boolean): Database {
   try {
     return new Database(path, false);
   } catch (error) {
-    if (repair || !/readonly|read-only/i.test(String(error))) throw error;
+    if (repair || !onReadOnlyMount(path)) throw error;
     return new Database(path, true);
   }
 }

@@ -70,6 +70,16 @@ export async function makeMetadata(dir: string): Promise<void> {
   await syncDir(dir);
 }
 
+/** Whether nothing in the store `dir` can be written because of where it lies, not because of who asks. */
+export function onReadOnlyMount(dir: string): boolean {
+  try {
+    Deno.openSync(join(dir, "metadata.db"), { read: true, write: true }).close();
+    return false;
+  } catch (error) {
+    return (error as { code?: unknown }).code === "EROFS";
+  }
+}
+
 async function isFile(path: string): Promise<boolean> {
   try {
     const info = await Deno.lstat(path);

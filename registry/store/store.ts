@@ -9,6 +9,8 @@ import { FileStore } from "./file_store.ts";
 export interface StoreOptions {
   /** Open for reading only: nothing in the directory is written, so it may lie on a read-only mount. */
   readonly readOnly?: boolean | undefined;
+  /** Open for reading only, instead of failing, when it lies on a read-only mount (ST-06). Default false. */
+  readonly orReadOnly?: boolean | undefined;
   /** Make the directory when it is absent. Default true (false when `readOnly`). */
   readonly create?: boolean | undefined;
   /** Take a directory that another user owns (ST-07). Default false. */

@@ -7,6 +7,7 @@ import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { bytesSource, readAll } from "../source.ts";
 import { BlobFiles } from "./blob_files.ts";
+import { checkStore } from "./fsck.ts";
 import { openStore, type Store } from "./store.ts";
 
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
@@ -137,6 +138,11 @@ Deno.test({
       await using reader = await openStore(path, { readOnly: true });
       deepEqual(await reader.stat("app", "v1"), image);
       await checkAll(reader);
+      deepEqual((await checkStore(path)).faults, 0);
+      await using asCan = await openStore(path, { orReadOnly: true });
+      await using _lease = await asCan.lease();
+      deepEqual(await asCan.stat("app", "v1"), image);
+      await rejects(() => asCan.release("app", "v1"), /it is read-only/);
     } finally {
       await new Deno.Command("umount", { args: [dir] }).output();
       await Deno.remove(dir);

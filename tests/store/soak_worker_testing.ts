@@ -23,6 +23,9 @@ const POOL = 24;
 /** Slower than this, in true milliseconds, a push may find its blobs collected: the grace time is 12 s here. */
 const SLOW_MS = 8000;
 
+/** Of one client: less than the grace time. */
+const LIFE_MS = 4000;
+
 const [role = "", dir = "", name = "", seedText = "", endText = "", speedText = ""] = Deno.args;
 const end = Number(endText);
 const speed = Number(speedText);
@@ -133,9 +136,9 @@ async function turn(registry: Registry, count: number): Promise<void> {
   }
 }
 
-async function work(registry: Registry): Promise<void> {
+async function work(registry: Registry, until = end): Promise<void> {
   let turns = 0;
-  while (Date.now() < end) {
+  while (Date.now() < until) {
     // Whoever pushes says so: what it looks at first must be there when it comes to the manifest.
     await using _lease = "lease" in registry ? await (registry as Store).lease() : undefined;
     await turn(registry, turns++);
@@ -157,8 +160,11 @@ try {
     await using store = await openStore(dir, { now: clock });
     await work(store);
   } else {
-    await using registry = connectRegistry(role.slice("http://".length));
-    await work(registry);
+    // A client remembers what it saw in a registry for as long as it lives; hours of these clocks are too long for that.
+    while (Date.now() < end) {
+      await using registry = connectRegistry(role.slice("http://".length));
+      await work(registry, Math.min(end, Date.now() + LIFE_MS));
+    }
   }
 } catch (error) {
   say(
