@@ -68,9 +68,20 @@ export async function connect(
 export function credentialSource(io: Io, transport: TransportOptions, log: Log): CredentialSource {
   const { env, user: { uid } } = io;
   return firstCredential(
-    credentialsFrom({ env, uid, log }),
+    credentialsFrom({ env, uid, log, untrusted: foreignDirs(env) }),
     cloudKeychains({ env, transport, log }),
   );
+}
+
+/** Where buildpacks and apps put files: a credential helper there would be theirs (N-07). */
+function foreignDirs(env: Readonly<Record<string, string>>): readonly string[] {
+  return [
+    env["CNB_APP_DIR"] || "/workspace",
+    env["CNB_LAYERS_DIR"] || "/layers",
+    env["CNB_PLATFORM_DIR"] || "/platform",
+    env["CNB_BUILDPACKS_DIR"] || "/cnb/buildpacks",
+    env["CNB_EXTENSIONS_DIR"] || "/cnb/extensions",
+  ].filter((dir) => /^\/[^/]/.test(dir));
 }
 
 /**

@@ -16,6 +16,7 @@ export interface HelperWorld {
 const NAME = /^[A-Za-z0-9._][A-Za-z0-9._-]*$/;
 const MAX_OUTPUT = 64 * 1024;
 const PREFIX = "docker-credential-";
+const EVERYBODY_WRITES = 0o002;
 
 const answerSchema = z.object({ Username: z.string(), Secret: z.string() });
 
@@ -101,7 +102,9 @@ async function helperPath(
     throw new Error("Cannot ask a credential helper: the host has control characters");
   }
   const path = await findHelper(PREFIX + name, world);
-  if (path === undefined) throw fail(`${PREFIX}${name} is not on the PATH`);
+  if (path === undefined) {
+    throw fail(`${PREFIX}${name} is not on the PATH, or not where only trusted users can put it`);
+  }
   return path;
 }
 
@@ -113,20 +116,26 @@ function readAnswer(text: string): z.infer<typeof answerSchema> | undefined {
   }
 }
 
-/** Absolute directories of `PATH` only: `.` would let the application's own files answer. */
+/**
+ * Absolute directories of `PATH` only: `.` would let the application's own files answer. What everybody may replace,
+ * and what lies where foreign code does, is passed over.
+ */
 async function findHelper(
   program: string,
   { env, untrusted = [] }: HelperWorld,
 ): Promise<string | undefined> {
+  const roots = await Promise.all(untrusted.map((root) => Deno.realPath(root).catch(() => root)));
   for (const dir of (env["PATH"] ?? "").split(":")) {
     if (!dir.startsWith("/")) continue;
     const path = `${dir.replace(/\/+$/, "")}/${program}`;
     try {
       const real = await Deno.realPath(path);
       if (
-        untrusted.some((root) => real === root || real.startsWith(`${root.replace(/\/+$/, "")}/`))
+        roots.some((root) => real === root || real.startsWith(`${root.replace(/\/+$/, "")}/`))
       ) continue;
       const info = await Deno.stat(real);
+      const above = await Deno.stat(real.slice(0, real.lastIndexOf("/")) || "/");
+      if ((((info.mode ?? 0) | (above.mode ?? 0)) & EVERYBODY_WRITES) !== 0) continue;
       if (info.isFile && ((info.mode ?? 0o111) & 0o111) !== 0) return path;
     } catch (error) {
       if (

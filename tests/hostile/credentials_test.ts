@@ -1,5 +1,7 @@
 /** Files where credentials are looked for, as an attacker or an accident would leave them. */
 import { equal, ok, rejects } from "node:assert/strict";
+import { credentialSource } from "../../cli/connect.ts";
+import type { Io } from "../../cli/io.ts";
 import { credentialsFrom } from "../../registry/client/credentials.ts";
 
 const SECRET = "the-secret-in-it";
@@ -78,3 +80,45 @@ Deno.test("N-08, M-08 keys of prototypes are hosts like any other", async () => 
     equal(await look(home), undefined);
   });
 });
+
+Deno.test("N-07 a helper where foreign code lies, or that everybody can replace, is never run", () =>
+  inHome(async (home, file) => {
+    await Deno.writeTextFile(file, `{"credHelpers":{"r.example":"thief"}}`);
+    await Deno.mkdir(`${home}/layers/bp/bin`, { recursive: true });
+    await Deno.mkdir(`${home}/open`);
+    const helper = `#!/bin/sh\ntouch ${home}/ran\n`;
+    for (const dir of ["layers/bp/bin", "open"]) {
+      await Deno.writeTextFile(`${home}/${dir}/docker-credential-thief`, helper);
+      await Deno.chmod(`${home}/${dir}/docker-credential-thief`, 0o755);
+    }
+    await Deno.chmod(`${home}/open`, 0o777);
+    await Deno.symlink(`${home}/layers/bp/bin`, `${home}/innocent`);
+    await Deno.symlink(`${home}/layers`, `${home}/alias`);
+    const sink = { write: () => {}, isTerminal: false, columns: () => 80 };
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    const ask = async (path: string, layers: string) => {
+      const env = { HOME: home, PATH: path, CNB_LAYERS_DIR: layers, XDG_RUNTIME_DIR: home };
+      const io: Io = {
+        args: [],
+        env,
+        cwd: home,
+        user: { uid: 4_000_000, gid: 4_000_000 },
+        stdout: sink,
+        stderr: sink,
+        signal: new AbortController().signal,
+      };
+      return await credentialSource(io, { allowHost: () => false }, log)("r.example", "app");
+    };
+    const dirs = [`${home}/layers/bp/bin`, `${home}/innocent`, "layers/bp/bin", ".", ""];
+    for (const path of [...dirs, dirs.join(":")]) {
+      for (const layers of [`${home}/layers`, `${home}/alias`]) {
+        await rejects(ask(path, layers), /credential helper/, path);
+      }
+    }
+    await rejects(ask(`${home}/open`, "/layers"), /credential helper/);
+    equal(await Deno.lstat(`${home}/ran`).catch(() => undefined), undefined);
+    // The very same file does run where nobody else can write.
+    await Deno.chmod(`${home}/open`, 0o755);
+    await rejects(ask(`${home}/open:/usr/bin:/bin`, "/layers"), /credential helper/);
+    equal((await Deno.lstat(`${home}/ran`)).isFile, true);
+  }));
