@@ -171,7 +171,9 @@ class DirDraft implements CacheDraft {
     let diffId: Digest;
     try {
       try {
-        diffId = await write({ write: async (chunk) => await writeAll(file, chunk) }, "none");
+        // On this thread: the block was hashed a moment ago, and another thread would fetch it from memory again.
+        const sink = { write: (chunk: Uint8Array) => Promise.try(writeAll, file, chunk) };
+        diffId = await write(sink, "none");
         await file.syncData();
       } finally {
         file.close();
@@ -192,7 +194,7 @@ class DirDraft implements CacheDraft {
     try {
       const file = await Deno.open(`${staging}/${METADATA}`, { create: true, write: true });
       try {
-        await writeAll(file, new TextEncoder().encode(formatCacheMetadata(metadata) + "\n"));
+        writeAll(file, new TextEncoder().encode(formatCacheMetadata(metadata) + "\n"));
         await file.syncData();
       } finally {
         file.close();
@@ -239,9 +241,8 @@ function layerPath(directory: string, diffId: Digest): string {
   return `${directory}/${diffId}.tar`;
 }
 
-async function writeAll(file: Deno.FsFile, chunk: Uint8Array): Promise<void> {
-  let rest = chunk;
-  while (rest.byteLength > 0) rest = rest.subarray(await file.write(rest));
+function writeAll(file: Deno.FsFile, chunk: Uint8Array): void {
+  for (let at = 0; at < chunk.byteLength;) at += file.writeSync(chunk.subarray(at));
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -123,13 +123,18 @@ async function writeCompressed(
   let own: CompressPool | undefined;
   // Answers in order of the blocks; the bound keeps memory constant when the sink is slow.
   const flying: { readonly size: number; readonly answer: Promise<PoolAnswer> }[] = [];
+  // One write at a time, while the next block is made: on a busy machine each wait for another thread is long.
+  let writing = Promise.resolve();
   const land = async () => {
     const { size, answer } = flying.shift()!;
     const { block, bytes, crc: crcOfBlock } = await answer;
     blocks.giveBack(block);
     if (codec === "gzip") crc = joinCrc(crc, crcOfBlock, size);
-    await out.write(bytes);
-    bytes.buffer.transfer(0); // the sink is done with it: free it now, not at some garbage collection
+    await writing;
+    writing = out.write(bytes).then(() => {
+      bytes.buffer.transfer(0); // the sink is done with it: free it now, not at some garbage collection
+    });
+    writing.catch(() => {}); // whoever waits for it next is told
   };
   try {
     if (codec === "gzip") await out.write(GZIP_HEADER);
@@ -152,8 +157,10 @@ async function writeCompressed(
       options.signal?.throwIfAborted();
       await land();
     }
+    await writing;
     if (codec === "gzip") await out.write(gzipTrailer(crc, tarSize));
   } finally {
+    await writing.catch(() => {}); // the caller aborts the sink next
     own?.close();
   }
   return { diffId: diff.digest(), tarSize };
