@@ -4,14 +4,12 @@ import { PhaseFailure } from "./fail.ts";
 import type { PhaseRun } from "./phase_run.ts";
 
 /** Refuses, with the exit code of the phase. */
-export function run({ name }: PhaseRun): Promise<void> {
+export function run(_phase: PhaseRun): Promise<void> {
   return Promise.reject(
-    name === "rebase"
-      ? new PhaseFailure(ExitCode.rebase, "rebase", "the rebaser is not there yet")
-      : new PhaseFailure(
-        ExitCode.extend,
-        "extend",
-        "carrying out the Dockerfiles of image extensions is not supported yet",
-      ),
+    new PhaseFailure(
+      ExitCode.extend,
+      "extend",
+      "carrying out the Dockerfiles of image extensions is not supported yet",
+    ),
   );
 }

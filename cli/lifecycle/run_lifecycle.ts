@@ -25,7 +25,7 @@ const PHASES: readonly Entry[] = [
   { phase: "build", binary: "builder", load: () => import("./builder.ts") },
   { phase: "export", binary: "exporter", load: () => import("./exporter.ts") },
   { phase: "create", binary: "creator", load: () => import("./creator.ts") },
-  { phase: "rebase", binary: "rebaser", load: () => import("./missing.ts") },
+  { phase: "rebase", binary: "rebaser", load: () => import("./rebaser.ts") },
   { phase: "extend", binary: "extender", load: () => import("./missing.ts") },
 ];
 

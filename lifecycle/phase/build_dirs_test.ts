@@ -116,6 +116,6 @@ Deno.test({
       output: (chunk) => void (output += new TextDecoder().decode(chunk)),
     }, bench.context());
     assert.equal(await bench.read("app/detect"), "1234:1000\n1234:1000\n");
-    assert.equal(output, "1234:1000 755\n1234:1000 600\n1234:1000 755\n");
+    assert.equal(output, "1234:1000 755\n1234:1000 644\n1234:1000 755\n");
   },
 });

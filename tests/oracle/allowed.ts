@@ -36,6 +36,12 @@ export const ALLOWED: readonly Allowed[] = [
       /run-?image\.(image|reference)$/i.test(at) && /^\/.*\/layouts\//.test(String(go)),
   },
   {
+    name: "history after a rebase",
+    reason: "Go forgets who made the layers; wherry keeps what both images say (RB-8)",
+    matches: ({ at, go }) =>
+      /^rebased\.config\.history\.\d+\.created_by$/.test(at) && go === undefined,
+  },
+  {
     name: "large integers",
     reason: "Go passes metadata through floats and loses digits beyond 2^53 (LAY-2b)",
     matches: ({ go, wherry }) =>

@@ -20,7 +20,7 @@ export interface CaseBuildpack {
 export const PHASES = ["analyzer", "detector", "restorer", "builder", "exporter"] as const;
 
 /** One of {@linkcode PHASES}, or all of them in one process. */
-export type Phase = (typeof PHASES)[number] | "creator";
+export type Phase = (typeof PHASES)[number] | "creator" | "rebaser";
 
 /** One build, or several in a row, by both lifecycles. */
 export interface OracleCase {
@@ -54,6 +54,8 @@ export interface OracleCase {
   readonly builds?: number;
   /** All phases in one process. */
   readonly creator?: boolean;
+  /** Flags of a rebase after the last build, onto `HOST/run:next` unless they say otherwise. */
+  readonly rebase?: readonly string[];
   /** Images are OCI layouts on disk. */
   readonly layout?: boolean;
   /** More names of the image. */

@@ -624,9 +624,44 @@ const rest: readonly OracleCase[] = [
   },
 ];
 
+const rebases: readonly OracleCase[] = ["0.11", "0.12", "0.15"].flatMap((
+  platformApi,
+): OracleCase[] => [
+  {
+    name: `rebase onto an image the builder knows, platform API ${platformApi}`,
+    platformApi,
+    run: `[[images]]\nimage = "HOST/run:base"\nmirrors = ["HOST/run:next"]\n`,
+    rebase: ["-run-image=HOST/run:next"],
+    buildpacks: { "a/one@1": { build: `${allFlags}\n${NEW_LAUNCH}` } },
+  },
+  {
+    name: `rebase onto an image nobody knows, platform API ${platformApi}`,
+    platformApi,
+    rebase: ["-run-image=HOST/run:next"],
+    buildpacks: { "a/one@1": { build: allFlags } },
+  },
+]).concat([
+  {
+    name: "rebase by force",
+    rebase: ["-force", "-run-image=HOST/run:next"],
+    buildpacks: { "a/one@1": { build: allFlags } },
+  },
+  {
+    name: "rebase onto the same base, named by the image",
+    rebase: [],
+    buildpacks: { "a/one@1": { build: allFlags } },
+  },
+  {
+    name: "rebase onto an image that is not there",
+    rebase: ["-run-image=HOST/run:gone"],
+    buildpacks: { "a/one@1": { build: allFlags } },
+  },
+]);
+
 /** All cases. */
 export const CASES: readonly OracleCase[] = [
   ...rest,
+  ...rebases,
   ...versions,
   ...restores,
   ...plans,

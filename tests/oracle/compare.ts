@@ -29,7 +29,7 @@ export function normalize(outcome: Outcome, host: string, namespace: string): un
     trees: Object.fromEntries(
       Object.entries(outcome.trees).map(([phase, files]) => [phase, tree(files)]),
     ),
-    image: image && {
+    [outcome.codes["rebaser"] === undefined ? "image" : "rebased"]: image && {
       layers: image.manifest.layers.length,
       config: readJson(plain(JSON.stringify(image.config))),
     },

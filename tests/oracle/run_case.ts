@@ -1,5 +1,8 @@
 /** Runs one case with one lifecycle, as a foreign platform would, and collects all it left behind. */
 import { dirname } from "node:path";
+import { connectRegistry } from "../../registry/client/client.ts";
+import { parseDigest } from "../../registry/oci/digest.ts";
+import { readAll } from "../../registry/source.ts";
 import type { CaseBuildpack, OracleCase, Phase } from "./case.ts";
 import { PHASES } from "./case.ts";
 import { saveRunImage } from "./run_image.ts";
@@ -158,6 +161,12 @@ async function runBuild(
     trees[phase] = await readTree(`${root}/layers`);
     if (code !== 0) break;
   }
+  if (one.rebase && build === (one.builds ?? 1)) {
+    const args = flagsOf("rebaser", one, namespace, stage);
+    const { code, log } = await runPhase(`${subject.dir}/rebaser`, args, one, root);
+    codes["rebaser"] = code;
+    logs["rebaser"] = log;
+  }
   const cacheImage = `${host}/${namespace}/cache`;
   const image = one.layout
     ? await readLayout(`${root}/layouts/${host}/${namespace}/app/latest`)
@@ -238,6 +247,10 @@ function flagsOf(
       return [layers, app, platform, ...one.flags?.builder ?? []];
     case "exporter":
       return [layers, app, ...cache, report, `-launcher=${launcher}`, ...more, name, ...tags];
+    case "rebaser": {
+      const flags = (one.rebase ?? []).map((flag) => flag.replaceAll("HOST", host));
+      return [...flags, report, name];
+    }
     case "creator":
       return [
         ...[layers, app, platform, ...cache, report, `-launcher=${launcher}`],
@@ -277,7 +290,12 @@ async function readImage(name: string): Promise<Outcome["image"]> {
   const inspect = ["inspect", "--tls-verify=false", "--raw"];
   const manifest = await skopeo(...inspect, name);
   if (manifest === undefined) return undefined;
-  const config = await skopeo(...inspect, "--config", name);
+  // After a rebase by Go the types of manifest and config disagree, and skopeo shows no config.
+  const [host = "", ...path] = name.replace("docker://", "").split("/");
+  const { digest } = (manifest as { readonly config: { readonly digest: string } }).config;
+  await using registry = connectRegistry(host);
+  const blob = await registry.blob(path.join("/"), parseDigest(digest));
+  const config = JSON.parse(new TextDecoder().decode(await readAll(blob!, 1 << 24)));
   return { manifest, config } as Outcome["image"];
 }
 

@@ -10,6 +10,7 @@ import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 export async function pushRunImage(host: string): Promise<void> {
   await using registry = connectRegistry(host);
   await pushImage(await runImage(), registry, "run", { tags: ["base"] });
+  await pushImage(await runImage(["one", "three", "four"]), registry, "run", { tags: ["next"] });
 }
 
 /** The same as an OCI layout in `dir`. */
@@ -18,9 +19,9 @@ export async function saveRunImage(dir: string): Promise<void> {
   await pushImage(await runImage(), layout, LAYOUT_REPOSITORY, { tags: ["base"] });
 }
 
-async function runImage(): Promise<Image> {
+async function runImage(names: readonly string[] = ["one", "two"]): Promise<Image> {
   const memory = memoryRegistry();
-  const layers = await Promise.all(["one", "two"].map(async (name) => {
+  const layers = await Promise.all(names.map(async (name) => {
     const upload = await memory.upload("run");
     const files = new Map([[`/etc/${name}`, new TextEncoder().encode(name)]]);
     const entries = filesLayer(files, { owner: { uid: 0, gid: 0 } });
@@ -47,7 +48,10 @@ async function runImage(): Promise<Image> {
     history: [
       { created: "2020-01-01T00:00:00Z", created_by: "first" },
       { created: "2020-01-01T00:00:00Z", created_by: "nothing", empty_layer: true },
-      { created: "2020-01-01T00:00:00Z", created_by: "second" },
+      ...names.slice(1).map((name) => ({
+        created: "2020-01-01T00:00:00Z",
+        created_by: name === "two" ? "second" : name,
+      })),
     ],
   }, layers);
 }

@@ -1,0 +1,136 @@
+/** `rebaser`: another base under an image, without a build (16). */
+import { ExitCode } from "../../lifecycle/error.ts";
+import { writeText } from "../../lifecycle/file/document.ts";
+import type { RunImageNames } from "../../lifecycle/file/lifecycle_metadata.ts";
+import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
+import { METADATA_LABEL } from "../../lifecycle/phase/analyze.ts";
+import { pushToAll, startPush } from "../../lifecycle/phase/export_push.ts";
+import { baseOf, rebaseImage } from "../../lifecycle/phase/rebase.ts";
+import { type Image, readImage } from "../../registry/image.ts";
+import { labelOf } from "../../registry/oci/config.ts";
+import { badArguments, badInputs, failing } from "./fail.ts";
+import { checkSameRegistry, imageNames } from "./image_inputs.ts";
+import { type OpenedImage, type PhaseImages, readName } from "./images.ts";
+import {
+  dropPrivileges,
+  machinePlatform,
+  openRegistryImages,
+  type PhaseRun,
+  refuseDaemon,
+} from "./phase_run.ts";
+import { chooseRunImage, sameName } from "./run_names.ts";
+
+/** Runs the phase. */
+export async function run(given: PhaseRun): Promise<void> {
+  const phase = withOldRunImage(given);
+  const { words, inputs, can, ctx } = phase;
+  if (words.length === 0) throw badArguments("at least one image argument is required");
+  const names = imageNames(phase, words, []);
+  checkSameRegistry(words);
+  refuseDaemon(phase);
+  await using images = await openRegistryImages(phase, names);
+  const appName = inputs.previousImage || words[0]!;
+  const app = await failing(
+    "set app image",
+    ExitCode.rebase,
+    ctx.signal,
+    async () => await mustRead(phase, appName, images),
+  );
+  const runName = await failing(
+    "set app image",
+    ExitCode.rebase,
+    ctx.signal,
+    async () => await chooseRunImage(phase, namesOf(phase, app), appName, images),
+  );
+  await using bases = await openRegistryImages(phase, [...names, runName, oldBaseOf(app)]);
+  await dropPrivileges(phase, []);
+  const base = await failing(
+    "access run image",
+    ExitCode.failure,
+    ctx.signal,
+    async () => await mustRead(phase, runName, bases),
+  );
+  await failing("rebase", ExitCode.rebase, ctx.signal, async () => {
+    const place = await bases.open(runName);
+    const reference = `${place.repositoryName}@${base.raw.digest}`;
+    const image = rebaseImage({
+      app,
+      base,
+      run: { name: runName, reference },
+      oldBase: await readOldBase(phase, app, bases),
+      targets: can.targets,
+      force: inputs.forceRebase,
+      normalize: sameName,
+    }, phase.log);
+    const target = await bases.open(words[0]!);
+    await save(phase, image, target);
+    const { digest, bytes } = image.raw;
+    const report = {
+      image: { tags: words, digest, manifestSize: bytes.byteLength },
+      runImage: { image: runName, reference, topLayer: base.layers.at(-1)?.diffId },
+    };
+    const path = inputs.reportPath;
+    await writeText(
+      path.startsWith("/") ? path : `${phase.io.cwd}/${path}`,
+      formatReportToml(report),
+    );
+  });
+}
+
+async function save(phase: PhaseRun, image: Image, target: OpenedImage): Promise<void> {
+  const destinations = phase.words.map((name) => {
+    const { repository, tag } = readName(name);
+    return { repository, tag: tag ?? "latest", name };
+  });
+  await using early = startPush(target.registry, target.repository, phase.ctx);
+  for (const layer of image.layers) early.add(layer);
+  await pushToAll(image, target.registry, destinations, early, phase.ctx);
+}
+
+/** `-image` as `-run-image` (VAL-6). */
+function withOldRunImage(phase: PhaseRun): PhaseRun {
+  const { inputs, io } = phase;
+  if (inputs.oldRunImage === "") return phase;
+  if (inputs.runImage !== (io.env["CNB_RUN_IMAGE"] ?? "")) {
+    throw badInputs("supply only one of -run-image or (deprecated) -image");
+  }
+  return { ...phase, inputs: { ...inputs, runImage: inputs.oldRunImage } };
+}
+
+/** What the app's builder called its run image (RB-2). */
+function namesOf({ can }: PhaseRun, app: Image): readonly RunImageNames[] {
+  const label = labelOf(app.config, METADATA_LABEL);
+  if (!label) return [];
+  const { runImage, stack } = baseOf(label);
+  const names = can.targets && runImage.image ? runImage : stack?.runImage;
+  return names?.image ? [{ image: names.image, mirrors: names.mirrors ?? [] }] : [];
+}
+
+function oldBaseOf(app: Image): string {
+  const label = labelOf(app.config, METADATA_LABEL);
+  try {
+    const { reference } = baseOf(label ?? "").runImage;
+    readName(reference);
+    return reference;
+  } catch {
+    return "";
+  }
+}
+
+/** Only to be surer of the cut: one that is gone is no reason to fail. */
+async function readOldBase(
+  phase: PhaseRun,
+  app: Image,
+  images: PhaseImages,
+): Promise<Image | undefined> {
+  const name = oldBaseOf(app);
+  return name === "" ? undefined : await mustRead(phase, name, images).catch(() => undefined);
+}
+
+async function mustRead(phase: PhaseRun, name: string, images: PhaseImages): Promise<Image> {
+  const { registry, repository, reference } = await images.open(name);
+  const options = { signal: phase.ctx.signal };
+  const image = await readImage(registry, repository, reference, machinePlatform(), options);
+  if (image === undefined) throw new Error(`Image with name "${name}" not found`);
+  return image;
+}

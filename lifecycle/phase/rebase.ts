@@ -1,0 +1,171 @@
+/** An app image on another base: layers are exchanged by name, none is read (16). */
+import type { Log } from "../../registry/context.ts";
+import { type Image, makeImage } from "../../registry/image.ts";
+import { envOf, type History, type ImageConfig, labelOf } from "../../registry/oci/config.ts";
+import { parseApiVersion } from "../api.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+import { compareBytes } from "../file/compare_bytes.ts";
+import { goJson, goMap, parseJson } from "../file/json.ts";
+import {
+  type LifecycleMetadata,
+  parseLifecycleLabel,
+  type RunImageNames,
+} from "../file/lifecycle_metadata.ts";
+import { METADATA_LABEL } from "./analyze.ts";
+import { DEFAULT_CREATED, formatTime } from "./export_config.ts";
+import { rebaseObstacles } from "./rebase_check.ts";
+
+/** What a rebase starts from. */
+export interface RebaseInput {
+  /** The image. */
+  readonly app: Image;
+  /** What it shall stand on. */
+  readonly base: Image;
+  /** The new base's name as given, and its digest reference. */
+  readonly run: { readonly name: string; readonly reference: string };
+  /** What the app stands on now, when that can be read: tells where its layers end (RB-7). */
+  readonly oldBase?: Image | undefined;
+  /** The rebaser knows targets (P0.12). */
+  readonly targets: boolean;
+  /** What is questionable is a warning. */
+  readonly force: boolean;
+  /** Makes two spellings of one image name equal. */
+  readonly normalize: (name: string) => string;
+}
+
+/**
+ * The app image on the new base: its config but for what the base says of the platform, its layers above the base's.
+ * The same input gives the same digest, and a rebase onto the base it stands on gives the same image (RB-13).
+ *
+ * @throws {LifecycleError} 72 when it may not or cannot be done.
+ */
+export function rebaseImage(input: RebaseInput, log: Log): Image {
+  const { app, base, force } = input;
+  const byTarget = (parseApiVersion(envOf(app.config, "CNB_PLATFORM_API") ?? "")?.[1] ?? 0) >= 12;
+  for (const { why, overridable } of rebaseObstacles(app.config, base.config, byTarget)) {
+    if (!overridable) throw refused(why);
+    if (!force) throw refused(`${why}; please provide -force to override`);
+    log.warn(why);
+  }
+  const label = labelOf(app.config, METADATA_LABEL);
+  if (!label) throw refused(`get image metadata: it has no label ${METADATA_LABEL}`);
+  const { runImage } = baseOf(label);
+  const cut = cutOf(app, runImage.topLayer, input.oldBase);
+  const layers = [...base.layers, ...app.layers.slice(cut)];
+  const created = formatTime(DEFAULT_CREATED);
+  const { variant: _variant, "os.version": _version, ...rest } = app.config as
+    & ImageConfig
+    & Record<string, unknown>;
+  const theirs = base.config as ImageConfig & Record<string, unknown>;
+  const config = {
+    ...rest,
+    created,
+    os: base.config.os,
+    architecture: base.config.architecture,
+    ...(base.config.variant ? { variant: base.config.variant } : {}),
+    ...(theirs["os.version"] ? { "os.version": theirs["os.version"] } : {}),
+    config: { ...app.config.config, Labels: labelsOf(input, label, log) },
+    history: [...historyOf(base, 0, created), ...historyOf(app, cut, created)],
+  } as ImageConfig;
+  const image = makeImage(config, layers, app);
+  return isSame(image, app) ? app : image;
+}
+
+/** Whether both say the same, in whatever order: then the one that is there stays, with its digest (RB-13). */
+function isSame(a: Image, b: Image): boolean {
+  const text = ({ config, layers }: Image) =>
+    goJson(goMap([config, layers.map(({ descriptor: { digest, size } }) => `${digest} ${size}`)]));
+  return text(a) === text(b);
+}
+
+/**
+ * What the metadata label says of the base. Nothing else is looked at: other parts had other shapes over time (ANT-2b).
+ *
+ * @throws {FileError} When it is not JSON or has another shape.
+ */
+export function baseOf(label: string): Pick<LifecycleMetadata, "runImage" | "stack"> {
+  const { runImage, stack } = parseJson(label, `label ${METADATA_LABEL}`) as Json;
+  return parseLifecycleLabel(goJson({ runImage, stack }));
+}
+
+/** The number of layers that belong to the base (RB-7). */
+function cutOf(app: Image, topLayer: string, oldBase: Image | undefined): number {
+  const ids = app.layers.map(({ diffId }) => String(diffId));
+  const under = oldBase?.layers.map(({ diffId }) => String(diffId));
+  if (under !== undefined && under.at(-1) === topLayer) {
+    if (under.every((id, at) => id === ids[at])) return under.length;
+  }
+  const first = ids.indexOf(topLayer);
+  if (first < 0) throw refused("rebase app image: could not find base layer in image");
+  if (ids.indexOf(topLayer, first + 1) >= 0) {
+    throw refused(
+      `rebase app image: its base's last layer ${topLayer} is in it twice, and the old base cannot be read to tell`,
+    );
+  }
+  return first + 1;
+}
+
+/** The entries of the layers from `from` on; blank where history does not fit the layers (RB-8). */
+function historyOf(image: Image, from: number, created: string): History[] {
+  const entries = (image.config.history ?? []).filter((entry) => entry.empty_layer !== true);
+  if (entries.length !== image.layers.length) {
+    return image.layers.slice(from).map(() => ({ created }));
+  }
+  return entries.slice(from).map((entry) => ({ ...entry, created }));
+}
+
+/** The app's labels; those that describe the base are the new base's (RB-10). */
+function labelsOf(input: RebaseInput, label: string, log: Log): Record<string, string> {
+  const { app, base, targets } = input;
+  const ofBase = (key: string) =>
+    key.startsWith("io.buildpacks.stack.") || (targets && key.startsWith("io.buildpacks.base."));
+  const labels = new Map<string, string>();
+  for (const [key, value] of Object.entries(app.config.config.Labels ?? {})) {
+    if (!ofBase(key)) labels.set(key, value);
+  }
+  for (const [key, value] of Object.entries(base.config.config.Labels ?? {})) {
+    if (ofBase(key)) labels.set(key, value);
+  }
+  labels.set(METADATA_LABEL, metadataOf(input, label, log));
+  return Object.fromEntries([...labels].sort(([a], [b]) => compareBytes(a, b)));
+}
+
+type Json = Record<string, unknown>;
+
+/** The label with the new base in it; all else stays, also keys nobody knows (ANT-2b). */
+function metadataOf(input: RebaseInput, label: string, log: Log): string {
+  const { base, run, targets } = input;
+  const metadata = parseJson(label, `label ${METADATA_LABEL}`) as Json;
+  const before = metadata["runImage"] as Json | undefined ?? {};
+  const changed: Json = {
+    ...before,
+    topLayer: base.layers.at(-1)?.diffId ?? "",
+    reference: run.reference,
+  };
+  metadata["runImage"] = changed;
+  if (!targets || isKnown(input, label)) return goJson(metadata);
+  const known = JSON.stringify(baseOf(label).runImage.image ?? "not found");
+  const why =
+    `rebase app image: new base image '${run.name}' not found in existing run image metadata: ${known}`;
+  if (!input.force) throw refused(`${why}; please provide -force to override`);
+  log.warn(why);
+  const { mirrors: _mirrors, ...rest } = changed;
+  metadata["runImage"] = { ...rest, image: run.name };
+  metadata["stack"] = { runImage: { image: run.name } };
+  return goJson(metadata);
+}
+
+type Names = { readonly [Key in keyof RunImageNames]?: RunImageNames[Key] | undefined };
+
+/** Whether the new base is one the app's builder named (RB-6). */
+function isKnown({ run, normalize }: RebaseInput, label: string): boolean {
+  const { runImage, stack } = baseOf(label);
+  const bare = (name: string) => normalize(name.replace(/@[a-z0-9]+:[0-9a-f]+$/, ""));
+  const known: readonly Names[] = [runImage, stack?.runImage ?? {}];
+  const names = known.flatMap(({ image, mirrors = [] }) => [image, ...mirrors]);
+  return names.some((name) => name !== undefined && bare(name) === bare(run.name));
+}
+
+function refused(why: string): LifecycleError {
+  return new LifecycleError(ExitCode.rebase, why);
+}
