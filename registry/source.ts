@@ -9,6 +9,8 @@ export interface OpenOptions {
    * collector, the chunks of a long blob pile up to a few hundred MiB.) A source need not heed it.
    */
   readonly reuse?: boolean | undefined;
+  /** `false`: the reader, or whoever it sends the bytes to, verifies them; hashing them here too may be left out. */
+  readonly verify?: boolean | undefined;
 }
 
 /** Bytes that can be read from the start, again and again: so every upload can be repeated. */

@@ -73,6 +73,7 @@ interface Wanted {
   readonly offset: number;
   readonly signal: AbortSignal | undefined;
   readonly reuse: boolean;
+  readonly verify: boolean;
 }
 
 /** A blob too long to keep. Reading it to the end verifies it; a connection that is cut is taken up again. */
@@ -109,14 +110,14 @@ class RemoteBlob implements Source {
   }
 
   async open(
-    { offset = 0, signal, reuse = false }: OpenOptions = {},
+    { offset = 0, signal, reuse = false, verify = true }: OpenOptions = {},
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     // The rest of nothing: asked for as a range it would be a 416.
     if (offset > 0 && offset >= this.size) return ReadableStream.from([]);
     const leave = await this.#session.down.enter(signal);
     try {
       const first = offset === 0 ? this.#take() : undefined;
-      const wanted = { offset, signal, reuse };
+      const wanted = { offset, signal, reuse, verify };
       if (reuse) first?.reuse();
       const body = first?.body ?? await this.#from(wanted);
       return this.#verified(body, wanted, leave);
@@ -174,7 +175,9 @@ class RemoteBlob implements Source {
     const { act } = this.#request;
     const { offset, signal } = wanted;
     // A part has no digest: who opens at an offset has the beginning already, and verifies the whole.
-    const digester = offset === 0 ? new Digester(algorithmOf(this.#digest)) : undefined;
+    const digester = offset === 0 && wanted.verify
+      ? new Digester(algorithmOf(this.#digest))
+      : undefined;
     let reader = body.getReader();
     let at = offset;
     let cuts = 0;

@@ -22,7 +22,7 @@ export function relayed(first: Relay): Source {
       const { offset = 0, signal } = options;
       let relay = first;
       let at = offset;
-      let reader = (await relay.source.open(options)).getReader();
+      let reader = (await relay.source.open({ ...options, verify: true })).getReader();
       return new ReadableStream<Uint8Array<ArrayBuffer>>({
         async pull(controller) {
           for (;;) {
@@ -38,7 +38,8 @@ export function relayed(first: Relay): Source {
               const next = await relay.next(error);
               if (next === undefined || next.source.size !== first.source.size) throw error;
               relay = next;
-              reader = (await relay.source.open({ ...options, offset: at })).getReader();
+              reader = (await relay.source.open({ ...options, offset: at, verify: true }))
+                .getReader();
             }
           }
         },

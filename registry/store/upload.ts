@@ -224,7 +224,7 @@ export async function fillUpload(
   { signal, onProgress }: PushOptions,
 ): Promise<void> {
   try {
-    for await (const chunk of await source.open({ signal, reuse: true })) {
+    for await (const chunk of await source.open({ signal, reuse: true, verify: false })) {
       signal?.throwIfAborted();
       await upload.write(chunk);
       if (upload.size > size) break;
