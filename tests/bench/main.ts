@@ -1,9 +1,10 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle, registry or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
 import { benchLauncher } from "./launcher.ts";
 import { benchLayer } from "./layer.ts";
 import { benchLifecycle } from "./lifecycle.ts";
+import { benchRegistry } from "./registry.ts";
 import { benchStartup } from "./startup.ts";
 
 const what = Deno.args[0] ?? "all";
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   layer: () => benchLayer({ mib }),
   build: () => benchBuild({ mib, wherry }),
   lifecycle: () => benchLifecycle({ mib, wherry }),
+  registry: () => benchRegistry({ mib, wherry }),
 };
 
 const chosen = what === "all" ? Object.keys(BENCHES) : [what];
