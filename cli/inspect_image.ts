@@ -1,5 +1,6 @@
 /** What `wherry inspect` shows: two small documents of an image, no layer. */
 import { describeImage, type ImageInfo } from "../lifecycle/platform/image_info.ts";
+import { harmless } from "../registry/client/refusal.ts";
 import { readImage } from "../registry/image.ts";
 import { parsePlatform } from "../registry/oci/platform.ts";
 import type { InspectFlags } from "./command/inspect.ts";
@@ -80,9 +81,19 @@ async function answerOf(
   }
 }
 
+/** What an image says of itself, without what a terminal would obey (N-11). */
+function shown(info: ImageInfo | undefined): ImageInfo | undefined {
+  if (info === undefined) return undefined;
+  return JSON.parse(
+    JSON.stringify(info),
+    (_key, value) => typeof value === "string" ? harmless(value) : value,
+  ) as ImageInfo;
+}
+
 function show(answer: Answer): string {
-  const { info, error } = answer;
-  if (error !== undefined) return `ERROR: ${error}\n`;
+  const { error } = answer;
+  const info = shown(answer.info);
+  if (error !== undefined) return `ERROR: ${harmless(error)}\n`;
   if (info === undefined) return "(not present)\n";
   const lines: string[] = [];
   const line = (label: string, value: string | undefined) => {
