@@ -117,7 +117,8 @@ export async function transportOptions(
     mirrors,
     transport: {
       userAgent: `wherry/${version}`,
-      caCerts: [...await flaggedCerts(flags), ...await readSystemCerts(env)],
+      caCerts: await flaggedCerts(flags),
+      systemCerts: () => readSystemCerts(env),
       hosts: await readCertDirs(certDirs(env), log),
       insecureHosts: [...insecure.either, ...lax],
       unverifiedHosts: insecure.unverified,

@@ -44,6 +44,8 @@ export interface TransportOptions {
   readonly userAgent?: string | undefined;
   /** PEM of certificate authorities trusted besides the built-in ones, for every host. */
   readonly caCerts?: readonly string[] | undefined;
+  /** More of these, asked for once, when the first certificate has to be checked: reading them all takes a while. */
+  readonly systemCerts?: (() => Promise<readonly string[]>) | undefined;
   /** By `host` or `host:port`. */
   readonly hosts?: Readonly<Record<string, HostTls>> | undefined;
   /** `host` or `host:port` whose certificate is not checked and which may be plain http (C-CONN-05). */

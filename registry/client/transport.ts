@@ -66,6 +66,7 @@ export class Transport implements AsyncDisposable {
   readonly #busy = new Set<(error: Error) => void>();
   readonly #stats = new Map<string, Counter>();
   #closed = false;
+  #systemCerts: Promise<readonly string[]> | undefined;
 
   /** Opens nothing yet. */
   constructor(options: TransportOptions = {}) {
@@ -315,7 +316,7 @@ export class Transport implements AsyncDisposable {
     const { target, proxy, guard } = way;
     if (proxy !== undefined && target.secure) {
       const socket = await this.#tunnel(proxy, target);
-      const options = { ...this.#tls(target), socket } as tls.ConnectionOptions;
+      const options = { ...await this.#tls(target), socket } as tls.ConnectionOptions;
       return new Connection(await secured(tls.connect(options), signal), target.host);
     }
     if (proxy !== undefined) {
@@ -326,7 +327,7 @@ export class Transport implements AsyncDisposable {
       return new Connection(wire, target.host);
     }
     const { hostname, port } = target;
-    const options = this.#tls(target);
+    const options = target.secure ? await this.#tls(target) : {};
     if (target.secure && Object.keys(options).some((name) => name !== "servername")) {
       // Deno's own TLS has no key of ours, no host that goes unchecked, and is slow with authorities of ours (44 ms
       // for each connection).
@@ -356,8 +357,10 @@ export class Transport implements AsyncDisposable {
     }
   }
 
-  #authorities(target: Target): readonly string[] {
-    return [...this.#options.caCerts ?? [], ...this.#own(target)?.caCerts ?? []];
+  async #authorities(target: Target): Promise<readonly string[]> {
+    const { caCerts = [], systemCerts } = this.#options;
+    this.#systemCerts ??= systemCerts?.() ?? Promise.resolve([]);
+    return [...caCerts, ...await this.#systemCerts, ...this.#own(target)?.caCerts ?? []];
   }
 
   #own(target: Target): HostTls | undefined {
@@ -367,9 +370,11 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Trust for one host: a private authority or key counts for the host it was given for only (N-06). */
-  #tls(target: Target): tls.SecureContextOptions & { rejectUnauthorized?: boolean } {
+  async #tls(
+    target: Target,
+  ): Promise<tls.SecureContextOptions & { rejectUnauthorized?: boolean }> {
     const own = this.#own(target);
-    const extra = this.#authorities(target);
+    const extra = await this.#authorities(target);
     return {
       ...servernameOf(target.hostname),
       ...(extra.length === 0 ? {} : { ca: [...tls.rootCertificates, ...extra] }),
