@@ -42,7 +42,11 @@ export async function run(given: PhaseRun): Promise<void> {
     ctx.signal,
     async () => await chooseRunImage(phase, namesOf(phase, app), appName, images),
   );
-  await using bases = await openRegistryImages(phase, [...names, runName, oldBaseOf(app)]);
+  await using bases = await openRegistryImages(phase, [
+    ...names,
+    runName,
+    oldBaseOf(app, [appName, runName]),
+  ]);
   await dropPrivileges(phase, []);
   const base = await failing(
     "access run image",
@@ -57,7 +61,7 @@ export async function run(given: PhaseRun): Promise<void> {
       app,
       base,
       run: { name: runName, reference },
-      oldBase: await readOldBase(phase, app, bases),
+      oldBase: await readOldBase(phase, oldBaseOf(app, [appName, runName]), bases),
       targets: can.targets,
       force: inputs.forceRebase,
       normalize: sameName,
@@ -106,12 +110,13 @@ function namesOf({ can }: PhaseRun, app: Image): readonly RunImageNames[] {
   return names?.image ? [{ image: names.image, mirrors: names.mirrors ?? [] }] : [];
 }
 
-function oldBaseOf(app: Image): string {
+/** The base the app stands on; only where we go anyway, since an image may name any host of our network (M-10). */
+function oldBaseOf(app: Image, known: readonly string[]): string {
   const label = labelOf(app.config, METADATA_LABEL);
   try {
     const { reference } = baseOf(label ?? "").runImage;
-    readName(reference);
-    return reference;
+    const { registry } = readName(reference);
+    return known.some((name) => readName(name).registry === registry) ? reference : "";
   } catch {
     return "";
   }
@@ -120,10 +125,9 @@ function oldBaseOf(app: Image): string {
 /** Only to be surer of the cut: one that is gone is no reason to fail. */
 async function readOldBase(
   phase: PhaseRun,
-  app: Image,
+  name: string,
   images: PhaseImages,
 ): Promise<Image | undefined> {
-  const name = oldBaseOf(app);
   return name === "" ? undefined : await mustRead(phase, name, images).catch(() => undefined);
 }
 
