@@ -37,8 +37,8 @@ step "lint" deno task lint
 step "types" deno task types
 step "docs" deno task docs
 step "native programs" deno run -A scripts/compile_c.ts
-step "tests" deno task test
 step "build" deno task build
+step "tests" deno task test
 step "acceptance" deno task accept
 
 echo "$passed passed, $failed failed"
