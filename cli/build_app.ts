@@ -35,6 +35,9 @@ export async function buildApp(
   const started = performance.now();
   await using stack = new AsyncDisposableStack();
   const platform = platformOf(flags);
+  const { kind } = readPlace(name);
+  if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
+  refuseFiles(session, flags);
   const site = await siteRequest(session, flags);
   const created = creationTime(io, flags);
   const store = await session.store();
@@ -42,6 +45,10 @@ export async function buildApp(
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
   const { run, runNames } = await openRun(session, flags, target, platform, stack);
+  // Known before any buildpack runs, so it is said before.
+  const launcher = launcherFor(
+    run === "scratch" ? platform.architecture : run.image.config.architecture,
+  );
   const callers = Deno.umask(0o022); // else modes in the image would depend on who builds it
   using _umask = { [Symbol.dispose]: () => void Deno.umask(callers) };
   const outcome = await buildImage(
@@ -57,7 +64,7 @@ export async function buildApp(
       storeRepository: target.spoolRepository,
       to: target.registry,
       destinations: target.destinations,
-      launcher: (architecture) => launcherFor(architecture),
+      launcher: () => launcher,
       ownSboms: [],
       processType: flags.defaultProcess,
       created,
@@ -102,6 +109,26 @@ function tell(
       2,
     ) + "\n",
   );
+}
+
+/** Directories that are written at the very end must be possible at the beginning. */
+function refuseFiles(session: Session, flags: BuildFlags): void {
+  const dirs = {
+    "--report-output-dir": flags.reportOutputDir,
+    "--sbom-output-dir": flags.sbomOutputDir,
+  };
+  for (const [flag, dir] of Object.entries(dirs)) {
+    if (dir === undefined) continue;
+    let stat: Deno.FileInfo | undefined;
+    try {
+      stat = Deno.statSync(session.path(dir));
+    } catch {
+      continue; // it will be made
+    }
+    if (!stat.isDirectory) {
+      throw new UsageError(`Cannot use ${flag} ${JSON.stringify(dir)}: it is not a directory`);
+    }
+  }
 }
 
 async function openPrevious(
@@ -212,7 +239,7 @@ type CheckAccess = (
 function launcherFor(architecture: string): Launcher {
   if (architecture !== "amd64" && architecture !== "arm64") {
     throw new LifecycleError(
-      ExitCode.export,
+      ExitCode.arguments,
       `Cannot add a launcher for ${
         architecture || "an image without an architecture"
       }: there is one for amd64 and arm64`,

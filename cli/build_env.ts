@@ -30,7 +30,9 @@ export async function readEnvFlags(
       text = await Deno.readTextFile(file);
     } catch (cause) {
       throw new UsageError(
-        `Cannot read --env-file ${JSON.stringify(file)}: ${(cause as Error).message}`,
+        `Cannot read --env-file ${JSON.stringify(file)}: ${
+          cause instanceof Deno.errors.NotFound ? "no such file" : (cause as Error).message
+        }`,
         { cause },
       );
     }

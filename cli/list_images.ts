@@ -55,7 +55,13 @@ export async function listImages(
   }
   flush();
   if (format === "json") io.stdout.write(listed === 0 ? "]\n" : "\n]\n");
-  else if (listed === 0) session.log.info("The store has no images yet; wherry build makes one");
+  else if (listed === 0) {
+    session.log.info(
+      name === undefined
+        ? "The store has no images yet; wherry build makes one"
+        : `The store has no image called ${name}; wherry ls shows all`,
+    );
+  }
 }
 
 /** Lines written at once. */

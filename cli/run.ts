@@ -165,6 +165,9 @@ export async function run(io: Io): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0; // help was asked for and printed
+    if (error.message === "(outputHelp)") {
+      throw new UsageError(`Unknown command '${args[1] ?? ""}' (see: wherry --help)`);
+    }
     const hint = asked !== undefined && asked in COMMANDS ? ` ${asked}` : "";
     throw new UsageError(`${sentence(error.message)} (see: wherry${hint} --help)`, {
       cause: error,

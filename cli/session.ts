@@ -23,6 +23,7 @@ export class Session implements AsyncDisposable {
   readonly ctx: Context;
   readonly #progress: Progress;
   #store: Promise<Store> | undefined;
+  #temporary: string | undefined;
   #registries: Promise<Connected> | undefined;
 
   /** Makes the log; opens nothing. */
@@ -59,8 +60,23 @@ export class Session implements AsyncDisposable {
     const data = env["XDG_DATA_HOME"];
     if (data && isAbsolute(data)) return join(data, "wherry");
     if (env["HOME"]) return join(env["HOME"], ".local/share/wherry");
+    if (this.#temporary !== undefined) return this.#temporary;
     throw new UsageError(
       "Cannot find the store: there is no HOME; want --store DIR or WHERRY_STORE",
+    );
+  }
+
+  /**
+   * Where there is no place for a store, makes one that ends with the command: for acts whose result goes elsewhere.
+   */
+  async lendStore(): Promise<void> {
+    const { env } = this.io;
+    const has = this.flags.store ?? env["WHERRY_STORE"] ?? env["XDG_DATA_HOME"] ?? env["HOME"];
+    if (has) return;
+    const dir = env["TMPDIR"]?.startsWith("/") ? env["TMPDIR"] : "/tmp";
+    this.#temporary = await Deno.makeTempDir({ dir, prefix: "wherry-store-" });
+    this.log.warn(
+      "There is no HOME: layers and cache are forgotten when this ends; want --store DIR",
     );
   }
 
@@ -94,5 +110,8 @@ export class Session implements AsyncDisposable {
     await Promise.allSettled(opened.map(async (one) => {
       if (one.status === "fulfilled") await one.value?.[Symbol.asyncDispose]();
     }));
+    if (this.#temporary !== undefined) {
+      await Deno.remove(this.#temporary, { recursive: true }).catch(() => {});
+    }
   }
 }

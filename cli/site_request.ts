@@ -26,6 +26,9 @@ export async function siteRequest(session: Session, flags: SiteFlags): Promise<S
       `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
     );
   }
+  if (flags.order !== undefined && flags.buildpack !== undefined) {
+    throw new UsageError("Cannot use --order and --buildpack at once: want one of them");
+  }
   return {
     platformApi: PLATFORM_API,
     app: session.path(flags.path),

@@ -213,9 +213,9 @@ async function resolveOne(
 
 /** A tar may hold the buildpack at its root or in one directory. */
 async function rootOf(dir: string): Promise<string> {
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(dir)) names.push(entry.name);
-  return names.length === 1 && names[0] !== "buildpack.toml" ? join(dir, names[0]!) : dir;
+  const entries = await Array.fromAsync(Deno.readDir(dir));
+  const [only] = entries;
+  return entries.length === 1 && only !== undefined && !only.isFile ? join(dir, only.name) : dir;
 }
 
 /**
