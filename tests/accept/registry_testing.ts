@@ -32,11 +32,15 @@ export interface LoggedRegistry extends AsyncDisposable {
 /** Whether tests with a registry can run. */
 export const hasRegistry: boolean = installed("docker-registry");
 
-/** Requests that carry the bytes of a blob: an upload that is only begun (a question about rights) carries none. */
+/**
+ * Requests that bring a blob: an upload that is only begun (a question about rights, or whether one request is enough)
+ * brings none.
+ */
 export function uploads(log: readonly Access[]): readonly Access[] {
-  return log.filter(({ method, path }) =>
+  return log.filter(({ method, path, status }) =>
     path.includes("/blobs/uploads/") &&
-    (method === "PATCH" || method === "PUT" || /^POST.*[?&]digest=/.test(`${method} ${path}`))
+    (method === "PATCH" || method === "PUT" ||
+      (method === "POST" && status === 201 && /[?&]digest=/.test(path)))
   );
 }
 
