@@ -105,6 +105,7 @@ export class Session implements AsyncDisposable {
 
   /** Closes everything. Never throws: what failed has been said already. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.log.flush();
     this.#progress.stop();
     const opened = await Promise.allSettled([this.#registries, this.#store]);
     await Promise.allSettled(opened.map(async (one) => {

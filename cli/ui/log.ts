@@ -21,6 +21,8 @@ export interface LogOptions {
 export interface TerminalLog extends Log {
   /** Bytes of a buildpack, passed through unchanged but for colour codes when colour is off. */
   output(bytes: Uint8Array): void;
+  /** Ends a line that a buildpack left without its end. */
+  flush(): void;
   /** Writes one finished line; replaced while bars are on the screen. */
   writeLine: (line: string) => void;
 }
@@ -40,9 +42,15 @@ export function terminalLog(sink: Sink, options: LogOptions): TerminalLog {
     const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}`;
     return `${date} ${time}.${String(now.getMilliseconds()).padStart(3, "0")}000 `;
   };
-  const say = (level: Level, line: string) => {
+  const write = (level: Level, line: string) => {
     if (RANK[level] < RANK[options.level]) return;
     for (const part of line.split("\n")) log.writeLine(stamp() + part);
+  };
+  const show = (line: string) => write("info", options.color ? line : stripColors(line));
+  // Our own line never stands in the middle of somebody's who has not ended it, nor in front of it.
+  const say = (level: Level, line: string) => {
+    log.flush();
+    write(level, line);
   };
   const log: TerminalLog = {
     debug: (line) => say("debug", line),
@@ -57,7 +65,13 @@ export function terminalLog(sink: Sink, options: LogOptions): TerminalLog {
       partial += decoder.decode(bytes, { stream: true });
       const lines = partial.split("\n");
       partial = lines.pop() ?? "";
-      for (const line of lines) say("info", options.color ? line : stripColors(line));
+      for (const line of lines) show(line);
+    },
+    flush: () => {
+      if (partial === "") return;
+      const line = partial;
+      partial = "";
+      show(line);
     },
     writeLine: (line) => sink.write(line + "\n"),
   };
