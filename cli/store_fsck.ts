@@ -9,7 +9,7 @@ import { formatSize } from "./ui/size.ts";
 /**
  * Checks the store: one line for each finding.
  *
- * @returns The exit code: 0 when all is well, 1 when something is wrong and stays so.
+ * @returns The exit code: 0 when all is well, 1 when something is wrong and stays so, or a repair lost something.
  */
 export async function check(
   io: Io,

@@ -49,6 +49,7 @@ export class Database {
   readonly #dir: string;
   readonly #statements = new Map<string, StatementSync>();
   readonly #readOnly: boolean;
+  readonly #make: "unused" | "always";
   /** The write-ahead file, opened to be synced without stopping the main thread. */
   #log: Deno.FsFile | undefined;
   #syncing: Promise<void> | undefined;
@@ -58,14 +59,18 @@ export class Database {
   #lost: OciError | undefined;
 
   /**
-   * Opens `metadata.db` below `dir`, making it unless `readOnly`.
+   * Opens `metadata.db` below `dir`, making it unless `readOnly`. An empty one in a store that was used has lost
+   * all that it held: it is an error, unless `make` says `always`.
    *
    * @throws {OciError} `UNAVAILABLE` when it is damaged, not ours, of a newer wherry or cannot be opened.
    */
-  constructor(dir: string, readOnly: boolean) {
+  constructor(dir: string, readOnly: boolean, make: "unused" | "always" = "unused") {
     this.#dir = dir;
     this.#readOnly = readOnly;
+    this.#make = make;
     const path = join(dir, "metadata.db");
+    // Before SQLite opens it: it would write a header to an empty file, and drop its log.
+    if (make === "unused" && wasUsed(dir) && sizeOf(path) === 0) throw lostMetadata(dir);
     try {
       this.#db = readOnly ? openReadOnly(path) : new DatabaseSync(path);
     } catch (cause) {
@@ -94,6 +99,7 @@ export class Database {
     if (this.#version() !== 0) return;
     this.write(() => {
       if (this.#version() !== 0) return; // another process was faster
+      if (this.#make === "unused" && wasUsed(this.#dir)) throw lostMetadata(this.#dir);
       this.#db.exec(SCHEMA);
       this.#db.exec(`PRAGMA application_id = ${APPLICATION}; PRAGMA user_version = ${VERSION}`);
     });
@@ -116,6 +122,7 @@ export class Database {
   #checkVersion(): void {
     const id = Number((this.#db.prepare("PRAGMA application_id").get() as Row)["application_id"]);
     const version = this.#version();
+    if (version === 0 && wasUsed(this.#dir)) throw lostMetadata(this.#dir);
     if (id !== APPLICATION || version !== VERSION) {
       throw new OciError(
         "UNAVAILABLE",
@@ -250,6 +257,28 @@ export class Database {
     this.#statements.clear();
     this.#db.close();
   }
+}
+
+/** Whether anything was ever put into the store: that happens only when its metadata has its tables. */
+function wasUsed(dir: string): boolean {
+  return ["blobs", "ingest", "ballast", "quarantine"].some((name) =>
+    sizeOf(join(dir, name)) !== undefined
+  ) || (sizeOf(join(dir, "metadata.db-wal")) ?? 0) > 0 && sizeOf(join(dir, "metadata.db")) === 0;
+}
+
+function sizeOf(path: string): number | undefined {
+  try {
+    return Deno.lstatSync(path).size;
+  } catch {
+    return undefined;
+  }
+}
+
+function lostMetadata(dir: string): OciError {
+  return new OciError(
+    "UNAVAILABLE",
+    `Cannot open store ${dir}: its metadata.db is empty, but the store was used; wherry store fsck --repair makes a new one of what is left`,
+  );
 }
 
 /** How long a writer waits for another process: transactions take well under a millisecond. */

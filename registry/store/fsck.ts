@@ -126,6 +126,8 @@ class Check {
   #bytes = 0;
   #faults = 0;
   #notes = 0;
+  /** Where metadata are that were replaced. */
+  #kept: string | undefined;
 
   constructor(dir: string, options: CheckOptions) {
     this.#dir = dir;
@@ -167,6 +169,11 @@ class Check {
       const subject = "metadata.db";
       this.found({ kind: "metadata", fault: true, subject, problem, repair: saved?.said });
     }
+    for (const { fault, problem } of saved?.losses ?? []) {
+      const said = `${problem}; the damaged file is kept as ${saved?.kept}`;
+      this.found({ kind: "metadata", fault, subject: "metadata.db", problem: said });
+    }
+    this.#kept = saved?.kept;
     return saved?.db;
   }
 
@@ -349,7 +356,8 @@ class Check {
 
   #checkNames(db: Database): void {
     const rows = db.all(
-      `SELECT r.name AS repository, t.repository AS id, t.name AS tag FROM tag t
+      `SELECT r.name AS repository, t.repository AS id, t.name AS tag,
+         (SELECT digest FROM content WHERE id = t.content) AS digest FROM tag t
        LEFT JOIN repository r ON r.id = t.repository
        WHERE NOT EXISTS (SELECT 1 FROM manifest m JOIN content c ON c.id = m.content
          WHERE m.repository = t.repository AND m.content = t.content) OR r.id IS NULL LIMIT 10000`,
@@ -358,7 +366,9 @@ class Check {
       const subject = `${row["repository"] ?? `repository ${row["id"]}`}:${row["tag"]}`;
       let repair: string | undefined;
       if (this.#options.repair) {
-        repair = this.#quarantine.noteSync(`tag ${subject}`);
+        repair = this.#quarantine.noteSync(
+          `tag ${subject}${row["digest"] === null ? "" : ` of ${row["digest"]}`}`,
+        );
         db.write(() =>
           db.run(
             "DELETE FROM tag WHERE repository = ? AND name = ?",
@@ -369,6 +379,15 @@ class Check {
       }
       const problem = "it leads to no manifest";
       this.found({ kind: "dangling", fault: true, subject, problem, repair });
+    }
+    if (this.#kept !== undefined && rows.length > 0) {
+      this.found({
+        kind: "metadata",
+        fault: true,
+        subject: "metadata.db",
+        problem:
+          `${rows.length} tags are lost, because what they led to is; they are written down in quarantine/removed.txt, and the damaged file is kept as ${this.#kept}`,
+      });
     }
     for (const table of ["member", "manifest"] as const) {
       const lost = `content NOT IN (SELECT id FROM content)

@@ -185,7 +185,8 @@ test("ST-09 metadata that is none any more: kept aside, and no blob has to be se
   await using store = await openStore(dir);
   const unread = { size: LARGE, open: () => Promise.reject(new Error("opened")) };
   const layer = describeBytes(sampleBytes(LARGE, 1));
-  equal(await store.pushBlob("app", layer, unread), "mounted");
+  equal(await store.pushBlob("app", layer, unread), "exists");
+  deepEqual(await Array.fromAsync(store.tags("app")), ["v1", "v2"]);
 });
 
 test("ST-09 metadata with a damaged page: what is around it stays", async (dir) => {
@@ -213,6 +214,77 @@ test("ST-09 metadata with a damaged page: what is around it stays", async (dir) 
   }
   ok(kept.length > 3 && kept.filter((tags) => tags > 90).length * 2 > kept.length, `${kept}`);
 });
+
+for (
+  const at of [16, 18, 28, 31, 60, 68, 100, 110, 4096, 8192, 12288, 16384, 20480, 28672, 45056]
+) {
+  test(`ST-09 byte ${at} of the metadata is damaged: all comes back`, async (dir) => {
+    const path = join(dir, "metadata.db");
+    const bytes = await Deno.readFile(path);
+    bytes[at]! ^= 0xff;
+    await Deno.writeFile(path, bytes);
+    const seen = await check(dir);
+    const repaired = await check(dir, true);
+    if (seen.report.faults > 0 && !repaired.findings[0]?.repair?.includes("indexes")) {
+      deepEqual(await Deno.readFile(join(dir, "quarantine/metadata.db")), bytes);
+    }
+    equal(repaired.report.faults, 0, JSON.stringify(repaired.findings));
+    deepEqual((await check(dir)).kinds, []);
+    await using store = await openStore(dir);
+    deepEqual(await Array.fromAsync(store.tags("app")), ["v1", "v2"]);
+    deepEqual(await readAll((await store.blob("app", LAYER))!, LARGE), sampleBytes(LARGE, 1));
+  });
+}
+
+test("ST-09 metadata without their last page lose only what was only remembered", async (dir) => {
+  const path = join(dir, "metadata.db");
+  await Deno.truncate(path, (await Deno.stat(path)).size - 4096);
+  ok((await check(dir)).report.faults > 0);
+  await check(dir, true);
+  deepEqual((await check(dir)).kinds, []);
+  await using store = await openStore(dir);
+  deepEqual(await Array.fromAsync(store.tags("app")), ["v1", "v2"]);
+});
+
+test("ST-09 a repair that lost something says what, and is a fault", async (dir) => {
+  const path = join(dir, "metadata.db");
+  const bytes = await Deno.readFile(path);
+  await Deno.writeFile(path, bytes.fill(0xee, 4096 * 3, 4096 * 4)); // the documents
+  const { report, findings } = await check(dir, true);
+  ok(report.faults > 0);
+  const lost = findings.filter(({ repair }) => repair === undefined).map(({ problem }) => problem);
+  ok(
+    lost.some((said) => /documents .*are lost; .*kept as quarantine\/metadata.db/.test(said)),
+    lost.join("\n"),
+  );
+  ok(lost.some((said) => /^2 tags are lost/.test(said)), lost.join());
+  ok(/tag app:v1/.test(await Deno.readTextFile(join(dir, "quarantine/removed.txt"))));
+  deepEqual((await check(dir)).report.faults, 0);
+});
+
+for (const empty of ["no bytes", "no tables"]) {
+  test(`ST-09 metadata with ${empty} in a used store are no new store`, async (dir) => {
+    const path = join(dir, "metadata.db");
+    await Deno.truncate(path, 0);
+    if (empty === "no tables") {
+      const db = new DatabaseSync(path);
+      db.exec("CREATE TABLE t (x); DROP TABLE t");
+      db.close();
+    }
+    const before = await Deno.readFile(path);
+    await rejects(
+      () => openStore(dir),
+      (error) => isOciError(error, "UNAVAILABLE") && /store fsck/.test(error.message),
+    );
+    equal((await check(dir)).report.faults, 1);
+    if (empty === "no bytes") deepEqual(await Deno.readFile(path), before);
+    const { report, findings } = await check(dir, true);
+    ok(report.faults > 0, JSON.stringify(findings));
+    equal((await check(dir)).report.faults, 0);
+    await push(dir);
+    deepEqual((await check(dir)).kinds, []);
+  });
+}
 
 test("ST-09 metadata that others have open is not replaced", async (dir) => {
   const path = join(dir, "metadata.db");

@@ -32,6 +32,11 @@ export class Quarantine {
     return join(this.#dir, name);
   }
 
+  /** A path there that nothing has, for work that ends with its removal. */
+  freeSync(name: string): string {
+    return join(this.#dir, this.#free(name));
+  }
+
   /** Keeps bytes that have no file of their own; returns words for people. */
   async keepBytes(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
     const name = this.#free(digest.replace(":", "-"));
