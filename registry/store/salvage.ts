@@ -167,6 +167,16 @@ function bringAllOver(copy: string, db: Database): Brought {
 function readAcross(old: DatabaseSync, sql: string, take: (row: Row) => void): boolean {
   try {
     for (const row of (old.prepare(sql) as unknown as Iterating).iterate()) take(row);
+    return countable(old, sql);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether all rows can be reached. Iterating does not tell: it ends at the damage as at the end. */
+function countable(old: DatabaseSync, sql: string): boolean {
+  try {
+    old.prepare(sql.replace(/^SELECT .*? FROM/, "SELECT count(*) FROM")).get();
     return true;
   } catch {
     return false;
@@ -257,7 +267,7 @@ function bringOver(
     ? `SELECT * FROM ${table}`
     : `SELECT ${columns} FROM ${table} INDEXED BY ${index}`;
   let rows = 0;
-  let whole = true;
+  let whole = countable(old, index === undefined ? `${from} NOT INDEXED` : from);
   for (const [order, than] of [["ASC", ">"], ["DESC", "<"]]) {
     const sorted = key.map((column) => `${column} ${order}`).join(", ");
     let last: readonly SupportedValueType[] | undefined;
