@@ -27,7 +27,7 @@ Deno.test("the system is shown, the places of people and secrets are not", async
 });
 
 Deno.test("of PATH, directories elsewhere are shown, unless that would show too much", async () => {
-  const dir = await tree("home/bin", "home/.docker/bin", "work/sub", "other/bin", "work/deep/bin");
+  const dir = await tree("home/bin", "home/.docker/bin", "site/sub", "other/bin", "site/deep/bin");
   await Deno.symlink("home", `${dir}/link`);
   await Deno.writeTextFile(`${dir}/file`, "");
   const rows: [entry: string, shown: boolean][] = [
@@ -37,8 +37,8 @@ Deno.test("of PATH, directories elsewhere are shown, unless that would show too 
     [`${dir}/link`, false], // by another name
     [dir, false], // a parent of HOME
     [`${dir}/home/.docker/bin`, false], // in a hidden place
-    [`${dir}/work`, false], // holds one of the build's directories
-    [`${dir}/work/sub`, false], // is one
+    [`${dir}/site`, false], // holds one of the build's directories
+    [`${dir}/site/sub`, false], // is one
     [`${dir}/file`, false],
     [`${dir}/none`, false],
     ["/tmp", false],
@@ -53,7 +53,7 @@ Deno.test("of PATH, directories elsewhere are shown, unless that would show too 
       path: entry,
       home: `${dir}/home`,
       hide: [`${dir}/home/.docker`],
-      taken: [`${dir}/work/sub`],
+      taken: [`${dir}/site/sub`],
       asRoot: false,
     });
     const found = machine.extras.filter((path) => path.startsWith("/tmp") || path === "/");
