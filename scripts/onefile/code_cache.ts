@@ -55,7 +55,8 @@ export async function makeCodeCaches(
       const [program = "", ...rest] = deno;
       const args = [...rest, ...DENO_ARGS, "make.js", ".", JSON.stringify(warmUps(commands))];
       const env = Object.fromEntries(DENO_SETTINGS.map((each) => each.split(/=(.*)/, 2)));
-      await runTool(program, args, { cwd: folder, env });
+      // Nothing of the builder's environment: with NO_COLOR set other functions run, and get into the cache.
+      await runTool(program, args, { cwd: folder, env, clearEnv: true });
       const caches = new Map<string, Uint8Array<ArrayBuffer>>();
       for (const name of chunks.keys()) {
         const bytes = await Deno.readFile(`${folder}/${name}.cache`).catch(() => undefined);

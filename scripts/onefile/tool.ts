@@ -16,6 +16,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
 export interface ToolOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The program gets `env` and nothing of ours. */
+  readonly clearEnv?: boolean;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function runTool(
       args: [...args],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.env === undefined ? {} : { env: { ...options.env } }),
+      clearEnv: options.clearEnv ?? false,
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

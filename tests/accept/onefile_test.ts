@@ -573,7 +573,7 @@ test("is at most 105 MB, and 40 MB as .zst, which unpacks to the same bytes", as
   assert.equal(outcome.code, 0);
 });
 
-test("two builds from different checkouts, time zones and locales are the same bytes", async () => {
+test("two builds from different checkouts and environments are the same bytes", async () => {
   // Two copies, so that nobody who edits the checkout meanwhile makes them differ.
   const [one, other] = [`${work}/one/`, `${work}/another/checkout/`];
   const what = "cli lifecycle registry scripts node_modules deno.json deno.lock LICENSE";
@@ -582,7 +582,9 @@ test("two builds from different checkouts, time zones and locales are the same b
   );
   assert.equal(copied.code, 0, copied.stderr);
   await build(["--out", `${work}/a`], one);
-  await build(["--out", `${work}/b`], other, { TZ: "Asia/Tokyo", LC_ALL: "C", LANG: "de_DE" });
+  const elsewhere = { TZ: "Asia/Tokyo", LC_ALL: "C", LANG: "de_DE" };
+  const ci = { NO_COLOR: "1", CI: "true", TERM: "dumb" };
+  await build(["--out", `${work}/b`], other, { ...elsewhere, ...ci, FORCE_COLOR: "" });
   const outcome = await shell('cmp "$WORK/a/wherry" "$WORK/b/wherry"');
   assert.equal(outcome.stdout + outcome.stderr, "");
   assert.equal(outcome.code, 0);
