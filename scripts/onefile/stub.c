@@ -220,8 +220,9 @@ static int is_error(i64 value) { return value < 0 && value > -4096; }
 
 /* ---- open files ---- */
 
-/* V8 reserves about 32 GiB of addresses when it starts, uses little of it, and dies with a stack dump when it cannot. */
-#define ADDRESS_SPACE (34UL << 30)
+/* V8 reserves about 32 GiB of addresses when it starts, uses little of it, and dies with a stack dump when it cannot.
+ * Where these do not fall on a boundary of their own size by luck, it needs that much again to choose from. */
+#define ADDRESS_SPACE (80UL << 30)
 
 static void check_address_space(void)
 {

@@ -213,7 +213,7 @@ test("says what is wrong when the address space is limited", async () => {
     outcome.stderr,
     /^wherry: stub: the limit of address space \(ulimit -v\) is 20000000 KiB, wanted unlimited or at least \d+\n$/,
   );
-  assertWorks(readProbe(await shell('ulimit -v 35651584; exec "$PROBE"')));
+  assertWorks(readProbe(await shell('ulimit -v 83886080; exec "$PROBE"')));
 });
 
 rootTest("runs with all capabilities dropped and no_new_privs", async () => {
