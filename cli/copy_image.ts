@@ -20,6 +20,7 @@ import {
   readPlace,
   type Writable,
 } from "./places.ts";
+import { machinePlatform } from "./platform.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 
@@ -96,10 +97,7 @@ async function copyBetween(
     case "oci":
       return await move(session, source, await layout(session, place, true), flags);
     default: {
-      const wanted = platformOf(flags) ?? {
-        os: "linux",
-        architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
-      };
+      const wanted = platformOf(flags) ?? machinePlatform();
       const { signal } = session.ctx;
       stack.use(await leaseFor(session, source));
       const image = await readImage(source.registry, source.repository, source.reference, wanted, {

@@ -8,6 +8,7 @@ import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
+import { machinePlatform } from "./platform.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 import { formatTable } from "./ui/table.ts";
@@ -66,9 +67,7 @@ async function answerOf(
   flags: InspectFlags,
   opening: Promise<Located>,
 ): Promise<Answer> {
-  const wanted = flags.platform === undefined
-    ? { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" }
-    : parsePlatform(flags.platform);
+  const wanted = flags.platform === undefined ? machinePlatform() : parsePlatform(flags.platform);
   try {
     const { registry, repository, reference } = await opening;
     const image = await readImage(registry, repository, reference, wanted, {

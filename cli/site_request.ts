@@ -8,6 +8,7 @@ import { readEnvFlags } from "./build_env.ts";
 import { credentialPaths } from "./credential_paths.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { machinePlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
 
@@ -64,7 +65,7 @@ export async function siteRequest(session: Session, flags: SiteFlags): Promise<S
 /** `--platform`, else this machine's. */
 export function platformOf(flags: { readonly platform?: string }): Platform {
   if (flags.platform === undefined) {
-    return { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" };
+    return machinePlatform();
   }
   try {
     return parsePlatform(flags.platform);

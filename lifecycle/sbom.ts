@@ -5,7 +5,7 @@
  * @see CNB buildpack spec, "Software-Bill-of-Materials"; SB-1 to SB-4
  */
 import { FileError } from "./error.ts";
-import { compareBytes } from "./file/compare_bytes.ts";
+import { compareBytes } from "../registry/compare_bytes.ts";
 import { findContained } from "./file/contained.ts";
 import { goJson, goMap } from "./file/json.ts";
 import type { OwnedBomEntry } from "./file/metadata_toml.ts";

@@ -109,6 +109,11 @@ export async function collect(
     if (size > limit) throw new RangeError(`Cannot read document: longer than ${limit} bytes`);
     chunks.push(chunk);
   }
+  return joined(chunks, size);
+}
+
+/** `chunks` as one array; `size` is the sum of theirs. */
+export function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {

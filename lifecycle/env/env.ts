@@ -3,7 +3,7 @@
  *
  * @see CNB buildpack spec, "Environment"; ENV-1 to ENV-4, ENV-8 to ENV-13
  */
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 
 /** Variables by name. */
 export type Env = ReadonlyMap<string, string>;

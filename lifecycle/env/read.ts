@@ -1,6 +1,6 @@
 /** Reads the files of `env` directories and what a layer has for its environment. */
 import { FileError } from "../error.ts";
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { EnvFile, RootVariables } from "./env.ts";

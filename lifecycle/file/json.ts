@@ -7,7 +7,7 @@
  */
 import { isTooDeep } from "../../registry/oci/json.ts";
 import { FileError } from "../error.ts";
-import { compareBytes } from "./compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { isDate, isTable, type TomlTable, type TomlValue } from "./toml.ts";
 
 /**

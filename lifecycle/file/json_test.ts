@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { compareBytes } from "./compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { datePaths, goJson, goMap, parseJson, toTable } from "./json.ts";
 import { formatToml, parseToml } from "./toml.ts";
 

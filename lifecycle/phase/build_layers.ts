@@ -1,7 +1,7 @@
 /** What a buildpack left in its layers directory, and what that means for those after it. */
 import { BUILD_ROOTS, type Env, modifyEnv, withRoots } from "../env/env.ts";
 import { readEnvFiles, readRoots } from "../env/read.ts";
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
 import { isLayerName, parseLayerToml } from "../file/layer_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";

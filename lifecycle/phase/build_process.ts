@@ -1,5 +1,5 @@
 /** Processes of all buildpacks together: pure rules (BU-7). */
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import type { Process } from "../file/launch_toml.ts";
 
 /** The processes so far. */

@@ -2,7 +2,7 @@
 import { envOf, type History, type ImageConfig } from "../../registry/oci/config.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import { isProcessType } from "../file/launch_toml.ts";
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 
 /** The time of everything a build makes, unless SOURCE_DATE_EPOCH says otherwise (CF-4). */
 export const DEFAULT_CREATED: Date = new Date(315_532_801_000);

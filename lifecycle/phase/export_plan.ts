@@ -1,5 +1,5 @@
 /** Which layers the app image gets, in which order, and what each is made of (13.2). */
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { readContained } from "../file/contained.ts";
 import { isLayerName, type LayerFile, parseLayerToml } from "../file/layer_toml.ts";
 import { escapeId, moduleName } from "../file/module.ts";

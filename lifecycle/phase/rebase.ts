@@ -4,7 +4,7 @@ import { type Image, makeImage } from "../../registry/image.ts";
 import { envOf, type History, type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { parseApiVersion } from "../api.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { goJson, goMap, parseJson } from "../file/json.ts";
 import {
   type LifecycleMetadata,

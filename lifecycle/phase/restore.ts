@@ -5,7 +5,7 @@ import { parseDigest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
 import { type Cache, EMPTY_CACHE_METADATA } from "../cache/cache.ts";
 import { ExitCode, failAs } from "../error.ts";
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { writeText } from "../file/document.ts";
 import type { GroupMember } from "../file/group_toml.ts";
 import { formatLayerToml, isLayerName } from "../file/layer_toml.ts";

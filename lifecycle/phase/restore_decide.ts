@@ -2,7 +2,7 @@
  * What of the last build comes back, decided from three documents alone: the label of the previous image,
  * the cache's metadata and the platform API. The whole of table 8.4 is here; nothing is read or written.
  */
-import { compareBytes } from "../file/compare_bytes.ts";
+import { compareBytes } from "../../registry/compare_bytes.ts";
 import { isLayerName } from "../file/layer_toml.ts";
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import type { RestoreCapability } from "./restore_types.ts";

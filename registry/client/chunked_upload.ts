@@ -2,6 +2,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, Digester } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { BlobUpload } from "../registry.ts";
+import { joined } from "../source.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, discard, type Session } from "./session.ts";
@@ -78,7 +79,7 @@ export class RemoteUpload implements BlobUpload {
     const named = digest ?? computed;
     // What fits into one piece goes with the closing request.
     if (this.#sent > 0) await this.#flush();
-    const rest = join(this.#pending, this.#pendingSize);
+    const rest = joined(this.#pending, this.#pendingSize);
     const size = this.size;
     const answer = await this.#bulk(() =>
       this.#send("PUT", withQuery(this.#location, "digest", named), rest, {}, [200, 201, 204])
@@ -107,7 +108,7 @@ export class RemoteUpload implements BlobUpload {
 
   /** Sends what is pending; after a cut it asks how far the registry got and goes on there (C-UP-05, 06). */
   async #flush(): Promise<void> {
-    let bytes = join(this.#pending, this.#pendingSize);
+    let bytes = joined(this.#pending, this.#pendingSize);
     this.#pending = [];
     for (let attempt = 1; bytes.byteLength > 0; attempt++) {
       let got: number;
@@ -220,16 +221,6 @@ export class RemoteUpload implements BlobUpload {
 function reportedSize(headers: Headers): number | undefined {
   const match = /^(?:bytes[= ])?\d+-(\d{1,15})$/.exec(headers.get("range")?.trim() ?? "");
   return match === null ? undefined : Number(match[1]) + 1;
-}
-
-function join(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }
 
 function streamOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {

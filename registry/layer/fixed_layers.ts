@@ -1,5 +1,6 @@
 import type { Owner, TreeEntry } from "./entry.ts";
-import { checkInside, compareBytes, parentsOf } from "./path_bytes.ts";
+import { compareBytes } from "../compare_bytes.ts";
+import { checkInside, parentsOf } from "./path_bytes.ts";
 
 const ROOT: Owner = { uid: 0, gid: 0 };
 const LAUNCHER = "/cnb/lifecycle/launcher";

@@ -1,6 +1,6 @@
 import type { Place, TreeEntry } from "./entry.ts";
 import { type Glob, parseGlob } from "./glob.ts";
-import { compareBytes } from "./path_bytes.ts";
+import { compareBytes } from "../compare_bytes.ts";
 import { type WalkOptions, walkTree } from "./tree.ts";
 import { nextTurn, SLICE_MS } from "./turn.ts";
 

@@ -1,5 +1,6 @@
 import type { EntryType, Owner, Place, TreeEntry } from "./entry.ts";
-import { checkInside, compareBytes, parentsOf } from "./path_bytes.ts";
+import { compareBytes } from "../compare_bytes.ts";
+import { checkInside, parentsOf } from "./path_bytes.ts";
 
 /** Options of {@linkcode walkTree}. */
 export interface WalkOptions {

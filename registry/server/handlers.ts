@@ -5,7 +5,7 @@ import { OciError, type OciErrorCode } from "../oci/error.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { MediaType } from "../oci/media_type.ts";
 import type { BlobUpload, RawManifest, Registry, ResumableUploads } from "../registry.ts";
-import type { Source } from "../source.ts";
+import { joined, type Source } from "../source.ts";
 import { takeBytes } from "../store/part.ts";
 import { parseContentRange, parseRange, uploadRange } from "./range.ts";
 import { type ApiRequest, formatPath, type Page } from "./request.ts";
@@ -172,13 +172,7 @@ async function readDocument(
     if (size > manifestLimit) throw tooLong();
     chunks.push(chunk);
   }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
+  return joined(chunks, size);
 }
 
 async function getBlob(
