@@ -214,7 +214,7 @@ Deno.test({
   };
   const asking: readonly (readonly [string, ...string[]])[] = [
     ["registry-1.docker.io", "pull", "alpine"],
-    ["ghcr.io", "copy", "ghcr.io/a/b:1", "oci:out"],
+    ["ghcr.io", "copy", "ghcr.io/a/b:1", `oci:${home.dir}/out`],
   ];
   for (const [host, ...args] of asking) {
     const { code, err } = await wherry(...args, "--offline");
