@@ -199,7 +199,7 @@ Deno.test({
   await using home = await homeWith();
   const wherry = async (...args: readonly string[]) => {
     const { code, stdout, stderr } = await new Deno.Command("unshare", {
-      args: ["-n", "--", Deno.execPath(), "run", "-A", "--no-lock", "--quiet", MAIN, ...args],
+      args: ["-n", "--", Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args],
       env: {
         HOME: home.dir,
         PATH: "/usr/bin:/bin",

@@ -148,7 +148,7 @@ async function wherry(
   ...args: readonly string[]
 ): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-lock", "--quiet", MAIN, ...args],
+    args: ["run", "-A", "--quiet", MAIN, ...args],
     env: {
       ...env,
       PATH: "/usr/bin:/bin",

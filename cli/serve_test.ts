@@ -49,7 +49,7 @@ async function run(program: string, ...args: readonly string[]): Promise<Ended> 
 }
 
 function wherry(...args: readonly string[]): readonly string[] {
-  return ["run", "-A", "--no-lock", "--no-check", MAIN, ...args];
+  return ["run", "-A", "--no-check", MAIN, ...args];
 }
 
 interface Served extends AsyncDisposable {

@@ -5,7 +5,7 @@ Deno.test("compile_c names the missing compiler and the package that brings it",
   try {
     const script = new URL("compile_c.ts", import.meta.url).pathname;
     const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-lock", script],
+      args: ["run", "-A", script],
       env: { PATH: empty, NO_COLOR: "1" },
     }).output();
     assert.equal(success, false);

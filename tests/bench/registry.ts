@@ -114,7 +114,6 @@ async function copies(options: RegistryBenchOptions): Promise<void> {
       "run",
       "-A",
       "--no-check",
-      "--no-lock",
       new URL("../../cli/main.ts", import.meta.url).pathname,
     ]
     : [];
@@ -155,7 +154,7 @@ async function memory(options: RegistryBenchOptions): Promise<void> {
     const watching = [lookAt(server.pid)];
     const child = new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "-A", "--no-check", "--no-lock", import.meta.filename!],
+        ...["run", "-A", "--no-check", import.meta.filename!],
         ...["--child", how, server.host, String(options.mib), `${dir.path}/store`],
       ],
       stdout: "piped",

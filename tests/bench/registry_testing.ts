@@ -13,7 +13,7 @@ export interface Server {
 export async function startOurs(wherry: string | undefined): Promise<Server & AsyncDisposable> {
   const dir = await Deno.makeTempDir({ prefix: "wherry-bench-store-" });
   const main = new URL("../../cli/main.ts", import.meta.url).pathname;
-  const script = wherry === undefined ? ["run", "-A", "--no-check", "--no-lock", main] : [];
+  const script = wherry === undefined ? ["run", "-A", "--no-check", main] : [];
   const process = new Deno.Command(wherry ?? Deno.execPath(), {
     args: [...script, "serve", "--listen", "127.0.0.1:0", "--store", `${dir}/store`],
     stdin: "null",
