@@ -36,6 +36,7 @@ export * from "./registry/oci/platform.ts";
 export * from "./registry/oci/reference.ts";
 export * from "./registry/context.ts";
 export * from "./registry/copy.ts";
+export type { TagExpectation, UnmetDetail } from "./registry/expectation.ts";
 export * from "./registry/image.ts";
 export * from "./registry/memory.ts";
 export * from "./registry/registry.ts";

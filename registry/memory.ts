@@ -5,6 +5,7 @@ import { OciError } from "./oci/error.ts";
 import { childrenOf, parseDocument } from "./oci/manifest.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "./oci/media_type.ts";
 import { isRepositoryName, isTag } from "./oci/reference.ts";
+import { checkExpected, demand } from "./expectation.ts";
 import { referrerOf } from "./referrer.ts";
 import type {
   BlobUpload,
@@ -127,7 +128,8 @@ class Memory implements MemoryRegistry {
     ...[repository, { mediaType, bytes }, options = {}]: Parameters<Registry["pushManifest"]>
   ): Promise<Descriptor> {
     const document = parseDocument(bytes, mediaType);
-    const { tags = [], digest = digestOf(bytes) } = options;
+    const { tags = [], expect = [], digest = digestOf(bytes) } = options;
+    checkExpected(expect, tags);
     check(bytes, digest);
     for (const tag of tags) {
       if (!isTag(tag)) {
@@ -148,6 +150,7 @@ class Memory implements MemoryRegistry {
         { detail: missing.map(({ digest }) => ({ digest })) },
       );
     }
+    demand(expect, repository, digest, (tag) => here.tags.get(tag));
     const raw = { mediaType: document.mediaType, digest, bytes: bytes.slice() };
     here.manifests.set(digest, raw);
     for (const tag of tags) here.tags.set(tag, digest);

@@ -4,6 +4,7 @@
  */
 import type { Descriptor } from "./oci/descriptor.ts";
 import type { Algorithm, Digest } from "./oci/digest.ts";
+import type { TagExpectation } from "./expectation.ts";
 import type { Source } from "./source.ts";
 
 /** A manifest as it travels: digests are of `bytes`, so they are kept beside any parsed value. */
@@ -64,7 +65,8 @@ export interface Writer {
   /**
    * Stores a document whose children are all there, and lets each of `tags` name it.
    *
-   * @throws {OciError} `MANIFEST_BLOB_UNKNOWN` with the missing digests in `detail`.
+   * @throws {OciError} `MANIFEST_BLOB_UNKNOWN` with the missing digests in `detail`; `PRECONDITION_FAILED` when a tag
+   * is not as expected.
    */
   pushManifest(
     repository: string,
@@ -72,6 +74,12 @@ export interface Writer {
     options?: CallOptions & {
       /** Tags to set; without any the manifest is stored by digest alone. */
       readonly tags?: readonly string[] | undefined;
+      /**
+       * What has to hold of tags now for them to be set. Checked and set in one step that nobody comes between; then
+       * all of them are set or none. A remote registry is asked tag by tag, and one that does not know how is asked
+       * with HEAD right before.
+       */
+      readonly expect?: readonly TagExpectation[] | undefined;
       /** The digest to file it under when it is not sha256 (server only). */
       readonly digest?: Digest | undefined;
     },

@@ -4,6 +4,7 @@
  */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { copy } from "./copy.ts";
+import type { TagExpectation } from "./expectation.ts";
 import { encodeJson } from "./image.ts";
 import { memoryRegistry } from "./memory.ts";
 import type { Descriptor } from "./oci/descriptor.ts";
@@ -364,6 +365,50 @@ const TESTS: Readonly<Record<string, Body>> = {
       () => registry.pushManifest("app", { ...IMAGE, bytes }, { digest: wrong }),
       "DIGEST_INVALID",
     );
+  },
+  "S-API-5 a tag moves only from where it is expected to be": async (registry) => {
+    const [one, two, three] = [
+      await pushSampleImage(registry, "app", { seed: 1, tags: ["moved"] }),
+      await pushSampleImage(registry, "app", { seed: 2 }),
+      await pushSampleImage(registry, "app", { seed: 3 }),
+    ];
+    const put = async (to: Descriptor, ...expect: readonly TagExpectation[]) => {
+      const raw = await registry.manifest("app", to.digest);
+      await registry.pushManifest("app", raw!, { tags: expect.map(({ tag }) => tag), expect });
+    };
+    const refused = async (
+      to: Descriptor,
+      expect: TagExpectation,
+      is: Descriptor | undefined,
+    ) => {
+      await rejects(() => put(to, expect), (error) => {
+        ok(isOciError(error, "PRECONDITION_FAILED"), String(error));
+        deepEqual([error.status, error.detail], [412, {
+          tag: expect.tag,
+          digest: is?.digest ?? null,
+        }]);
+        return true;
+      });
+      equal((await registry.stat("app", expect.tag))?.digest, is?.digest);
+    };
+    for (const is of ["present", [one.digest], []] as const) {
+      await refused(one, { tag: "made", is }, undefined);
+    }
+    await put(one, { tag: "made", is: "absent" });
+    await refused(two, { tag: "made", is: "absent" }, one);
+    await refused(two, { tag: "moved", is: [three.digest, two.digest] }, one);
+    await put(two, { tag: "moved", is: [three.digest, one.digest] });
+    await put(two, { tag: "moved", is: [one.digest] }); // sent again: it is done already
+    await put(three, { tag: "moved", is: "present" });
+    equal((await registry.stat("app", "moved"))?.digest, three.digest);
+    const raw = await registry.manifest("app", one.digest);
+    const stray = { tags: ["a"], expect: [{ tag: "b", is: "absent" }] } as const;
+    await rejects(() => registry.pushManifest("app", raw!, stray), TypeError);
+    // Of many who move it from one place, one does.
+    const moves = await Promise.allSettled(
+      [one, two].map((to) => put(to, { tag: "moved", is: [three.digest] })),
+    );
+    deepEqual(moves.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
   },
   "deleting a tag leaves the manifest": async (registry) => {
     const { digest } = await pushSampleImage(registry, "app", { tags: ["a", "b"] });

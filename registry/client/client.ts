@@ -12,15 +12,18 @@ import type {
   PushOptions,
   RawManifest,
 } from "../registry.ts";
+import { CHECKED, checkExpected, type TagExpectation } from "../expectation.ts";
 import type { Source } from "../source.ts";
 import { RemoteUpload } from "./chunked_upload.ts";
 import { getBlob, type Held } from "./download.ts";
 import { listRepositories, listTags } from "./listing.ts";
 import {
   deleteManifest,
+  demandTag,
   getManifest,
   type ManifestPlace,
   putManifest,
+  type PutOptions,
   statManifest,
 } from "./manifest.ts";
 import type { ClientOptions, HostStats, RegistryClient } from "./options.ts";
@@ -157,6 +160,7 @@ class RemoteRegistry implements RegistryClient {
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
     options: CallOptions & {
       readonly tags?: readonly string[] | undefined;
+      readonly expect?: readonly TagExpectation[] | undefined;
       readonly digest?: Digest | undefined;
     } = {},
   ): Promise<Descriptor> {
@@ -168,11 +172,21 @@ class RemoteRegistry implements RegistryClient {
     const tags = options.tags ?? [];
     const names = tags.length > 0 ? tags : [digest];
     const places = names.map((reference) => this.#manifestPlace(repository, reference));
-    let headers = await this.#putTags(repository, manifest, digest, tags, options.signal);
+    const { signal, expect = [] } = options;
+    checkExpected(expect, tags);
+    const wanted = new Map(expect.map(({ tag, is }) => [tag, is]));
+    // Those that may be refused come first: nothing is set then.
+    let headers: Headers | undefined;
+    for (const place of places) {
+      const is = wanted.get(place.reference);
+      if (is !== undefined) headers = await this.#putExpecting(place, manifest, digest, is, signal);
+    }
+    const free = tags.filter((tag) => !wanted.has(tag));
+    headers = await this.#putTags(repository, manifest, digest, free, signal) ?? headers;
     const named = new Set(headers?.get("oci-tag")?.split(",").map((tag) => tag.trim()));
     for (const place of places) {
-      if (named.has(place.reference)) continue;
-      headers = await this.#put(place, manifest, digest, options.signal);
+      if (named.has(place.reference) || wanted.has(place.reference)) continue;
+      headers = await this.#put(place, manifest, digest, { signal });
     }
     headers ??= new Headers();
     const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
@@ -313,7 +327,7 @@ class RemoteRegistry implements RegistryClient {
     let last: Headers | undefined;
     const set: string[] = [];
     for (let at = 0; at < tags.length; at += 10) {
-      last = await this.#put(place, manifest, digest, signal, tags.slice(at, at + 10));
+      last = await this.#put(place, manifest, digest, { signal, tags: tags.slice(at, at + 10) });
       learned.manyTags = last.has("oci-tag");
       if (!learned.manyTags) break;
       set.push(last.get("oci-tag")!);
@@ -322,16 +336,32 @@ class RemoteRegistry implements RegistryClient {
     return last;
   }
 
+  /** Sets a tag only from where it is expected. A registry that does not say that it looked is asked before each put. */
+  async #putExpecting(
+    place: ManifestPlace,
+    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+    digest: Digest,
+    is: TagExpectation["is"],
+    signal: AbortSignal | undefined,
+  ): Promise<Headers> {
+    const { learned } = this.#session;
+    if (learned.conditions !== true) {
+      await demandTag(this.#session, place, is, digest, { signal });
+    }
+    const headers = await this.#put(place, manifest, digest, { signal, is });
+    learned.conditions = headers.has(CHECKED);
+    return headers;
+  }
+
   /** What the registry says it lacks is not believed to be there any more: pushed again, it will be sent (C-PUT-03). */
   async #put(
     place: ManifestPlace,
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
     digest: Digest,
-    signal: AbortSignal | undefined,
-    tags: readonly string[] = [],
+    options: PutOptions,
   ): Promise<Headers> {
     try {
-      return await putManifest(this.#session, place, manifest, digest, signal, tags);
+      return await putManifest(this.#session, place, manifest, digest, options);
     } catch (error) {
       if (isOciError(error, "MANIFEST_BLOB_UNKNOWN") && Array.isArray(error.detail)) {
         for (const lost of error.detail) this.#whereabouts.remove(place.repository, lost);

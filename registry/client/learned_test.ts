@@ -115,6 +115,41 @@ Deno.test({
   assert.equal(registry.stats()[server.host]!.requests, 2 * 3 + 3 + 2);
 });
 
+Deno.test("S-API-5 a registry that looks at conditions is not asked before, once it has shown so", async () => {
+  await using server = await ours();
+  await using registry = connectRegistry(server.host, FAST);
+  const tags = ["a", "b", "c"];
+  const expect = tags.map((tag) => ({ tag, is: "absent" as const }));
+  await registry.pushManifest("app", manifest, { tags: [...tags, "d"], expect });
+  const puts = [...tags, "d"].map((tag) => `PUT /v2/app/manifests/${tag}`);
+  assert.deepEqual(server.calls, ["HEAD /v2/app/manifests/a", ...puts]);
+  await assert.rejects(
+    () => registry.pushManifest("app", manifest, { tags: ["a"], expect: [expect[0]!] }),
+    (error) =>
+      isOciError(error, "PRECONDITION_FAILED") &&
+      error.message === `Cannot set ${server.host}/app:a: it is ${digest}, want it absent`,
+  );
+});
+
+Deno.test({
+  name: "S-API-5 docker-registry ignores conditions, so it is asked before each put",
+  ignore: dockerRegistry === undefined,
+}, async () => {
+  await using server = await startDockerRegistry();
+  await using registry = connectRegistry(server.host, FAST);
+  const put = (is: "absent" | "present") =>
+    registry.pushManifest("app", manifest, { tags: ["a"], expect: [{ tag: "a", is }] });
+  await put("absent");
+  for (let at = 0; at < 2; at++) {
+    await assert.rejects(
+      () => put("absent"),
+      (error) => isOciError(error, "PRECONDITION_FAILED") && error.status === 412,
+    );
+  }
+  await put("present");
+  assert.equal(registry.stats()[server.host]!.requests, 6);
+});
+
 Deno.test.each([
   [400, "TAG_INVALID", "The image tag 'a' already exists in the repository and is immutable"],
   [403, "MANIFEST_INVALID", "Not enough permissions to delete/overwrite artifact"],

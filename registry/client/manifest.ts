@@ -1,8 +1,9 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, digestOf, isDigest } from "../oci/digest.ts";
-import { OciError } from "../oci/error.ts";
+import { isOciError, OciError } from "../oci/error.ts";
 import { type Document, parseDocument } from "../oci/manifest.ts";
 import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
+import { holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
 import type { CallOptions, RawManifest } from "../registry.ts";
 import { collect } from "../source.ts";
 import { lengthOf } from "./download.ts";
@@ -103,14 +104,21 @@ function unlessImmutable(error: unknown, act: string): unknown {
   );
 }
 
-/** Stores a manifest under a tag or its digest; by digest it can get `tags` too, where the registry knows how. */
+/** How a manifest is put. */
+export interface PutOptions extends CallOptions {
+  /** Further tags; only for a put by digest, where the registry knows how. */
+  readonly tags?: readonly string[] | undefined;
+  /** What the tag has to be now. */
+  readonly is?: TagExpectation["is"] | undefined;
+}
+
+/** Stores a manifest under a tag or its digest. */
 export async function putManifest(
   session: Session,
   place: ManifestPlace,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
   digest: Digest,
-  signal: AbortSignal | undefined,
-  tags: readonly string[] = [],
+  { signal, tags = [], is }: PutOptions = {},
 ): Promise<Headers> {
   const { bytes } = manifest;
   const act = `push ${named(place)}`;
@@ -121,11 +129,14 @@ export async function putManifest(
     to: pathOf(place) + query.join(""),
     repository: place.repository,
     scopes: [repositoryScope(place.repository, "pull", "push")],
-    headers: { "content-type": manifest.mediaType },
+    headers: { "content-type": manifest.mediaType, ...conditions(is) },
     body: { size: bytes.byteLength, open: () => Promise.resolve(new Blob([bytes]).stream()) },
     expect: [200, 201, 202],
     signal,
   }).catch((error) => {
+    if (is !== undefined && isOciError(error, "PRECONDITION_FAILED")) {
+      throw unmetOf(error, place, is) ?? error;
+    }
     throw isDigest(place.reference) ? error : unlessImmutable(error, act);
   });
   await discard(answer);
@@ -140,6 +151,43 @@ export async function putManifest(
     );
   }
   return answer.headers;
+}
+
+/** `If-Match`, `If-None-Match`; nobody knows a tag by an empty list. */
+function conditions(is: TagExpectation["is"] | undefined): Record<string, string> {
+  if (is === undefined) return {};
+  if (is === "absent") return { "if-none-match": "*" };
+  return {
+    "if-match": is === "present" ? "*" : is.map((digest) => `"${digest}"`).join(", ") || '""',
+  };
+}
+
+/** The same error as a place on this machine throws, if the registry says what the tag is. */
+function unmetOf(
+  { detail, cause }: OciError,
+  place: ManifestPlace,
+  is: TagExpectation["is"],
+): OciError | undefined {
+  const [said] = Array.isArray(detail) ? detail : [];
+  const now = (said as Partial<UnmetDetail> | undefined)?.digest;
+  if (now !== null && !(typeof now === "string" && isDigest(now))) return undefined;
+  return unmet(place.name, { tag: place.reference, is }, now ?? undefined, cause);
+}
+
+/**
+ * Looks whether a tag is as expected, for a registry that is not known to look itself.
+ *
+ * @throws {OciError} `PRECONDITION_FAILED`
+ */
+export async function demandTag(
+  session: Session,
+  place: ManifestPlace,
+  is: TagExpectation["is"],
+  next: Digest,
+  options: CallOptions,
+): Promise<void> {
+  const now = (await statManifest(session, place, options))?.digest;
+  if (!holds(is, now, next)) throw unmet(place.name, { tag: place.reference, is }, now);
 }
 
 /** Deletes a manifest, or only a tag; `false` when there was none. */

@@ -60,7 +60,7 @@ export async function changeFallback(
     where,
     { mediaType: MediaType.ociIndex, bytes },
     digestOf(bytes),
-    signal,
+    { signal },
   );
 }
 

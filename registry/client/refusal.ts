@@ -168,6 +168,8 @@ function codeOf(status: number, codes: readonly string[]): OciErrorCode {
     case 405:
     case 501:
       return "UNSUPPORTED";
+    case 412:
+      return "PRECONDITION_FAILED";
     case 413:
       return "SIZE_INVALID";
     case 416:

@@ -55,6 +55,8 @@ export class Session {
     singlePost?: boolean;
     /** Sets many tags with one manifest (spec end-7b, C-PUT-02). */
     manyTags?: boolean;
+    /** Looks at `If-Match` and `If-None-Match` of a manifest's put. */
+    conditions?: boolean;
   } = {};
   readonly #small: Governor;
   readonly #transport: Transport;

@@ -15,6 +15,7 @@ export const STATUS_OF = {
   MANIFEST_UNKNOWN: 404,
   NAME_INVALID: 400,
   NAME_UNKNOWN: 404,
+  PRECONDITION_FAILED: 412,
   RANGE_INVALID: 416,
   SIZE_INVALID: 400,
   TOOMANYREQUESTS: 429,
@@ -23,7 +24,10 @@ export const STATUS_OF = {
   UNSUPPORTED: 405,
 } as const;
 
-/** A code of the distribution spec (plus `UNAVAILABLE`: the place cannot be reached or is full). */
+/**
+ * A code of the distribution spec, or one of two more. `UNAVAILABLE`: the place cannot be reached or is full.
+ * `PRECONDITION_FAILED`: a tag is not where it was expected to be.
+ */
 export type OciErrorCode = keyof typeof STATUS_OF;
 
 /** Options of {@linkcode OciError}. */

@@ -3,6 +3,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { OciError, type OciErrorCode } from "../oci/error.ts";
 import { parseDocument } from "../oci/manifest.ts";
+import { CHECKED, holds, type TagExpectation, unmet } from "../expectation.ts";
 import { MediaType } from "../oci/media_type.ts";
 import type { BlobUpload, RawManifest, Registry, ResumableUploads } from "../registry.ts";
 import { joined, type Source } from "../source.ts";
@@ -135,20 +136,53 @@ async function putManifest(
   const bytes = await readDocument(call);
   const mediaType = call.headers.get("content-type") ?? "";
   const document = parseDocument(bytes, mediaType);
-  const byDigest = isDigest(reference);
+  const is = conditionOf(call.headers);
+  if (isDigest(reference) && is !== undefined) await demandStored(repository, reference, is, call);
   const stored = await call.registry.pushManifest(
     repository,
     { mediaType: document.mediaType, bytes },
-    byDigest ? { digest: reference, tags } : { tags: [reference, ...tags] },
+    isDigest(reference)
+      ? { digest: reference, tags }
+      : { tags: [reference, ...tags], expect: is === undefined ? [] : [{ tag: reference, is }] },
   );
   const answer = new Headers({
     ...contentHeaders(stored.digest, false),
     location: formatPath({ kind: "getManifest", repository, reference: stored.digest }),
   });
   const { subject } = document.kind === "index" ? document.index : document.manifest;
+  if (is !== undefined) answer.set(CHECKED, "1");
   if (subject !== undefined) answer.set("oci-subject", subject.digest);
   for (const tag of tags) answer.append("oci-tag", tag);
   return { status: 201, headers: answer };
+}
+
+/** What a put wants of what it replaces, by `If-Match` or `If-None-Match` (S-API 5). */
+function conditionOf(headers: Headers): TagExpectation["is"] | undefined {
+  const none = headers.get("if-none-match")?.trim();
+  if (none !== undefined && none !== "*") {
+    throw new OciError("UNSUPPORTED", "Cannot put on this If-None-Match: want *", { status: 400 });
+  }
+  const match = headers.get("if-match")?.trim();
+  if (match === undefined) return none === undefined ? undefined : "absent";
+  if (none !== undefined) {
+    throw new OciError("UNSUPPORTED", "Cannot put on both If-Match and If-None-Match", {
+      status: 400,
+    });
+  }
+  if (match === "*") return "present";
+  // Weak validators never match here (RFC 9110, 13.1.1), and what is no digest is no tag of ours.
+  return match.split(",").map((tag) => /^\s*"(.*)"\s*$/.exec(tag)?.[1] ?? "").filter(isDigest);
+}
+
+/** By digest there is nothing to move, and so nothing that could come between. */
+async function demandStored(
+  repository: string,
+  digest: Digest,
+  is: TagExpectation["is"],
+  { registry }: Call,
+): Promise<void> {
+  const now = (await registry.stat(repository, digest))?.digest;
+  if (!holds(is, now)) throw unmet(repository, { tag: digest, is }, now);
 }
 
 async function readDocument(

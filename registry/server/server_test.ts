@@ -361,6 +361,38 @@ test("S-CONF manifests that are wrong", async (wire) => {
   equal((await wire.call("GET", "/v2/app/manifests/v1")).status, 404);
 });
 
+test("S-API-5 a put on a condition", async (wire) => {
+  const one = await pushSampleImage(wire.registry, "app", { seed: 1, tags: ["v1", "seed"] });
+  const two = await pushSampleImage(wire.registry, "app", { seed: 2 });
+  const body = (await wire.registry.manifest("app", two.digest))!.bytes;
+  const put = async (reference: string, headers: Record<string, string>) => {
+    const answer = await wire.call("PUT", `/v2/app/manifests/${reference}`, {
+      headers: { "content-type": MediaType.ociManifest, ...headers },
+      body,
+    });
+    return [answer.status, answer.code ?? answer.headers.get("wherry-precondition-checked")];
+  };
+  const failed = [412, "PRECONDITION_FAILED"];
+  deepEqual(await put("v1", { "if-none-match": "*" }), failed);
+  deepEqual(await put("v2", { "if-match": "*" }), failed);
+  deepEqual(await put("v2", { "if-match": `"${one.digest}"` }), failed);
+  deepEqual(await put("v1", { "if-match": `"${two.digest}"` }), failed);
+  deepEqual(await put("v1", { "if-match": `W/"${one.digest}"` }), failed, "weak");
+  deepEqual(await put("v1", { "if-match": one.digest }), failed, "want quotes");
+  deepEqual(await put("v1", { "if-match": "" }), failed);
+  deepEqual(await put("v1", { "if-none-match": `"${one.digest}"` }), [400, "UNSUPPORTED"]);
+  deepEqual(await put("v1", { "if-none-match": "*", "if-match": "*" }), [400, "UNSUPPORTED"]);
+  equal((await wire.registry.stat("app", "v1"))?.digest, one.digest);
+  equal(await wire.registry.stat("app", "v2"), undefined);
+  deepEqual(await put(two.digest, { "if-none-match": "*" }), failed, "by digest");
+  deepEqual(await put(two.digest, { "if-match": "*" }), [201, "1"]);
+  deepEqual(await put("v2", { "if-none-match": "*" }), [201, "1"]);
+  deepEqual(await put("v1", { "if-match": `"${two.digest}", "${one.digest}"` }), [201, "1"]);
+  deepEqual(await put("v1", { "if-match": `"${one.digest}"` }), [201, "1"], "done already");
+  deepEqual(await put("v1", {}), [201, null]);
+  equal((await wire.registry.stat("app", "v1"))?.digest, two.digest);
+});
+
 test("S-API-6 a manifest over the limit is 413", async (wire) => {
   const body = sampleBytes(2000);
   const answer = await wire.call("PUT", "/v2/app/manifests/v1", { body });

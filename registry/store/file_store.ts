@@ -48,6 +48,7 @@ import {
   type UploadHost,
 } from "./upload.ts";
 import { verifiedSource } from "./verified.ts";
+import { checkExpected, demand, type TagExpectation } from "../expectation.ts";
 import { referrerOf } from "../referrer.ts";
 
 /** Rows fetched at once by a listing: no query stays open while a caller thinks. */
@@ -316,12 +317,14 @@ export class FileStore implements Store, UploadHost {
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
     options: CallOptions & {
       readonly tags?: readonly string[] | undefined;
+      readonly expect?: readonly TagExpectation[] | undefined;
       readonly digest?: Digest | undefined;
     } = {},
   ): Promise<Descriptor> {
     checkName(repository);
-    const { tags = [], signal } = options;
+    const { tags = [], expect = [], signal } = options;
     tags.forEach(checkTagName);
+    checkExpected(expect, tags);
     signal?.throwIfAborted();
     this.#mayWrite();
     const { bytes } = manifest;
@@ -343,7 +346,7 @@ export class FileStore implements Store, UploadHost {
         document,
         descriptor,
         large === undefined ? bytes : null,
-        tags,
+        { tags, expect },
         large?.publish,
       );
     } catch (error) {
@@ -361,11 +364,15 @@ export class FileStore implements Store, UploadHost {
     document: Document,
     descriptor: Descriptor,
     inline: Uint8Array | null,
-    tags: readonly string[],
+    { tags, expect }: {
+      readonly tags: readonly string[];
+      readonly expect: readonly TagExpectation[];
+    },
     publish: (() => void) | undefined,
   ): readonly Child[] {
     return this.#db.write(() => {
       const id = this.#repository(repository);
+      demand(expect, repository, descriptor.digest, (tag) => this.#tagged(repository, tag));
       const children = this.#checkChildren(id, repository, document);
       publish?.();
       const content = this.#content(descriptor.digest, descriptor.size, inline);
@@ -668,6 +675,11 @@ export class FileStore implements Store, UploadHost {
       parseDigest(reference),
       repository,
     );
+  }
+
+  /** What a tag names. */
+  #tagged(repository: string, tag: string): Digest | undefined {
+    return this.#findManifest(repository, tag, "c.digest")?.["digest"] as Digest | undefined;
   }
 
   #source(row: Row, verify = true): Source | undefined {

@@ -5,6 +5,7 @@ import { type Algorithm, algorithmOf, type Digest, digestOf, isDigest } from "..
 import { OciError } from "../oci/error.ts";
 import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import { isForeignLayerType, MediaType } from "../oci/media_type.ts";
+import { checkExpected, demand } from "../expectation.ts";
 import { referrerOf } from "../referrer.ts";
 import type { BlobUpload, CallOptions, ListOptions, RawManifest, Registry } from "../registry.ts";
 import { fileSource } from "../source.ts";
@@ -201,6 +202,8 @@ class Layout extends LayoutReader implements Registry, UploadHost {
   async pushManifest(
     ...[_repository, { mediaType, bytes }, options = {}]: Parameters<Registry["pushManifest"]>
   ): Promise<Descriptor> {
+    const { tags = [], expect = [] } = options;
+    checkExpected(expect, tags);
     const document = parseDocument(bytes, mediaType);
     const digest = digestOf(bytes, options.digest && algorithmOf(options.digest));
     if (options.digest !== undefined && options.digest !== digest) {
@@ -226,9 +229,11 @@ class Layout extends LayoutReader implements Registry, UploadHost {
     }
     if (await this.#layout.blob(digest) === undefined) await this.#writeBlob(digest, bytes);
     const descriptor = { mediaType: document.mediaType, digest, size: bytes.byteLength };
-    const { tags = [] } = options;
     const inside = new Set<string>(children.map((child) => child.digest));
     await this.#change((entries) => {
+      demand(expect, this.name, digest, (tag) => {
+        return entries.find((entry) => refName(entry) === tag)?.digest;
+      });
       const kept = entries.filter((entry) => {
         const name = refName(entry);
         if (name !== undefined) return !tags.includes(name);

@@ -264,6 +264,28 @@ test("two writers of one upload: the second is refused", async ({ open }) => {
   await upload.abort();
 });
 
+test("S-API-5 of two stores that move one tag from one place, one does", async ({ open }) => {
+  const stores = [await open(), await open()];
+  const images = [];
+  for (const seed of [1, 2, 3]) images.push(await pushSampleImage(stores[0]!, "app", { seed }));
+  let from = images[0]!.digest;
+  await stores[0]!.pushManifest("app", (await stores[0]!.manifest("app", from))!, { tags: ["v1"] });
+  for (let round = 0; round < 20; round++) {
+    const goals = images.filter(({ digest }) => digest !== from);
+    const moved = await Promise.all(stores.map(async (store, at) => {
+      const raw = await store.manifest("app", goals[at]!.digest);
+      const expect = [{ tag: "v1", is: [from] }];
+      return await store.pushManifest("app", raw!, { tags: ["v1"], expect }).catch((error) => {
+        ok(isOciError(error, "PRECONDITION_FAILED"), String(error));
+      });
+    }));
+    const winners = moved.filter((one) => one !== undefined);
+    equal(winners.length, 1);
+    from = winners[0]!.digest;
+    equal((await stores[round % 2]!.stat("app", "v1"))?.digest, from);
+  }
+});
+
 test("ST-02 two stores on one directory see each other's writes", async ({ open }) => {
   const [one, two] = [await open(), await open()];
   const bytes = sampleBytes(LARGE);

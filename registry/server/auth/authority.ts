@@ -46,6 +46,8 @@ export interface Allowed {
   readonly owner: string;
   /** Which repositories it may read besides: in lists, and as the source of a mount. */
   readonly mayRead: "all" | ((repository: string) => boolean);
+  /** Tags may only be set where this holds of them: the caller may make new ones, or move those that are there. */
+  readonly tagsMustBe: "absent" | "present" | undefined;
 }
 
 /** The request may not go on. */
@@ -87,8 +89,8 @@ export class Authority {
    * Judges one request.
    *
    * @param exists Whether a tag or digest is there: setting it anew is another right than moving it. Asked only of
-   * callers who have one of the two. Between the question and the answer another caller may set the tag; who may
-   * only create can so, rarely, move a tag that is a moment old.
+   * callers who have one of the two, so that they hear of it before they send anything. Others may set the tag
+   * meanwhile: {@linkcode Allowed.tagsMustBe} has to be held against the place when it is set.
    */
   async authorize(
     asked: Asked,
@@ -107,6 +109,7 @@ export class Authority {
       user: nameOf(subject),
       owner: ownerOf(subject),
       mayRead: readable(subject, policy, need),
+      tagsMustBe: need.kind === "put" ? settable(subject, need.repository, policy) : undefined,
     };
   }
 
@@ -286,6 +289,17 @@ async function judge(
     default:
       return need satisfies never;
   }
+}
+
+/** What a tag has to be for a subject who may set it: who may do both need not care. */
+function settable(
+  subject: Subject,
+  repository: string,
+  policy: Policy,
+): "absent" | "present" | undefined {
+  const may = (action: Action) => decide(subject, repository, action, policy) === "yes";
+  const [create, update] = [may("create"), may("update")];
+  return create === update ? undefined : create ? "absent" : "present";
 }
 
 function best(rights: readonly ("yes" | "no" | "scope")[]): "yes" | "no" | "scope" {

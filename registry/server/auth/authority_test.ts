@@ -293,6 +293,34 @@ Deno.test("S-AUTH create sets a tag anew, update moves it", async () => {
   equal((await putIndex(made, `/v2/move/app/manifests/${own}?tag=v9`, alice)).status, 403);
 });
 
+for (const [repository, who] of [["append/app", "create"], ["move/app", "update"]] as const) {
+  Deno.test(`S-AUTH a right to ${who} alone is held to in the moment a tag is set`, async () => {
+    const made = world("basic");
+    await pushSampleImage(made.registry, repository, { seed: 9, tags: ["other"] });
+    const other = (await made.registry.manifest(repository, "other"))!;
+    const put = made.registry.pushManifest.bind(made.registry);
+    if (who === "update") await put(repository, other, { tags: ["v1"] });
+    // Somebody else is quicker: between the question for the right and the put.
+    made.registry.pushManifest = async (...args) => {
+      if (who === "create") await put(repository, other, { tags: ["v1"] });
+      else await made.registry.deleteManifest(repository, "v1");
+      return await put(...args);
+    };
+    const answer = await putIndex(made, `/v2/${repository}/manifests/v1`, basic("alice"));
+    deepEqual([answer.status, answer.code], [403, "DENIED"]);
+    const left = (await made.registry.stat(repository, "v1"))?.digest;
+    equal(left, who === "create" ? other.digest : undefined);
+  });
+}
+
+Deno.test("S-AUTH what a caller with half a right expects itself is still its own", async () => {
+  const made = world("basic");
+  await fill(made.registry, "move/app");
+  const headers = { ...basic("alice"), "if-match": `"${digest}"` };
+  const answer = await putIndex(made, "/v2/move/app/manifests/v1", headers);
+  deepEqual([answer.status, answer.code], [412, "PRECONDITION_FAILED"]);
+});
+
 Deno.test("S-AUTH the catalog shows what the caller may read", async () => {
   const made = world("bearer");
   await fill(made.registry, "public/app", "team/app", "other/app");

@@ -33,7 +33,9 @@ export function guard(
     return {
       kind: "allow",
       user: verdict.user,
-      registry: NEEDS_VIEW.has(parsed.kind) ? viewOf(registry, verdict, key) : registry,
+      registry: NEEDS_VIEW.has(parsed.kind) || verdict.tagsMustBe !== undefined
+        ? viewOf(registry, verdict, key)
+        : registry,
     };
   };
 }

@@ -2,7 +2,9 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { Buffer } from "node:buffer";
 import type { Descriptor } from "../../oci/descriptor.ts";
+import { holds, type UnmetDetail } from "../../expectation.ts";
 import type { Digest } from "../../oci/digest.ts";
+import { isOciError, OciError } from "../../oci/error.ts";
 import type { BlobUpload, Registry, ResumableUploads } from "../../registry.ts";
 import type { Allowed } from "./authority.ts";
 
@@ -11,11 +13,13 @@ type Place = Registry & ResumableUploads;
 /**
  * `registry` with what the caller may not read left out of it, whichever way a handler asks: lists lack it, and a
  * mount from it finds nothing (R-01). Its uploads can be gone on with by their owner only (R-13): the id that a client
- * sees carries a MAC over owner and repository, so this holds across restarts without any table.
+ * sees carries a MAC over owner and repository, so this holds across restarts without any table. Who may only make
+ * tags, or only move them, is held to that in the moment a tag is set.
  *
  * @param key 32 secret bytes of the server.
  */
-export function viewOf(registry: Place, { mayRead, owner }: Allowed, key: Uint8Array): Place {
+export function viewOf(registry: Place, allowed: Allowed, key: Uint8Array): Place {
+  const { mayRead, owner, tagsMustBe } = allowed;
   const sees = (repository: string) => mayRead === "all" || mayRead(repository);
   const sealOf = (repository: string, id: string) =>
     createHmac("sha256", key).update(JSON.stringify(["upload", owner, repository, id])).digest(
@@ -28,7 +32,21 @@ export function viewOf(registry: Place, { mayRead, owner }: Allowed, key: Uint8A
     blob: (repository, ...rest) =>
       sees(repository) ? registry.blob(repository, ...rest) : Promise.resolve(undefined),
     pushBlob: (...args) => registry.pushBlob(...args),
-    pushManifest: (...args) => registry.pushManifest(...args),
+    async pushManifest(repository, manifest, options = {}): Promise<Descriptor> {
+      if (tagsMustBe === undefined) {
+        return await registry.pushManifest(repository, manifest, options);
+      }
+      const { tags = [], expect = [] } = options;
+      const more = tags.map((tag) => ({ tag, is: tagsMustBe }));
+      try {
+        return await registry.pushManifest(repository, manifest, {
+          ...options,
+          expect: [...expect, ...more],
+        });
+      } catch (error) {
+        throw isOciError(error, "PRECONDITION_FAILED") ? refused(error, allowed) : error;
+      }
+    },
     deleteManifest: (...args) => registry.deleteManifest(...args),
     deleteBlob: (...args) => registry.deleteBlob(...args),
     async *repositories(...args) {
@@ -50,6 +68,17 @@ export function viewOf(registry: Place, { mayRead, owner }: Allowed, key: Uint8A
       return upload && named(upload, id);
     },
   };
+}
+
+/** A tag is not what it must be for this caller: no right. What the caller itself wanted of it stays what it is. */
+function refused(error: OciError, { tagsMustBe, user }: Allowed): OciError {
+  const { tag, digest } = error.detail as UnmetDetail;
+  if (tagsMustBe === undefined || holds(tagsMustBe, digest ?? undefined)) return error;
+  const act = tagsMustBe === "absent" ? "move" : "make";
+  const who = user === undefined ? "somebody unknown" : JSON.stringify(user.slice(0, 100));
+  return new OciError("DENIED", `Cannot ${act} tag ${tag}: ${who} has no right to`, {
+    cause: error,
+  });
 }
 
 /** The same upload under another name. */
