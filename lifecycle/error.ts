@@ -135,13 +135,25 @@ export async function failAs<T>(
   signal: AbortSignal,
   act: () => Promise<T> | T,
 ): Promise<T> {
+  return await rethrow(signal, act, (error) => {
+    if (error instanceof LifecycleError) return error;
+    const message = error instanceof Error ? error.message : String(error);
+    const file = error instanceof FileError ? error.file : undefined;
+    return new LifecycleError(exitCode, message, { cause: error, file });
+  });
+}
+
+/** Runs `act`; what it throws comes out as what `say` makes of it, the reason of an aborted signal as it is. */
+export async function rethrow<T>(
+  signal: AbortSignal,
+  act: () => Promise<T> | T,
+  say: (error: unknown) => Error,
+): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    if (error instanceof LifecycleError || (signal.aborted && error === signal.reason)) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    const file = error instanceof FileError ? error.file : undefined;
-    throw new LifecycleError(exitCode, message, { cause: error, file });
+    if (signal.aborted && error === signal.reason) throw error;
+    throw say(error);
   }
 }
 

@@ -99,6 +99,7 @@ export async function detectGroup(phase: PhaseRun, input: BuildpackInput): Promi
       };
     },
   );
+  for (const warning of order.warnings ?? []) log.warn(warning);
   return await failing(
     "detect",
     ExitCode.detect,
@@ -120,7 +121,9 @@ function explain({ log }: PhaseRun, error: unknown): never {
   if (!(error instanceof DetectError)) throw error;
   log.error("No buildpack groups passed detection.");
   if (error.exitCode !== ExitCode.noGroup) {
-    throw new PhaseFailure(error.exitCode, "detect", "buildpack(s) failed with err");
+    const erred = error.tree.filter(({ verdict }) => verdict === "error");
+    const why = [...new Set(erred.map(({ reason }) => reason))].join("; ");
+    throw new PhaseFailure(error.exitCode, "detect", `buildpack(s) failed with err: ${why}`);
   }
   log.error("Please check that you are running against the correct path.");
   throw new PhaseFailure(error.exitCode, "detect", "no buildpacks participating");

@@ -1,5 +1,5 @@
 /** How a phase fails: the exit code, and the words behind `ERROR: ` (LOG-5). */
-import { ExitCode, LifecycleError } from "../../lifecycle/error.ts";
+import { ExitCode, LifecycleError, rethrow } from "../../lifecycle/error.ts";
 
 /** A phase that could not go on, in the shape `failed to <action>: <why>`. */
 export class PhaseFailure extends Error {
@@ -34,13 +34,11 @@ export async function failing<T>(
   signal: AbortSignal,
   act: () => Promise<T> | T,
 ): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof PhaseFailure || (signal.aborted && error === signal.reason)) throw error;
+  return await rethrow(signal, act, (error) => {
+    if (error instanceof PhaseFailure) return error;
     const code = error instanceof LifecycleError ? error.exitCode : exitCode;
-    throw new PhaseFailure(code, action, messageOf(error), { cause: error });
-  }
+    return new PhaseFailure(code, action, messageOf(error), { cause: error });
+  });
 }
 
 /** One line. */

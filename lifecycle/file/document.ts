@@ -57,6 +57,41 @@ export function check<T>(
   });
 }
 
+/** The keys a document may have: tables of tables, and `true` for what is read or kept as it is. */
+export interface KnownKeys {
+  readonly [key: string]: true | KnownKeys;
+}
+
+/**
+ * A line for each key that means nothing, most likely a slip of the pen: `<file>:<line>: unknown key <path>`. A key
+ * below one is not told again.
+ *
+ * @throws {FileError} When `source` is not TOML.
+ */
+export function unknownKeys(known: KnownKeys, source: string, file: string): string[] {
+  const found: string[] = [];
+  const look = (value: unknown, keys: KnownKeys, path: Path) => {
+    if (Array.isArray(value)) value.forEach((one, at) => look(one, keys, [...path, at]));
+    if (!isTable(value)) return;
+    for (const [key, inner] of Object.entries(value)) {
+      const here = [...path, key];
+      const below = Object.hasOwn(keys, key) ? keys[key] : undefined;
+      if (below === undefined) {
+        // The first of an array of tables has the line; the array itself has none.
+        const line = lineOf(source, Array.isArray(inner) ? [...here, 0] : here);
+        const where = line === undefined ? file : `${file}:${line}`;
+        found.push(`${where}: unknown key ${formatPath(here)}, want ${listOf(Object.keys(keys))}`);
+      } else if (below !== true) look(inner, below, here);
+    }
+  };
+  look(parseToml(source, file), known, []);
+  return found;
+}
+
+function listOf(words: readonly string[]): string {
+  return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}
+
 /** A path for people: `order[0].group[1].id`. */
 export function formatPath(path: Path): string {
   let out = "";

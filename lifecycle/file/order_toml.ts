@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseDocument } from "./document.ts";
+import { type KnownKeys, parseDocument, unknownKeys } from "./document.ts";
 import { type GroupOrder, groupOrder, orderTables } from "./module.ts";
 import { formatToml } from "./toml.ts";
 
@@ -9,7 +9,13 @@ export interface Order {
   readonly order: GroupOrder;
   /** Groups of image extensions. Always optional, whatever the file says (ORD-1). */
   readonly orderExtensions: GroupOrder;
+  /** What people should be told about the file; absent when there is nothing to tell. */
+  readonly warnings?: readonly string[] | undefined;
 }
+
+/** `optional` of an extension is heeded by nobody, yet people write it (ORD-1). */
+const ELEMENT: KnownKeys = { id: true, version: true, optional: true, "exec-env": true };
+const KNOWN: KnownKeys = { order: { group: ELEMENT }, "order-extensions": { group: ELEMENT } };
 
 const schema: z.ZodType<Order> = z.object({ order: groupOrder, "order-extensions": groupOrder })
   .transform((file): Order => ({
@@ -20,12 +26,15 @@ const schema: z.ZodType<Order> = z.object({ order: groupOrder, "order-extensions
   }));
 
 /**
- * Reads `order.toml` (ORD-1).
+ * Reads `order.toml` (ORD-1). Keys that mean nothing are warned of: with `[[order.grup]]` a buildpack would be left
+ * out without a word.
  *
  * @throws {FileError} When it is malformed.
  */
 export function parseOrderToml(source: string, file: string): Order {
-  return parseDocument(schema, source, file);
+  const order = parseDocument(schema, source, file);
+  const warnings = unknownKeys(KNOWN, source, file);
+  return warnings.length === 0 ? order : { ...order, warnings };
 }
 
 /** Writes `order.toml`. */

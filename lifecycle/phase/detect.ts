@@ -127,9 +127,9 @@ async function judge(
     !optional && detection.verdict !== "pass"
   );
   if (decisive) {
-    const errored = members.some(({ detection }) => detection.verdict === "error");
-    const verb = decisive.detection.verdict === "error" ? "had an error" : "did not pass";
-    return end(errored ? "error" : "fail", `${moduleName(decisive)} ${verb}`);
+    const erred = members.filter(({ detection }) => detection.verdict === "error");
+    const reasons = [...new Set([decisive, ...erred])].map(whyNot);
+    return end(erred.length > 0 ? "error" : "fail", reasons.join(", "));
   }
   const passed = group.filter((_, at) => runs[at]!.detection.verdict === "pass");
   if (passed.length === 0) {
@@ -160,6 +160,13 @@ async function judge(
   );
   tree.push({ members, verdict: "pass", reason: "", trials });
   return { kind: "pass", value: { members: participants, plan } };
+}
+
+/** The cause belongs into the one line that ends the phase: whoever reads only that one knows what to mend. */
+function whyNot(member: GroupTrial["members"][number]): string {
+  const { verdict, error } = member.detection;
+  if (verdict !== "error") return `${moduleName(member)} did not pass`;
+  return `${moduleName(member)} had an error${error === "" ? "" : `: ${error}`}`;
 }
 
 const CHECK_ORDER =

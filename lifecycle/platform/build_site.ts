@@ -126,6 +126,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
       cwd,
       scratch: work.buildpacks,
     });
+    for (const warning of gathered.warnings) ctx.log.warn(warning);
     const near = exposed ? await bringNear(gathered, work.buildpacks, ctx.signal) : gathered;
     const filter = own && filterOf(own);
     const app = await prepareApp(request.app, work.app, ctx.signal, filter);

@@ -5,7 +5,7 @@ import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { readDocument } from "../file/document.ts";
 import { escapeId, type GroupElement, type GroupOrder, moduleName } from "../file/module.ts";
-import { parseOrderToml } from "../file/order_toml.ts";
+import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import { parsePackageToml } from "../file/package_toml.ts";
 import { formatToml } from "../file/toml.ts";
 import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
@@ -48,6 +48,8 @@ export interface Gathered {
   readonly order: GroupOrder;
   /** The same buildpacks as a list, without repetition. */
   readonly all: readonly Buildpack[];
+  /** What people should be told about the order. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -77,13 +79,14 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
   const named = await elements(request.buildpacks);
   const pre = await elements(request.pre);
   const post = await elements(request.post);
-  const order =
+  const order: Pick<Order, "order" | "warnings"> =
     named.length > 0 || (pre.length + post.length > 0 && request.orderFile === undefined)
-      ? [{ group: named }]
+      ? { order: [{ group: named }] }
       : await readOrder(request);
   return {
     store: storeOf(found),
-    order: order.map(({ group }) => ({ group: [...pre, ...group, ...post] })),
+    warnings: order.warnings ?? [],
+    order: order.order.map(({ group }) => ({ group: [...pre, ...group, ...post] })),
     all: [...found.values()],
   };
 }
@@ -136,7 +139,7 @@ async function writeScript(
   });
 }
 
-async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {
+async function readOrder(request: BuildpackRequest): Promise<Order> {
   if (request.orderFile === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,
@@ -154,7 +157,7 @@ async function readOrder(request: BuildpackRequest): Promise<GroupOrder> {
       `Cannot use ${path}: it has order-extensions, and image extensions are not supported yet`,
     );
   }
-  return order.order;
+  return order;
 }
 
 type Add = (buildpack: Buildpack) => BuildpackDescriptor;
