@@ -92,6 +92,12 @@ export async function readImage(
     );
   }
   const rawConfig = await readAll(source, MAX_CONFIG_BYTES);
+  if (rawConfig.byteLength !== manifest.config.size) {
+    throw new OciError(
+      "MANIFEST_INVALID",
+      `Cannot use image ${raw.digest}: its config has ${rawConfig.byteLength} bytes, its manifest says ${manifest.config.size}`,
+    );
+  }
   return assemble(raw, manifest, rawConfig, { registry, repository });
 }
 

@@ -66,7 +66,10 @@ export async function fetchToken(request: TokenRequest, world: TokenWorld): Prom
   const realm = checkedRealm(request.realm, world.registry);
   if (request.credential?.kind === "identity") {
     const response = await send(
-      postExchange(realm, request, request.credential.token),
+      post(realm, request, {
+        grant_type: "refresh_token",
+        refresh_token: request.credential.token,
+      }),
       request,
       world,
     );
@@ -74,7 +77,15 @@ export async function fetchToken(request: TokenRequest, world: TokenWorld): Prom
     if (![404, 405].includes(response.status)) return await readToken(response, request, world);
     await response.body.cancel();
   }
-  return await readToken(await send(getExchange(realm, request), request, world), request, world);
+  const response = await send(getExchange(realm, request), request, world);
+  if (![404, 405].includes(response.status) || request.credential?.kind !== "basic") {
+    return await readToken(response, request, world);
+  }
+  // Some know the OAuth2 way only (RG-3).
+  await response.body.cancel();
+  const { username, password } = request.credential;
+  const form = { grant_type: "password", username, password };
+  return await readToken(await send(post(realm, request, form), request, world), request, world);
 }
 
 /**
@@ -123,10 +134,13 @@ function getExchange(realm: Target, { service, scopes, credential }: TokenReques
   return { method: "GET", target, headers: authorization === undefined ? {} : { authorization } };
 }
 
-function postExchange(realm: Target, { service, scopes }: TokenRequest, secret: string): Exchange {
+function post(
+  realm: Target,
+  { service, scopes }: TokenRequest,
+  grant: Readonly<Record<string, string>>,
+): Exchange {
   const form = new URLSearchParams({
-    grant_type: "refresh_token",
-    refresh_token: secret,
+    ...grant,
     client_id: CLIENT_ID,
     ...(service ? { service } : {}),
     ...(scopes.length > 0 ? { scope: scopes.join(" ") } : {}),
