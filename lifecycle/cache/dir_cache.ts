@@ -17,6 +17,9 @@ import {
 /** The document's file name, which is the image cache's label too. */
 const METADATA = "io.buildpacks.lifecycle.cache.metadata";
 
+/** A larger document is not ours, in bytes. */
+const MAX_METADATA = 64 * 1024 * 1024;
+
 /** Options of {@linkcode openDirCache}. */
 export interface DirCacheOptions {
   /** Stops waiting for another process. */
@@ -30,8 +33,8 @@ export interface DirCacheOptions {
  * @throws {Deno.errors.NotFound} When there is no such directory.
  */
 export async function openDirCache(dir: string, options: DirCacheOptions = {}): Promise<Cache> {
-  const { isDirectory } = await Deno.stat(dir);
-  if (!isDirectory) throw new TypeError(`Cannot use cache ${dir}: it is not a directory`);
+  const info = await Deno.stat(dir);
+  if (!info.isDirectory) throw new TypeError(`Cannot use cache ${dir}: it is not a directory`);
   {
     using _lock = await lockDir(dir, options.signal);
     const places = placesOf(dir);
@@ -40,6 +43,8 @@ export async function openDirCache(dir: string, options: DirCacheOptions = {}): 
     }
     await remove(places.staging);
     await remove(places.backup);
+    // A file or a dangling link is in the way, not a cache.
+    if (!(await isDirectory(places.committed))) await remove(places.committed);
     await Deno.mkdir(places.committed, { recursive: true });
   }
   return new DirCache(dir);
@@ -69,8 +74,11 @@ class DirCache implements Cache {
 
   async metadata(): Promise<CacheMetadata> {
     try {
-      const text = await Deno.readTextFile(`${this.#places.committed}/${METADATA}`);
-      return parseCacheMetadata(text);
+      const path = `${this.#places.committed}/${METADATA}`;
+      // Reading a pipe would wait for ever, and a document without end would fill the memory.
+      const { isFile, size } = await Deno.lstat(path);
+      if (!isFile || size > MAX_METADATA) return EMPTY_CACHE_METADATA;
+      return parseCacheMetadata(await Deno.readTextFile(path));
     } catch {
       return EMPTY_CACHE_METADATA; // CA-4: whatever is wrong with it, a cache is only a cache
     }
@@ -253,6 +261,10 @@ async function exists(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((info) => info.isDirectory, () => false);
 }
 
 async function remove(path: string): Promise<void> {

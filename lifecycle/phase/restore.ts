@@ -119,7 +119,7 @@ async function restoreContents(
       }
       restored.push(id);
       jobs.push(async () => {
-        if (await restoreLayer(cache, decision.sha, id, directory, ctx)) return;
+        if (await restoreLayer(cache, decision.sha, name, id, directory, ctx)) return;
         restored.splice(restored.indexOf(id), 1);
       });
     }
@@ -132,6 +132,7 @@ async function restoreContents(
 async function restoreLayer(
   cache: Cache,
   sha: string,
+  name: string,
   id: string,
   directory: Dir,
   ctx: Context,
@@ -145,13 +146,27 @@ async function restoreLayer(
     return false;
   }
   ctx.log.info(`Restoring data for "${id}" from cache`);
-  // Only this buildpack's own directory: a cache that others can write may not reach further.
   await Deno.mkdir(directory.outside, { recursive: true });
-  await extractLayer(tar, {
-    directories: { [directory.inside]: directory.outside },
-    signal: ctx.signal,
-  });
+  try {
+    // Only this layer: a cache that others can write may not reach further.
+    await extractLayer(tar, {
+      directories: { [directory.inside]: directory.outside },
+      only: `${directory.inside}/${name}`,
+      signal: ctx.signal,
+    });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    if (!isBadArchive(error)) throw error;
+    ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
+    await Deno.remove(`${directory.outside}/${name}`, { recursive: true }).catch(ignoreAbsent);
+    return false;
+  }
   return true;
+}
+
+/** What {@linkcode extractLayer} says of an archive it does not take; all else is about our own disk. */
+function isBadArchive(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof SyntaxError || error instanceof RangeError;
 }
 
 /** As for layers a lost or broken SBOM is no reason to fail (RE-18). */

@@ -20,6 +20,8 @@ export interface ExtractOptions extends UntarOptions {
    * `{"/layers": "/tmp/x/layers"}`. The longest that fits counts.
    */
   readonly directories: Readonly<Record<string, string>>;
+  /** No more than this path of the image, what is below it, and its parents. Default: all of `directories`. */
+  readonly only?: string | undefined;
 }
 
 /** What was extracted. */
@@ -44,7 +46,7 @@ export async function extractLayer(
   stream: ReadableStream<Uint8Array> | Source,
   options: ExtractOptions,
 ): Promise<ExtractResult> {
-  using places = new Places(options.directories);
+  using places = new Places(options.directories, options.only);
   return await extract(stream, options, {
     locate: (header) => places.locate(header),
     link: (header) => {
@@ -139,8 +141,10 @@ async function extract(
 class Places implements Disposable {
   readonly #places: { readonly inside: readonly string[]; readonly target: ConfinedDirectory }[] =
     [];
+  readonly #only: readonly string[];
 
-  constructor(directories: Readonly<Record<string, string>>) {
+  constructor(directories: Readonly<Record<string, string>>, only = "/") {
+    this.#only = stepsOf(only);
     try {
       for (const [inside, outside] of Object.entries(directories)) {
         this.#places.push({ inside: stepsOf(inside), target: new ConfinedDirectory(outside) });
@@ -154,6 +158,15 @@ class Places implements Disposable {
 
   locate(header: TarHeader): Location | undefined {
     const steps = stepsOf(header.name);
+    const isBelow = this.#only.every((step, at) => step === steps[at]);
+    const isAbove = header.type === "directory" &&
+      steps.every((step, at) => step === this.#only[at]);
+    if (!isBelow && !isAbove) {
+      const only = "/" + this.#only.join("/");
+      throw new TypeError(
+        `Cannot restore ${JSON.stringify(header.name)}: it lies outside ${only}`,
+      );
+    }
     for (const { inside, target } of this.#places) {
       if (inside.every((step, at) => step === steps[at])) {
         return { target, steps: steps.slice(inside.length) };
