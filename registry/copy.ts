@@ -1,7 +1,7 @@
 /** The one way anything moves between places: save, push, pull, cache and bundle are all this. */
 import type { Descriptor, Platform } from "./oci/descriptor.ts";
 import type { Digest } from "./oci/digest.ts";
-import { OciError } from "./oci/error.ts";
+import { isOciError, OciError } from "./oci/error.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "./oci/media_type.ts";
 import { type Document, parseDocument } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
@@ -14,7 +14,7 @@ export interface CopyOptions extends CallOptions {
   readonly tags?: readonly string[] | undefined;
   /** Take one image out of an index instead of the whole index. */
   readonly platform?: Platform | undefined;
-  /** Blobs under way at once. Default 4. */
+  /** Blobs under way at once. Default 6. */
   readonly concurrency?: number | undefined;
   /** Called as bytes of a blob leave. */
   readonly onProgress?: ((blob: Descriptor, bytes: number) => void) | undefined;
@@ -58,9 +58,12 @@ export async function copy(
   options: CopyOptions = {},
 ): Promise<CopyResult> {
   const act = new Copy(from, fromRepository, to, toRepository, options);
-  const top = await act.choose(reference);
   const tags = options.tags ?? (reference.includes(":") ? [] : [reference]);
-  const descriptor = await act.document(top, tags, 0);
+  // Asked while the source is: on a long way each question costs, and what is there already needs no other.
+  const before = act.behind(tags);
+  before.catch(() => {}); // said when it is waited for
+  const top = await act.choose(reference);
+  const descriptor = await act.top(top, tags, await before);
   return { descriptor, ...act.counts };
 }
 
@@ -111,8 +114,30 @@ class Copy {
     return raw;
   }
 
+  /** What `tags` name at the destination now, by tag. */
+  async behind(tags: readonly string[]): Promise<ReadonlyMap<string, Descriptor>> {
+    const found = new Map<string, Descriptor>();
+    await Promise.all(tags.map(async (tag) => {
+      const known = await this.#probe(tag);
+      if (known !== undefined) found.set(tag, known);
+    }));
+    return found;
+  }
+
+  /** Copies the first document; `before` is what the tags named {@linkcode behind} them. */
+  async top(
+    raw: RawManifest,
+    tags: readonly string[],
+    before: ReadonlyMap<string, Descriptor>,
+  ): Promise<Descriptor> {
+    const known = [...before.values()].find(({ digest }) => digest === raw.digest);
+    if (known === undefined) return await this.#document(raw, tags, 0);
+    const wrong = tags.filter((tag) => before.get(tag)?.digest !== raw.digest);
+    return wrong.length === 0 ? known : await this.#put(raw, wrong);
+  }
+
   /** Copies one document after all it needs. */
-  async document(raw: RawManifest, tags: readonly string[], depth: number): Promise<Descriptor> {
+  async #document(raw: RawManifest, tags: readonly string[], depth: number): Promise<Descriptor> {
     const { signal } = this.#options;
     signal?.throwIfAborted();
     if (depth > MAX_DEPTH || this.#documents.size > MAX_DOCUMENTS) {
@@ -123,10 +148,15 @@ class Copy {
     }
     this.#documents.add(raw.digest);
     const document = parseDocument(raw.bytes, raw.mediaType);
-    const known = await this.#to.stat(this.#toRepository, raw.digest, { signal });
+    const known = await this.#probe(raw.digest);
     // A place takes a manifest only when its children are there, so its presence says they are.
     if (known === undefined) await this.#children(document, depth);
     if (known !== undefined && tags.length === 0) return known;
+    return await this.#put(raw, tags);
+  }
+
+  async #put(raw: RawManifest, tags: readonly string[]): Promise<Descriptor> {
+    const { signal } = this.#options;
     return await this.#to.pushManifest(
       this.#toRepository,
       { mediaType: raw.mediaType, bytes: raw.bytes },
@@ -137,16 +167,17 @@ class Copy {
   async #children(document: Document, depth: number): Promise<void> {
     if (document.kind === "manifest") {
       const { config, layers } = document.manifest;
+      // The short one first: behind the long ones its round trips would be all that is left to do.
       await this.#moveAll([
-        ...layers.filter((layer) => !isForeignLayerType(layer.mediaType)),
         config,
+        ...layers.filter((layer) => !isForeignLayerType(layer.mediaType)),
       ]);
       return;
     }
     for (const child of document.index.manifests) {
       if (isIndexType(child.mediaType) || isManifestType(child.mediaType)) {
         if (!this.#documents.has(child.digest)) {
-          await this.document(await this.#read(child.digest), [], depth + 1);
+          await this.#document(await this.#read(child.digest), [], depth + 1);
         }
       } else await this.#moveAll([child]);
     }
@@ -167,7 +198,7 @@ class Copy {
         }
       }
     };
-    const width = Math.max(1, this.#options.concurrency ?? 4);
+    const width = Math.max(1, this.#options.concurrency ?? 6);
     const done = await Promise.allSettled(Array.from({ length: width }, work));
     for (const result of done) if (result.status === "rejected") throw result.reason;
   }
@@ -209,6 +240,17 @@ class Copy {
         return await source.open(options);
       },
     };
+  }
+
+  /** Whether the destination has it. Some deny what they do not have: then it is sent, which says more (C-GET-06). */
+  async #probe(reference: string): Promise<Descriptor | undefined> {
+    const { signal } = this.#options;
+    try {
+      return await this.#to.stat(this.#toRepository, reference, { signal });
+    } catch (error) {
+      if (isOciError(error, "DENIED")) return undefined;
+      throw error;
+    }
   }
 
   async #read(reference: string): Promise<RawManifest> {

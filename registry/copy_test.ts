@@ -4,7 +4,7 @@ import { encodeJson } from "./image.ts";
 import { memoryRegistry } from "./memory.ts";
 import type { Descriptor } from "./oci/descriptor.ts";
 import { digestOf } from "./oci/digest.ts";
-import { isOciError } from "./oci/error.ts";
+import { isOciError, OciError } from "./oci/error.ts";
 import { MediaType } from "./oci/media_type.ts";
 import type { Registry } from "./registry.ts";
 import { pushSampleImage, sampleBytes } from "./registry_suite_testing.ts";
@@ -57,6 +57,53 @@ Deno.test("copy: within one place nothing is read, blobs are mounted", async () 
   const retag = await copy(place, "src", "v1", place, "src", { tags: ["v2"] });
   equal(retag.uploaded + retag.reused, 0);
   equal((await place.stat("src", "v2"))?.digest, image.digest);
+});
+
+Deno.test("copy: a tag that names it already is left alone, one that does not is set", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });
+  await copy(from, "src", "v1", to, "dst");
+  const asked: string[] = [];
+  const stat = to.stat;
+  to.stat = (repository, reference, options) => {
+    asked.push(reference);
+    return stat.call(to, repository, reference, options);
+  };
+  const push = to.pushManifest;
+  to.pushManifest = (repository, manifest, options) => {
+    asked.push(`put ${options?.tags}`);
+    return push.call(to, repository, manifest, options);
+  };
+  equal((await copy(from, "src", "v1", to, "dst")).descriptor.digest, digest);
+  deepEqual(asked, ["v1"]);
+  await copy(from, "src", "v1", to, "dst", { tags: ["v1", "v2"] });
+  deepEqual(asked.slice(1), ["v1", "v2", "put v2"]);
+});
+
+Deno.test("copy: C-GET-06 a place that denies what it does not have gets it", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });
+  const stat = to.stat;
+  to.stat = () => Promise.reject(new OciError("DENIED", "Cannot read: denied", { status: 403 }));
+  await copy(from, "src", "v1", to, "dst");
+  equal((await stat.call(to, "dst", "v1"))?.digest, digest);
+});
+
+Deno.test("copy: the destination is asked while the source is", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  await pushSampleImage(from, "src", { tags: ["v1"] });
+  const asked = Promise.withResolvers<void>();
+  const stat = to.stat;
+  to.stat = (...args) => {
+    asked.resolve();
+    return stat.apply(to, args);
+  };
+  const manifest = from.manifest;
+  from.manifest = async (...args) => {
+    await asked.promise; // would wait for ever if the one came after the other
+    return await manifest.apply(from, args);
+  };
+  equal((await copy(from, "src", "v1", to, "dst")).uploaded, 2);
 });
 
 Deno.test("copy: by digest sets no tag", async () => {

@@ -178,6 +178,28 @@ Deno.test("a source that fails is not taken for a connection that fails", async 
   assert.equal(opened, 1);
 });
 
+Deno.test("C-UP-01 the source is opened while the upload begins, and let go when it does not", async () => {
+  const opened = Promise.withResolvers<void>();
+  let cancelled = 0;
+  await using server = quirkServer(async ({ method }) => {
+    if (method === "HEAD") return new Response(null, { status: 404 });
+    await opened.promise;
+    return errorBody(403, "DENIED", "no");
+  });
+  await using registry = connectRegistry(server.host, FAST);
+  const open = () => {
+    opened.resolve();
+    return Promise.resolve(
+      new ReadableStream<Uint8Array<ArrayBuffer>>({ cancel: () => void cancelled++ }),
+    );
+  };
+  await assert.rejects(
+    () => registry.pushBlob("app", describe(big), { size: big.byteLength, open }),
+    (error) => isOciError(error, "DENIED"),
+  );
+  assert.equal(cancelled, 1);
+});
+
 Deno.test("C-UP-01 what takes no long body gets pieces", async () => {
   let stored = new Uint8Array();
   await using server = quirkServer(({ method, body }) => {

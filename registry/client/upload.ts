@@ -247,8 +247,9 @@ async function upload(
     try {
       const sent = onSent();
       if (!whole) return await pieces(session, push, sent, signal);
+      await using bytes = new EarlyBytes(push.source, signal);
       location ??= (await startUpload(session, push, signal)).location;
-      return await put(session, push, location, sent, signal);
+      return await put(session, push, location, bytes, sent, signal);
     } catch (error) {
       if (location !== undefined) await cancelUpload(session, push, location);
       signal?.throwIfAborted();
@@ -265,14 +266,44 @@ async function upload(
   }
 }
 
+/**
+ * The bytes of an upload, asked for while the registry is still asked to begin it: where they come from another registry
+ * that is a round trip less for each blob. The registry holds them against the digest, so they are not hashed here.
+ */
+class EarlyBytes implements AsyncDisposable {
+  readonly #open: () => ReturnType<Source["open"]>;
+  #first: ReturnType<Source["open"]> | undefined;
+
+  constructor(source: Source, signal: AbortSignal | undefined) {
+    this.#open = () => source.open({ signal, reuse: true, verify: false });
+    this.#first = this.#open();
+    this.#first.catch(() => {}); // said when it is opened
+  }
+
+  /** From the start, as often as the request has to be sent. */
+  open(): ReturnType<Source["open"]> {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? this.#open();
+  }
+
+  /** Lets go of what nobody wanted. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const first = this.#first;
+    this.#first = undefined;
+    await first?.then((stream) => stream.cancel()).catch(() => {});
+  }
+}
+
 async function put(
   session: Session,
   push: BlobPush,
   location: Target,
+  bytes: EarlyBytes,
   onSent: (bytes: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { repository, descriptor: { digest, size }, source } = push;
+  const { repository, descriptor: { digest, size } } = push;
   const answer = await session.send({
     act: `push blob ${digest} to ${push.name}`,
     method: "PUT",
@@ -280,8 +311,7 @@ async function put(
     repository,
     scopes: [repositoryScope(repository, "pull", "push")],
     headers: { "content-type": "application/octet-stream" },
-    // The registry holds the bytes against the digest in the query.
-    body: { size, open: () => source.open({ signal, reuse: true, verify: false }) },
+    body: { size, open: () => bytes.open() },
     expect: [200, 201, 204],
     bulk: true,
     retry: false,
