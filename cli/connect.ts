@@ -4,7 +4,7 @@ import { connectRegistry, Registries } from "../registry/client/client.ts";
 import { credentialsFrom } from "../registry/client/credentials.ts";
 import { cloudKeychains, firstCredential } from "../registry/client/keychain/keychain.ts";
 import { type Connections, mirrored } from "../registry/client/mirror.ts";
-import type { MirrorTable } from "../registry/client/mirror_table.ts";
+import { type MirrorTable, routeOf, type Try } from "../registry/client/mirror_table.ts";
 import type {
   ClientOptions,
   CredentialSource,
@@ -23,6 +23,8 @@ import { readRegistrySettings } from "./registry_settings.ts";
 export interface Connected extends Connections {
   /** The same for images that are only read: mirrors come first. Disposed with the rest. */
   readonly sources: Pick<Connections, "client">;
+  /** Who may be asked when a repository is read: mirrors, and the place itself last. */
+  readonly readFrom: (registry: string, repository: string) => readonly Try[];
 }
 
 /**
@@ -59,6 +61,7 @@ export async function connect(
   return {
     client: (host) => registries.client(host),
     sources,
+    readFrom: (registry, repository) => routeOf(mirrors, registry, repository).tries,
     stats: () => sources.stats(),
     [Symbol.asyncDispose]: () => sources[Symbol.asyncDispose](),
   };

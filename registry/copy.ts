@@ -207,11 +207,12 @@ class Copy {
     const { signal, onProgress, onBlob } = this.#options;
     signal?.throwIfAborted();
     const samePlace = (this.#from as unknown) === this.#to;
+    const neighbour = samePlace || (this.#from.standsFor as unknown) === this.#to;
     const how = samePlace && this.#fromRepository === this.#toRepository
       ? "exists"
       : await this.#to.pushBlob(this.#toRepository, blob, this.#source(blob), {
         signal,
-        mountFrom: samePlace ? this.#fromRepository : undefined,
+        mountFrom: neighbour ? this.#fromRepository : undefined,
         onProgress: onProgress && ((bytes) => onProgress(blob, bytes)),
       });
     if (how === "uploaded") {

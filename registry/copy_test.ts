@@ -6,7 +6,7 @@ import type { Descriptor } from "./oci/descriptor.ts";
 import { digestOf } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { MediaType } from "./oci/media_type.ts";
-import type { Registry } from "./registry.ts";
+import type { Reader, Registry } from "./registry.ts";
 import { pushSampleImage, sampleBytes } from "./registry_suite_testing.ts";
 
 const mediaType = MediaType.ociIndex;
@@ -104,6 +104,20 @@ Deno.test("copy: the destination is asked while the source is", async () => {
     return await manifest.apply(from, args);
   };
   equal((await copy(from, "src", "v1", to, "dst")).uploaded, 2);
+});
+
+Deno.test("C-MIRROR, C-MNT-05 copy: what a mirror stands for is mounted there, not sent", async () => {
+  const place = memoryRegistry();
+  await pushSampleImage(place, "src", { tags: ["v1"] });
+  const through: Reader = {
+    standsFor: place,
+    manifest: (...args) => place.manifest(...args),
+    stat: (...args) => place.stat(...args),
+    blob: (...args) => place.blob(...args),
+  };
+  const seen: string[] = [];
+  await copy(through, "src", "v1", place, "dst", { onBlob: (_, how) => seen.push(how) });
+  deepEqual(seen, ["mounted", "mounted"]);
 });
 
 Deno.test("copy: by digest sets no tag", async () => {

@@ -265,6 +265,7 @@ export async function pushLayer(
   const { origin } = layer;
   const sameplace = origin !== undefined && (origin.registry as unknown) === to;
   if (sameplace && origin.repository === repository) return "exists";
+  const neighbour = sameplace || (origin?.registry.standsFor as unknown) === to;
   let opened: Source | undefined;
   const lazy: Source = {
     size: layer.descriptor.size,
@@ -272,7 +273,7 @@ export async function pushLayer(
   };
   return await to.pushBlob(repository, layer.descriptor, lazy, {
     signal: options.signal,
-    mountFrom: sameplace ? origin.repository : undefined,
+    mountFrom: neighbour ? origin?.repository : undefined,
     onProgress: options.onProgress && ((bytes) => options.onProgress!(layer, bytes)),
   });
 }

@@ -25,6 +25,8 @@ export interface CallOptions {
 
 /** Reading. `undefined` is the normal answer for "not there"; all else that goes wrong is an OciError. */
 export interface Reader {
+  /** The place this one reads for, through mirrors: what is found here can most likely be mounted there. */
+  readonly standsFor?: Reader | undefined;
   /** The manifest behind a tag or digest. By digest it is verified before it is returned. */
   manifest(
     repository: string,

@@ -39,8 +39,8 @@ export async function run(phase: PhaseRun): Promise<void> {
   const output = onlyWord(phase);
   const known = await readRunNames(phase);
   const names = imageNames(phase, [output, ...inputs.tags], known);
-  await using images = await openImages(phase, names);
-  await using caches = await openRegistryImages(phase, [inputs.cacheImage]);
+  await using images = await openImages(phase, names, [output, ...inputs.tags]);
+  await using caches = await openRegistryImages(phase, [inputs.cacheImage], [inputs.cacheImage]);
   const resolved = await resolveNames(phase, output, known, images);
   checkParallel(phase);
   guardLayout(phase);

@@ -29,8 +29,8 @@ export async function run(given: PhaseRun): Promise<void> {
   const { inputs, can, log } = phase;
   const known = await readRunNames(phase);
   const names = imageNames(phase, [output, ...inputs.tags], known);
-  await using images = await openImages(phase, names);
-  await using caches = await openRegistryImages(phase, [inputs.cacheImage]);
+  await using images = await openImages(phase, names, [output, ...inputs.tags]);
+  await using caches = await openRegistryImages(phase, [inputs.cacheImage], [inputs.cacheImage]);
   checkCache(phase);
   const resolved = await resolveNames(phase, output, known, images);
   checkParallel(phase);

@@ -63,8 +63,8 @@ export async function run(phase: PhaseRun): Promise<void> {
   const references = inputs.useLayout
     ? []
     : [analyzed.runImage.reference, analyzed.previousReference];
-  await using images = await openImages(phase, [...names, ...references]);
-  await using caches = await openRegistryImages(phase, [inputs.cacheImage]);
+  await using images = await openImages(phase, [...names, ...references], tags);
+  await using caches = await openRegistryImages(phase, [inputs.cacheImage], [inputs.cacheImage]);
   refuseDaemon(phase);
   await dropPrivileges(phase, [inputs.cacheDir, inputs.launchCacheDir]);
   const group = await readGroup(phase, ExitCode.export);

@@ -1,12 +1,11 @@
 /** Where the images of a phase live: in registries, or with `-layout` in OCI layouts on disk (19). */
 import type { AccessCheck, ImagePlace } from "../../lifecycle/phase/analyze_types.ts";
-import type { Connections } from "../../registry/client/mirror.ts";
-import type { CredentialSource } from "../../registry/client/options.ts";
+import type { CredentialSource, RegistryClient } from "../../registry/client/options.ts";
 import type { Log } from "../../registry/context.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { parseReference, type Reference, wantedOf } from "../../registry/oci/reference.ts";
 import type { Registry } from "../../registry/registry.ts";
-import { connect } from "../connect.ts";
+import { connect, type Connected } from "../connect.ts";
 import type { Io } from "../io.ts";
 import { VERSION } from "../version.ts";
 import { badInputs } from "./fail.ts";
@@ -53,6 +52,8 @@ export interface RegistriesInput {
   readonly insecure: readonly string[];
   /** All names the phase may use, as given. */
   readonly names: readonly string[];
+  /** Those it writes. Their repositories are read from the place itself, all others through mirrors (C-MIRROR). */
+  readonly written: readonly string[];
 }
 
 /**
@@ -62,7 +63,7 @@ export interface RegistriesInput {
  * @throws {TypeError} When `CNB_REGISTRY_AUTH` cannot be read.
  */
 export async function openRegistries(input: RegistriesInput): Promise<PhaseImages> {
-  const { io, log, insecure, names } = input;
+  const { io, log, insecure, names, written } = input;
   const references = names.filter((name) => name !== "").map((name) => ({
     name,
     reference: parseReference(name),
@@ -79,13 +80,23 @@ export async function openRegistries(input: RegistriesInput): Promise<PhaseImage
     VERSION,
     (source) => ask = remembering(source),
   );
-  for (const { reference } of references) await ask(reference.registry, reference.repository);
-  return new RegistryImages(registries);
+  for (const { reference: { registry, repository } } of references) {
+    await ask(registry, repository);
+    for (const { host, repository: there } of registries.readFrom(registry, repository)) {
+      await ask(host, there);
+    }
+  }
+  return new RegistryImages(registries, written);
 }
 
 /** Registries at private addresses may speak plain http, as they may to the Go lifecycle (IS-1). */
 export function isPrivateAddress(host: string): boolean {
   return /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)[\d.]+(:\d+)?$/.test(host);
+}
+
+function repositoryOf(name: string): string {
+  const { registry, repository } = readName(name);
+  return `${registry}/${repository}`;
 }
 
 /** A source that is asked once for each repository. */
@@ -100,21 +111,30 @@ function remembering(source: CredentialSource): CredentialSource {
 }
 
 class RegistryImages implements PhaseImages {
-  readonly #registries: Connections;
+  readonly #registries: Connected;
+  readonly #written: ReadonlySet<string>;
 
-  constructor(registries: Connections) {
+  constructor(registries: Connected, written: readonly string[]) {
     this.#registries = registries;
+    this.#written = new Set(written.filter((name) => name !== "").map(repositoryOf));
+  }
+
+  /** Whether a destination holds something, no mirror can say. */
+  #client({ registry, repository }: Reference): RegistryClient {
+    return this.#written.has(`${registry}/${repository}`)
+      ? this.#registries.client(registry)
+      : this.#registries.sources.client(registry);
   }
 
   open(name: string): Promise<OpenedImage> {
     const reference = readName(name);
     return Promise.resolve({
-      registry: this.#registries.client(reference.registry),
+      registry: this.#client(reference),
       repository: reference.repository,
       reference: wantedOf(reference),
       name,
       // Spelled out, as Go writes it: what one wrote the other reads back.
-      repositoryName: `${reference.registry}/${reference.repository}`,
+      repositoryName: repositoryOf(name),
     });
   }
 
@@ -130,7 +150,7 @@ class RegistryImages implements PhaseImages {
 
   access(name: string, mode: "read" | "read/write"): AccessCheck {
     const reference = readName(name);
-    const client = this.#registries.client(reference.registry);
+    const client = this.#client(reference);
     return {
       name,
       mode,

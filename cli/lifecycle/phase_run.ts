@@ -113,24 +113,29 @@ export async function dropPrivileges(run: PhaseRun, directories: readonly string
   run.log.debug("Executing command...");
 }
 
-/** Images of the phase: in layouts with `-layout`, else in registries. `names` are all it may use. */
-export async function openImages(run: PhaseRun, names: readonly string[]): Promise<PhaseImages> {
+/** Images of the phase: in layouts with `-layout`, else in registries. `names` are all it may use, `written` those it writes. */
+export async function openImages(
+  run: PhaseRun,
+  names: readonly string[],
+  written: readonly string[],
+): Promise<PhaseImages> {
   for (const name of names) if (name !== "") readName(name);
   if (run.inputs.useLayout) return openLayouts(run.inputs.layoutDir);
-  return await openRegistryImages(run, names);
+  return await openRegistryImages(run, names, written);
 }
 
 /** Images in registries, whatever the mode: cache images live there. */
 export async function openRegistryImages(
   run: PhaseRun,
   names: readonly string[],
+  written: readonly string[],
 ): Promise<PhaseImages> {
   const { io, log, ctx, inputs } = run;
   return await failing(
     "resolve keychain",
     ExitCode.failure,
     ctx.signal,
-    () => openRegistries({ io, log, insecure: inputs.insecureRegistries, names }),
+    () => openRegistries({ io, log, insecure: inputs.insecureRegistries, names, written }),
   );
 }
 

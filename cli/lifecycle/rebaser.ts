@@ -28,7 +28,7 @@ export async function run(given: PhaseRun): Promise<void> {
   const names = imageNames(phase, words, []);
   checkSameRegistry(words);
   refuseDaemon(phase);
-  await using images = await openRegistryImages(phase, names);
+  await using images = await openRegistryImages(phase, names, words);
   const appName = inputs.previousImage || words[0]!;
   const app = await failing(
     "set app image",
@@ -42,11 +42,8 @@ export async function run(given: PhaseRun): Promise<void> {
     ctx.signal,
     async () => await chooseRunImage(phase, namesOf(phase, app), appName, images),
   );
-  await using bases = await openRegistryImages(phase, [
-    ...names,
-    runName,
-    oldBaseOf(app, [appName, runName]),
-  ]);
+  const known = [...names, runName, oldBaseOf(app, [appName, runName])];
+  await using bases = await openRegistryImages(phase, known, words);
   await dropPrivileges(phase, []);
   const base = await failing(
     "access run image",

@@ -39,8 +39,10 @@ export async function run(phase: PhaseRun): Promise<void> {
   const before = await readUsable(phase);
   const names = imageNames(phase, [], []);
   const runName = before?.runImage?.image ?? "";
-  await using images = await openImages(phase, [...names, runName]);
-  await using registries = await openRegistryImages(phase, [...names, runName]);
+  await using images = await openImages(phase, [...names, runName], []);
+  await using registries = await openRegistryImages(phase, [...names, runName], [
+    inputs.cacheImage,
+  ]);
   refuseDaemon(phase);
   await dropPrivileges(phase, [inputs.layersDir, inputs.cacheDir, KANIKO]);
   const group = await readGroup(phase, ExitCode.restore);

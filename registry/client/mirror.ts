@@ -240,6 +240,10 @@ class MirroredRegistry implements RegistryClient {
     return addStats([this.#primary.stats(), this.#mirrors.stats()]);
   }
 
+  get standsFor(): RegistryClient {
+    return this.#primary;
+  }
+
   /** Its connections belong to the {@linkcode Connections} it came from. */
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
