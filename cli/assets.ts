@@ -48,6 +48,14 @@ export function isExecutable(): boolean {
 }
 
 /**
+ * The file of this executable; from source, the one that `deno task build` makes, which may not be there.
+ */
+export function executableFile(): string {
+  return executable()?.file ??
+    decodeURIComponent(new URL("../dist/wherry", import.meta.url).pathname);
+}
+
+/**
  * The name this program was called by (`argv[0]`, as given, perhaps with folders), which selects a lifecycle
  * phase when it is `analyzer` and the like. Always `wherry` from source.
  */

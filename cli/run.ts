@@ -14,6 +14,8 @@ interface Entry {
   readonly summary: string;
   readonly group: string;
   readonly aliases?: readonly string[];
+  /** Not in `--help`: an old name. */
+  readonly hidden?: boolean;
   readonly load: () => Promise<CommandModule>;
 }
 
@@ -49,6 +51,27 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "Copy an image from any place to any other",
     group: "Images:",
     load: () => import("./command/copy.ts"),
+  },
+  builder: {
+    summary: "Make and inspect builders",
+    group: "Builders:",
+    load: () => import("./command/builder.ts"),
+  },
+  "inspect-builder": {
+    summary: "Say what a builder holds",
+    group: "Builders:",
+    hidden: true,
+    load: () => import("./command/inspect_builder.ts"),
+  },
+  buildpack: {
+    summary: "Make, package and inspect buildpacks",
+    group: "Builders:",
+    load: () => import("./command/buildpack.ts"),
+  },
+  extension: {
+    summary: "Make, package and inspect image extensions",
+    group: "Builders:",
+    load: () => import("./command/extension.ts"),
   },
   login: {
     summary: "Keep the password of a registry, once it was tried",
@@ -137,7 +160,7 @@ export async function run(io: Io): Promise<number> {
     if (name === asked || entry.aliases?.includes(asked ?? "")) {
       (await entry.load()).define(command, io, (result) => code = result);
     }
-    program.addCommand(command);
+    program.addCommand(command, { hidden: entry.hidden ?? false });
   }
   const lines = {
     writeOut: (text: string) => io.stdout.write(text),

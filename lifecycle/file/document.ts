@@ -47,7 +47,10 @@ export function check<T>(
   const result = schema.safeParse(parsed);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues);
-  const path = issue.path.map((step) => typeof step === "number" ? step : String(step));
+  const unknown = issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
+  const path = [...issue.path, ...unknown].map((step) =>
+    typeof step === "number" ? step : String(step)
+  );
   const at = line(path);
   const key = formatPath(path);
   const where = at === undefined ? file : `${file}:${at}`;
@@ -190,6 +193,7 @@ function say(issue: z.core.$ZodIssue, key: string, seen: unknown): string {
       : `${key} is ${show(seen)}, want ${issue.message}`;
   }
   const name = key === "" ? "the document" : key;
+  if (issue.code === "unrecognized_keys") return `${name} is no key of this file`;
   if (seen === undefined) return `${name} is missing`;
   if (issue.code === "too_small") return `${name} is empty`;
   if (issue.code === "invalid_type") {

@@ -1,19 +1,39 @@
 import { z } from "zod";
 import { parseDocument, text } from "./document.ts";
+import { type Target, targets } from "./module.ts";
 
-/** `package.toml`: where the parts of a package are. Only what a build from directories needs is read. */
+/** `package.toml`: what a package is made of. Addresses are relative to the file, or URIs. */
 export interface PackageDescriptor {
-  /** Parts of a composite, relative to the file or as addresses. */
+  /** The module itself; absent when it lies beside the file. */
+  readonly module?: { readonly kind: "buildpack" | "extension"; readonly uri: string } | undefined;
+  /** Parts of a composite. */
   readonly dependencies: readonly { readonly uri: string }[];
+  /** What it is packaged for; none: `platformOs`, or what its descriptor says. */
+  readonly targets: readonly Target[];
+  /** Deprecated forerunner of targets; empty when the file does not say. */
+  readonly platformOs: string;
 }
 
+const module = z.object({ uri: text }).optional();
+
 const schema: z.ZodType<PackageDescriptor> = z.object({
+  buildpack: module,
+  extension: module,
   dependencies: z.array(
     z.object({ uri: text, image: text }).transform(({ uri, image }) => ({
       uri: uri || `docker://${image}`,
     })),
   ).default([]),
-});
+  targets,
+  platform: z.object({ os: text }).prefault({}),
+}).transform(({ buildpack, extension, dependencies, targets, platform }) => ({
+  module: buildpack
+    ? { kind: "buildpack" as const, uri: buildpack.uri || "." }
+    : extension && { kind: "extension" as const, uri: extension.uri || "." },
+  dependencies,
+  targets,
+  platformOs: platform.os,
+}));
 
 /**
  * Reads `package.toml`.

@@ -10,6 +10,7 @@ import { parsePackageToml } from "../file/package_toml.ts";
 import { formatToml } from "../file/toml.ts";
 import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
+import { refuseLinksOut, rootOfArchive } from "./archive_root.ts";
 import { isPassable } from "./passable.ts";
 
 /** One buildpack somebody asks for: a name as typed, or a script that stands for a whole one (PRJ-5). */
@@ -193,8 +194,7 @@ async function resolveOne(
         { cause },
       );
     }
-    const root = await rootOf(into);
-    await refuseLinksOut(into, root, text);
+    const root = await rootOfArchive(into, text);
     return add(await readDirectory(root, add, text, into));
   }
   const [id = "", version = ""] = text.split("@");
@@ -212,32 +212,6 @@ async function resolveOne(
     ExitCode.arguments,
     `Cannot find buildpack ${JSON.stringify(text)}: ${where}`,
   );
-}
-
-/** A tar may hold the buildpack at its root or in one directory. */
-async function rootOf(dir: string): Promise<string> {
-  const entries = await Array.fromAsync(Deno.readDir(dir));
-  const [only] = entries;
-  return entries.length === 1 && only !== undefined && !only.isFile ? join(dir, only.name) : dir;
-}
-
-/**
- * What we read of an archive is in the archive: a link in the place of its directory or its descriptors would make
- * a directory of this machine the buildpack, with our rights (X-02).
- */
-async function refuseLinksOut(into: string, root: string, text: string): Promise<void> {
-  for (const path of [root, join(root, "buildpack.toml"), join(root, "package.toml")]) {
-    const stat = await Deno.lstat(path).catch(() => undefined);
-    if (stat === undefined || path === into || (path === root ? stat.isDirectory : stat.isFile)) {
-      continue;
-    }
-    throw new LifecycleError(
-      ExitCode.arguments,
-      `Cannot use buildpack ${JSON.stringify(text)}: ${
-        JSON.stringify(basename(path))
-      } in it is a link or another special file`,
-    );
-  }
 }
 
 /**

@@ -104,6 +104,16 @@ export async function readOciArchive(
   }
 }
 
+/** Whether `file` is a tar whose root holds an `oci-layout`, as package files do, whatever it is called. */
+export async function isLayoutArchive(file: string): Promise<boolean> {
+  try {
+    await using tar = await TarFile.open(file);
+    return tar.member("oci-layout") !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 function blobPath(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }

@@ -1,0 +1,73 @@
+import { type Command, Option } from "commander";
+import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import type { Io } from "../io.ts";
+import { addSourceFlags } from "./buildpack.ts";
+
+/** `wherry builder ...`. */
+export function define(command: Command, io: Io): void {
+  command.usage("COMMAND [FLAGS]").helpCommand(false);
+  command.action(() => {
+    io.stdout.write(command.helpInformation());
+  });
+  const sub = (name: string, summary: string, usage: string) =>
+    command.command(name).summary(summary).description(summary)
+      .helpOption("-h, --help", "show this help").usage(usage);
+
+  const create = sub("create", "Make a builder image", "NAME [FLAGS]")
+    .argument("<name>", "the builder: a name, or oci:DIR")
+    .option("-c, --config <file>", "builder.toml: what it is made of")
+    .option("--from <builder>", "change this builder instead: see --buildpack")
+    .option(
+      "-b, --buildpack <name>",
+      "with --from: put this buildpack in the place of the one with its id (repeatable)",
+      collect,
+    )
+    .option("--publish", "straight to the registry, instead of the local store")
+    .option("--tag <name>", "another name for it (repeatable)", collectWords)
+    .option("-l, --label <key=value>", "a label of the image (repeatable)", collect)
+    .option("-t, --target <target>", "a platform, for example linux/arm64 (repeatable)", collect)
+    .option(
+      "--flatten <id@version,...>",
+      "these buildpacks in one layer (repeatable)",
+      collect,
+    )
+    .option(
+      "--lifecycle <file>",
+      "the executable for another platform's builder (default: this one, or wherry-ARCH beside it)",
+    )
+    .option(
+      "--append-image-name-suffix",
+      "publish each platform under NAME:TAG-OS-ARCH too",
+    );
+  addSourceFlags(create)
+    .addOption(
+      new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"])
+        .default("human"),
+    );
+  addRegistryFlags(create);
+  addCommonFlags(create).action(async (name: string, flags) => {
+    const { makeBuilder } = await import("../package/make_builder.ts");
+    await makeBuilder(io, name, flags);
+  });
+
+  defineInspect(sub("inspect", "Say what a builder holds", "NAME [FLAGS]"), io);
+
+  const suggest = sub("suggest", "Name builders that are known", "[FLAGS]");
+  addCommonFlags(suggest).action(async () => {
+    const { suggestions } = await import("../package/suggest.ts");
+    io.stdout.write(suggestions());
+  });
+}
+
+/** `builder inspect`, also as `inspect-builder`. */
+export function defineInspect(command: Command, io: Io): void {
+  command
+    .argument("<name>", "a builder: a name, oci:DIR, or an archive")
+    .option("-d, --depth <n>", "how deep to show orders (default: all)")
+    .option("-o, --output <format>", "human or json", "human");
+  addRegistryFlags(command);
+  addCommonFlags(command).action(async (name: string, flags) => {
+    const { inspectBuilder } = await import("../package/inspect_builder.ts");
+    await inspectBuilder(io, name, flags);
+  });
+}

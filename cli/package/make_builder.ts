@@ -1,0 +1,304 @@
+/** `wherry builder create`. */
+import { dirname, join } from "node:path";
+import type { Image } from "../../registry/image.ts";
+import type { Platform } from "../../registry/oci/descriptor.ts";
+import { formatPlatform } from "../../registry/oci/platform.ts";
+import { walkTree } from "../../registry/layer/tree.ts";
+import { untarTo } from "../../registry/layer/extract.ts";
+import { type BuilderDescriptor, parseBuilderToml } from "../../lifecycle/file/builder_toml.ts";
+import { readDocument } from "../../lifecycle/file/document.ts";
+import {
+  type BuilderLifecycle,
+  createBuilder,
+} from "../../lifecycle/platform/package/create_builder.ts";
+import { readLifecycleToml } from "../../lifecycle/platform/package/lifecycle_toml.ts";
+import {
+  type FoundModule,
+  locateModule,
+  withoutTwins,
+} from "../../lifecycle/platform/package/locate.ts";
+import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
+import { replaceModules } from "../../lifecycle/platform/package/replace_module.ts";
+import type { CommonFlags } from "../common.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import { readPlace } from "../places.ts";
+import { machinePlatform } from "../platform.ts";
+import { Session } from "../session.ts";
+import { VERSION } from "../version.ts";
+import { putImages } from "./image_output.ts";
+import { collectLabels } from "./labels.ts";
+import { openImage, type PullPolicy } from "./open_image.ts";
+import { ownLifecycle } from "./own_lifecycle.ts";
+import { moduleSources } from "./sources.ts";
+import { parseTarget, platformsOf } from "./targets.ts";
+
+/** Flags of the command. */
+export interface BuilderFlags extends CommonFlags {
+  readonly config?: string;
+  readonly from?: string;
+  readonly buildpack?: readonly string[];
+  readonly publish?: boolean;
+  readonly tag?: readonly string[];
+  readonly label?: readonly string[];
+  readonly target?: readonly string[];
+  readonly flatten?: readonly string[];
+  readonly lifecycle?: string;
+  readonly appendImageNameSuffix?: boolean;
+  readonly pullPolicy: PullPolicy;
+  readonly buildpackRegistry?: string;
+  readonly output: string;
+}
+
+/** Where layers wait until a builder has them. */
+const SCRATCH = "wherry-scratch/builder";
+
+/** Makes a builder for each platform, or changes one. */
+export async function makeBuilder(io: Io, name: string, flags: BuilderFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  await using stack = new AsyncDisposableStack();
+  if ((flags.config === undefined) === (flags.from === undefined)) {
+    throw new UsageError(
+      "Cannot make a builder: want either --config builder.toml or --from BUILDER",
+    );
+  }
+  await session.lendStore();
+  const store = await session.store();
+  stack.use(await store.lease());
+  const images = flags.from === undefined
+    ? await fromConfig(session, flags, stack)
+    : [await fromBuilder(session, flags.from, flags, stack)];
+  if (flags.appendImageNameSuffix) await putSuffixed(session, name, images, flags);
+  const put = await putImages(session, name, images, { publish: flags.publish, tags: flags.tag });
+  session.log.info(`Successfully created builder image ${put.name}`);
+  io.stdout.write(
+    flags.output === "json"
+      ? JSON.stringify(
+        {
+          name: put.name,
+          digest: put.digest,
+          platforms: images.map(({ config, raw }) => ({
+            platform: formatPlatform(config),
+            digest: raw.digest,
+          })),
+        },
+        null,
+        2,
+      ) + "\n"
+      : `${put.repositoryName}@${put.digest}\n`,
+  );
+}
+
+/** Each platform under a tag of its own, for registries whose tags never move. */
+async function putSuffixed(
+  session: Session,
+  name: string,
+  images: readonly Image[],
+  flags: BuilderFlags,
+): Promise<void> {
+  const place = readPlace(name);
+  if (place.kind !== "registry" && place.kind !== "store") {
+    throw new UsageError(`Cannot append a suffix to ${name}: want the name of an image`);
+  }
+  for (const image of images) {
+    const { os, architecture, variant } = image.config;
+    const suffix = [os, architecture, ...(variant ? [variant] : [])].join("-");
+    const base = name.includes(":", name.lastIndexOf("/") + 1) ? name : `${name}:latest`;
+    await putImages(session, `${base}-${suffix}`, [image], { publish: flags.publish });
+  }
+}
+
+async function fromConfig(
+  session: Session,
+  flags: BuilderFlags,
+  stack: AsyncDisposableStack,
+): Promise<readonly Image[]> {
+  const file = session.path(flags.config!);
+  const descriptor = await readDocument(file, parseBuilderToml);
+  if (descriptor === undefined) throw new UsageError(`Cannot read --config ${file}: no such file`);
+  if (descriptor.buildImage === "") {
+    throw new UsageError(`Cannot make a builder of ${file}: build.image is missing`);
+  }
+  if (descriptor.order.length === 0) {
+    throw new UsageError(`Cannot make a builder of ${file}: it has no [[order]]`);
+  }
+  if ((flags.buildpack?.length ?? 0) > 0) {
+    throw new UsageError("Cannot use --buildpack with --config: it goes with --from");
+  }
+  const asked = (flags.target ?? []).map(parseTarget);
+  const images: Image[] = [];
+  for (const { platform } of platformsOf(asked.length > 0 ? asked : descriptor.targets)) {
+    images.push(await forPlatform(session, file, descriptor, platform, flags, stack));
+  }
+  return images;
+}
+
+async function forPlatform(
+  session: Session,
+  file: string,
+  descriptor: BuilderDescriptor,
+  platform: Platform,
+  flags: BuilderFlags,
+  stack: AsyncDisposableStack,
+): Promise<Image> {
+  const policy = flags.pullPolicy;
+  const cwd = dirname(file);
+  const base = await openImage(session, placeNear(cwd, descriptor.buildImage), {
+    platform,
+    policy,
+    stack,
+  });
+  const seen = formatPlatform(base.config);
+  if (base.config.os !== platform.os || base.config.architecture !== platform.architecture) {
+    throw new UsageError(
+      `Cannot make a builder for ${
+        formatPlatform(platform)
+      }: build image ${descriptor.buildImage} is ${seen}`,
+    );
+  }
+  const sources = await moduleSources(session, {
+    cwd,
+    platform,
+    policy,
+    index: flags.buildpackRegistry,
+    stack,
+  });
+  const modules: FoundModule[] = [];
+  const find = async (
+    wanted: BuilderDescriptor["buildpacks"][number],
+    kind: ModuleKind,
+    key: string,
+  ) => {
+    const { id, version } = wanted;
+    const uri = wanted.uri || `urn:cnb:registry:${id}${version && `@${version}`}`;
+    const { main, modules: found } = await locateModule(uri, sources, kind);
+    if (
+      main.kind !== kind || (id !== "" && id !== main.id) ||
+      (version !== "" && version !== main.version)
+    ) {
+      throw new UsageError(
+        `Cannot use ${key} ${JSON.stringify(uri)} of ${file}: it is ${main.kind} ${
+          keyOf(main)
+        }, want ${kind} ${id}${version && `@${version}`}`,
+      );
+    }
+    modules.push(...found);
+  };
+  for (const [at, one] of descriptor.buildpacks.entries()) {
+    await find(one, "buildpack", `buildpacks[${at}].uri`);
+  }
+  for (const [at, one] of descriptor.extensions.entries()) {
+    await find(one, "extension", `extensions[${at}].uri`);
+  }
+  return await createBuilder({
+    descriptor,
+    base,
+    baseName: descriptor.buildImage,
+    modules: withoutTwins(modules),
+    lifecycle: await lifecycleOf(session, descriptor, cwd, sources.scratch, platform, flags),
+    labels: collectLabels(flags.label),
+    flatten: (flags.flatten ?? []).map((list) => list.split(",").filter((word) => word !== "")),
+    createdBy: { name: "wherry", version: VERSION },
+    place: { store: await session.store(), repository: SCRATCH },
+  }, session.ctx);
+}
+
+/** A layout or archive that `builder.toml` names is relative to it, as everything else in it is. */
+function placeNear(cwd: string, name: string): string {
+  const match = /^(oci|oci-archive|docker-archive):([^/].*)$/.exec(name);
+  return match === null ? name : `${match[1]}:${join(cwd, match[2]!)}`;
+}
+
+/** What `[lifecycle]` asks for: an archive or directory as the project publishes them; without it, wherry. */
+async function lifecycleOf(
+  session: Session,
+  { lifecycle: { uri, version } }: BuilderDescriptor,
+  cwd: string,
+  scratch: string,
+  platform: Platform,
+  flags: BuilderFlags,
+): Promise<BuilderLifecycle> {
+  if (uri === "") {
+    if (version !== "") {
+      session.log.warn(
+        `lifecycle.version ${version} is not downloaded: the builder gets wherry ${VERSION} (want lifecycle.uri for another)`,
+      );
+    }
+    return ownLifecycle(platform.architecture, flags.lifecycle && session.path(flags.lifecycle));
+  }
+  if (/^https?:/.test(uri)) {
+    throw new UsageError(
+      `Cannot use lifecycle.uri ${
+        JSON.stringify(uri)
+      }: want a file or directory that was downloaded before`,
+    );
+  }
+  const path = join(
+    cwd.startsWith("/") && uri.startsWith("/") ? "/" : cwd,
+    uri.replace(/^file:\/\//, ""),
+  );
+  const stat = await Deno.stat(path).catch(() => undefined);
+  if (stat === undefined) throw new UsageError(`Cannot use lifecycle.uri ${path}: no such file`);
+  let dir = path;
+  if (!stat.isDirectory) {
+    dir = join(scratch, `lifecycle-${crypto.randomUUID().slice(0, 8)}`);
+    await Deno.mkdir(dir);
+    using opened = await Deno.open(path);
+    await untarTo(dir, opened.readable);
+  }
+  const described = await readLifecycleToml(join(dir, "lifecycle.toml"));
+  const outside = join(dir, "lifecycle");
+  return {
+    ...described,
+    entries: function* () {
+      for (
+        const entry of walkTree({ outside, inside: "/cnb/lifecycle" }, {
+          owner: { uid: 0, gid: 0 },
+        })
+      ) yield { ...entry, mode: entry.type === "symlink" ? 0o777 : 0o755 };
+      yield {
+        uid: 0,
+        gid: 0,
+        name: "/lifecycle",
+        type: "symlink",
+        mode: 0o777,
+        size: 0,
+        linkName: "/cnb/lifecycle",
+      };
+    },
+  };
+}
+
+async function fromBuilder(
+  session: Session,
+  name: string,
+  flags: BuilderFlags,
+  stack: AsyncDisposableStack,
+): Promise<Image> {
+  const wanted = flags.buildpack ?? [];
+  if (wanted.length === 0) {
+    throw new UsageError("Cannot change a builder: want --buildpack NAME with what shall be in it");
+  }
+  const [{ platform } = { platform: machinePlatform() }] = platformsOf(
+    (flags.target ?? []).map(parseTarget),
+  );
+  const old = await openImage(session, name, { platform, policy: flags.pullPolicy, stack });
+  const sources = await moduleSources(session, {
+    cwd: session.io.cwd,
+    platform,
+    policy: flags.pullPolicy,
+    index: flags.buildpackRegistry,
+    stack,
+  });
+  const modules: FoundModule[] = [];
+  for (const one of wanted) modules.push(...(await locateModule(one, sources)).modules);
+  const { image, changes } = await replaceModules({
+    old,
+    oldName: name,
+    modules: withoutTwins(modules),
+    labels: collectLabels(flags.label),
+    place: { store: await session.store(), repository: SCRATCH },
+  }, session.ctx);
+  for (const line of changes) session.log.info(line);
+  return image;
+}

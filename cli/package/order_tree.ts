@@ -1,0 +1,89 @@
+/** Orders as people see them: groups, their members, and what composites try below. */
+import type { GroupElement, GroupOrder } from "../../lifecycle/file/module.ts";
+import { keyOf, type ModuleInfo } from "../../lifecycle/platform/package/module.ts";
+
+/** One member of a group, with its own order below it. */
+export interface OrderNode {
+  /** Its id. */
+  readonly id: string;
+  /** Its version; empty when nothing says it. */
+  readonly version: string;
+  /** The group can pass without it. */
+  readonly optional: boolean;
+  /** It stands above itself already. */
+  readonly cyclic: boolean;
+  /** Groups of a composite. */
+  readonly groups: readonly OrderGroup[];
+}
+
+/** One group. */
+export interface OrderGroup {
+  /** Its members. */
+  readonly members: readonly OrderNode[];
+}
+
+/**
+ * The tree of `order` with the composites among `modules` opened.
+ *
+ * @param depth How many orders below each other are opened; -1: all.
+ */
+export function orderTree(
+  order: GroupOrder,
+  modules: readonly ModuleInfo[],
+  depth: number,
+  above: ReadonlySet<string> = new Set(),
+): readonly OrderGroup[] {
+  if (depth === 0) return [];
+  const node = (element: GroupElement): OrderNode => {
+    const info = modules.find((one) =>
+      one.id === element.id && (element.version === "" || one.version === element.version)
+    );
+    const version = element.version || info?.version || "";
+    const key = keyOf({ id: element.id, version });
+    const cyclic = above.has(key);
+    return {
+      id: element.id,
+      version,
+      optional: element.optional,
+      cyclic,
+      groups: cyclic || info === undefined
+        ? []
+        : orderTree(info.order, modules, depth - 1, new Set([...above, key])),
+    };
+  };
+  return order.map(({ group }) => ({ members: group.map(node) }));
+}
+
+/** The tree as pack draws it: `├ Group #1:`, members below. */
+export function drawOrder(groups: readonly OrderGroup[], indent = " "): string {
+  let number = 0;
+  const drawGroups = (list: readonly OrderGroup[], indent: string): string =>
+    list.map((group, at) => {
+      const last = at === list.length - 1;
+      number++;
+      const head = `${indent}${last ? "└" : "├"} Group #${number}:\n`;
+      return head + drawMembers(group.members, `${indent}${last ? " " : "│"}  `);
+    }).join("");
+  const drawMembers = (list: readonly OrderNode[], indent: string): string =>
+    list.map((one, at) => {
+      const last = at === list.length - 1;
+      const marks = `${one.optional ? "    (optional)" : ""}${one.cyclic ? "    [cyclic]" : ""}`;
+      const name = one.version === "" ? one.id : `${one.id}@${one.version}`;
+      return `${indent}${last ? "└" : "├"} ${name}${marks}\n` +
+        drawGroups(one.groups, `${indent}${last ? " " : "│"}  `);
+    }).join("");
+  return drawGroups(groups, indent);
+}
+
+/** The tree in pack's keys. */
+export function orderKeys(groups: readonly OrderGroup[]): readonly Record<string, unknown>[] {
+  return groups.map(({ members }) => ({
+    buildpacks: members.map((one) => ({
+      id: one.id,
+      version: one.version || undefined,
+      optional: one.optional || undefined,
+      cyclic: one.cyclic || undefined,
+      buildpacks: one.groups.length === 0 ? undefined : orderKeys(one.groups),
+    })),
+  }));
+}

@@ -1,0 +1,105 @@
+/** wherry as the lifecycle of a builder: this very executable under the names of the phases (BI-1). */
+import { dirname, join } from "node:path";
+import { BUILDPACK_APIS, PLATFORM_APIS } from "../../lifecycle/api.ts";
+import type { BuilderLifecycle } from "../../lifecycle/platform/package/create_builder.ts";
+import type { TreeEntry } from "../../registry/layer/entry.ts";
+import { executableFile, launcherBytes } from "../assets.ts";
+import { UsageError } from "../exit.ts";
+import { machinePlatform } from "../platform.ts";
+import { VERSION } from "../version.ts";
+
+const PHASES = [
+  "analyzer",
+  "builder",
+  "creator",
+  "detector",
+  "exporter",
+  "extender",
+  "rebaser",
+  "restorer",
+];
+const ROOT = { uid: 0, gid: 0 };
+
+/**
+ * The lifecycle for a processor.
+ *
+ * @param file Where its executable is; default this one, or `wherry-<arch>` beside it.
+ * @throws {UsageError} When there is none for `arch`.
+ */
+export function ownLifecycle(arch: string, file: string | undefined): BuilderLifecycle {
+  if (arch !== "amd64" && arch !== "arm64") {
+    throw new UsageError(`Cannot make a builder for ${arch}: wherry is there for amd64 and arm64`);
+  }
+  const path = file ?? ownFile(arch);
+  let stat: Deno.FileInfo;
+  try {
+    stat = Deno.statSync(path);
+  } catch {
+    throw new UsageError(
+      `Cannot make a builder for ${arch}: ${path} is not there; want --lifecycle FILE with wherry for ${arch}`,
+    );
+  }
+  const machine = elfMachine(path);
+  if (machine !== arch) {
+    throw new UsageError(
+      `Cannot make a builder for ${arch}: ${path} is ${
+        machine === undefined ? "no executable" : `for ${machine}`
+      }`,
+    );
+  }
+  const launcher = launcherBytes(arch);
+  const body = { path, dev: stat.dev, ino: stat.ino ?? 0 };
+  const common = { ...ROOT, mode: 0o755, size: 0 };
+  const link = (name: string, linkName: string): TreeEntry => ({
+    ...common,
+    name,
+    type: "symlink",
+    mode: 0o777,
+    linkName,
+  });
+  return {
+    version: VERSION,
+    apis: {
+      buildpack: { deprecated: [], supported: BUILDPACK_APIS },
+      platform: { deprecated: [], supported: PLATFORM_APIS },
+    },
+    entries: () => [
+      { ...common, name: "/cnb", type: "directory" },
+      { ...common, name: "/cnb/lifecycle", type: "directory" },
+      ...[
+        ...PHASES.map((name) => link(`/cnb/lifecycle/${name}`, "lifecycle")),
+        {
+          ...common,
+          name: "/cnb/lifecycle/launcher",
+          type: "file" as const,
+          size: launcher.byteLength,
+          body: launcher,
+        },
+        {
+          ...common,
+          name: "/cnb/lifecycle/lifecycle",
+          type: "file" as const,
+          size: stat.size,
+          body,
+        },
+      ].sort((a, b) => a.name < b.name ? -1 : 1),
+      link("/lifecycle", "/cnb/lifecycle"),
+    ],
+  };
+}
+
+function ownFile(arch: string): string {
+  const own = executableFile();
+  if (arch === machinePlatform().architecture) return own;
+  return join(dirname(own), `wherry-${arch}`);
+}
+
+/** The processor an ELF file is for. */
+function elfMachine(path: string): string | undefined {
+  const head = new Uint8Array(20);
+  using file = Deno.openSync(path);
+  const got = file.readSync(head);
+  if (got !== 20 || head[0] !== 0x7f || head[1] !== 0x45) return undefined;
+  const machine = head[18]! + head[19]! * 256;
+  return machine === 62 ? "amd64" : machine === 183 ? "arm64" : `machine ${machine}`;
+}

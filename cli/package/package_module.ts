@@ -1,0 +1,235 @@
+/** `wherry buildpack package` and `wherry extension package`. */
+import { dirname, join } from "node:path";
+import type { Image } from "../../registry/image.ts";
+import { formatPlatform } from "../../registry/oci/platform.ts";
+import { readDocument } from "../../lifecycle/file/document.ts";
+import { parsePackageToml } from "../../lifecycle/file/package_toml.ts";
+import type { Target } from "../../lifecycle/file/module.ts";
+import {
+  type FoundModule,
+  locateParts,
+  withoutTwins,
+} from "../../lifecycle/platform/package/locate.ts";
+import {
+  keyOf,
+  type ModuleKind,
+  type PackagedModule,
+} from "../../lifecycle/platform/package/module.ts";
+import {
+  layModules,
+  type ModuleDir,
+  readModuleDir,
+} from "../../lifecycle/platform/package/module_dir.ts";
+import { makePackage } from "../../lifecycle/platform/package/package.ts";
+import { writeOciArchive } from "../../registry/store/oci_archive.ts";
+import { collectLabels } from "./labels.ts";
+import type { CommonFlags } from "../common.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import { Session } from "../session.ts";
+import { putImages } from "./image_output.ts";
+import type { PullPolicy } from "./open_image.ts";
+import { moduleSources } from "./sources.ts";
+import { parseTarget, platformsOf, type WantedPlatform } from "./targets.ts";
+
+/** Flags of the command. */
+export interface PackageFlags extends CommonFlags {
+  readonly path?: string;
+  readonly config?: string;
+  readonly format: string;
+  readonly publish?: boolean;
+  readonly tag?: readonly string[];
+  readonly label?: readonly string[];
+  readonly target?: readonly string[];
+  readonly flatten?: boolean;
+  readonly flattenExclude?: readonly string[];
+  readonly pullPolicy: PullPolicy;
+  readonly buildpackRegistry?: string;
+  readonly output: string;
+}
+
+/** What is to be packaged. */
+interface Request {
+  readonly kind: ModuleKind;
+  /** The module's directory. */
+  readonly dir: string;
+  /** What names its parts. */
+  readonly file: string;
+  readonly dependencies: readonly { readonly uri: string }[];
+  readonly targets: readonly Target[];
+}
+
+/** Packages a module for each of its platforms. */
+export async function packageModule(
+  io: Io,
+  name: string,
+  kind: ModuleKind,
+  flags: PackageFlags,
+): Promise<void> {
+  await using session = new Session(io, flags);
+  await using stack = new AsyncDisposableStack();
+  if (flags.format === "file" && flags.publish) {
+    throw new UsageError("Cannot use --publish with --format file: a file is not in a registry");
+  }
+  await session.lendStore();
+  const request = await readRequest(session, kind, flags);
+  const store = await session.store();
+  stack.use(await store.lease());
+  const images: { readonly image: Image; readonly wanted: WantedPlatform }[] = [];
+  for (const wanted of platformsOf(request.targets)) {
+    images.push({ image: await packageFor(session, request, wanted, flags, stack), wanted });
+  }
+  if (flags.format === "file") {
+    await writeFiles(session, name, images);
+    return;
+  }
+  const put = await putImages(session, name, images.map(({ image }) => image), {
+    publish: flags.publish,
+    tags: flags.tag,
+  });
+  session.log.info(
+    `Packaged ${kind} ${
+      images.length === 1 ? "" : `for ${images.length} platforms `
+    }as ${put.name}`,
+  );
+  tell(session, flags, put.repositoryName, put.digest, images.map(({ image }) => image));
+}
+
+function tell(
+  session: Session,
+  flags: PackageFlags,
+  name: string,
+  digest: string,
+  images: readonly Image[],
+): void {
+  session.io.stdout.write(
+    flags.output === "json"
+      ? JSON.stringify(
+        {
+          name,
+          digest,
+          platforms: images.map(({ config, raw }) => ({
+            platform: formatPlatform(config),
+            digest: raw.digest,
+          })),
+        },
+        null,
+        2,
+      ) + "\n"
+      : `${name}@${digest}\n`,
+  );
+}
+
+/** Reads `package.toml`, or takes a directory as it is. */
+async function readRequest(
+  session: Session,
+  kind: ModuleKind,
+  flags: PackageFlags,
+): Promise<Request> {
+  if (flags.config !== undefined && flags.path !== undefined) {
+    throw new UsageError("Cannot use --config and --path at once: want one of them");
+  }
+  const file = flags.config === undefined
+    ? join(session.path(flags.path ?? "."), "package.toml")
+    : session.path(flags.config);
+  const described = await readDocument(file, parsePackageToml);
+  if (described === undefined && flags.config !== undefined) {
+    throw new UsageError(`Cannot read --config ${file}: no such file`);
+  }
+  if (described?.module !== undefined && described.module.kind !== kind) {
+    throw new UsageError(
+      `Cannot package ${file} as ${kind}: it is for ${described.module.kind}s (see: wherry ${described.module.kind} package)`,
+    );
+  }
+  const base = dirname(file);
+  const uri = described?.module?.uri ?? ".";
+  if (/^[a-z]+:/.test(uri) && !uri.startsWith("file:")) {
+    throw new UsageError(
+      `Cannot use ${kind}.uri ${JSON.stringify(uri)} of ${file}: want a directory`,
+    );
+  }
+  const asked = (flags.target ?? []).map(parseTarget);
+  const fromFile = described?.targets ?? [];
+  const dir = join(base, uri.replace(/^file:\/\//, ""));
+  const own = asked.length + fromFile.length > 0
+    ? []
+    : (await readModuleDir(dir, kind)).info.targets;
+  const os = described?.platformOs ?? "";
+  const targets = [asked, fromFile, own].find((list) => list.length > 0) ??
+    (os === "" ? [] : [{ os, arch: "", variant: "", distros: [] }]);
+  return { kind, dir, file, dependencies: described?.dependencies ?? [], targets };
+}
+
+async function packageFor(
+  session: Session,
+  request: Request,
+  wanted: WantedPlatform,
+  flags: PackageFlags,
+  stack: AsyncDisposableStack,
+): Promise<Image> {
+  const { kind, dir, file, dependencies } = request;
+  const self = await forPlatform(await readModuleDir(dir, kind), wanted, request.targets);
+  const sources = await moduleSources(session, {
+    cwd: dirname(file),
+    platform: wanted.platform,
+    policy: flags.pullPolicy,
+    index: flags.buildpackRegistry,
+    stack,
+  });
+  const parts = await locateParts(dependencies, file, sources, kind, 0, dir);
+  const modules = withoutTwins([self, ...parts]);
+  const store = await session.store();
+  const place = { store, repository: "wherry-scratch/package" };
+  const laid = await layModules(groups(modules, flags), place, session.ctx);
+  return makePackage({
+    main: self.info,
+    modules: [...laid, ...modules.filter((one): one is PackagedModule => "layer" in one)],
+    platform: wanted.platform,
+    labels: collectLabels(flags.label),
+  });
+}
+
+/** `--flatten`: all directories in one layer, but for those of `--flatten-exclude`. */
+function groups(modules: readonly FoundModule[], flags: PackageFlags): readonly ModuleDir[][] {
+  const dirs = modules.filter((one): one is ModuleDir => "dirs" in one);
+  if (!flags.flatten) return dirs.map((one) => [one]);
+  const out = new Set(flags.flattenExclude);
+  const flat = dirs.filter(({ info }) => !out.has(keyOf(info)));
+  const alone = dirs.filter(({ info }) => out.has(keyOf(info)));
+  return [...(flat.length > 0 ? [flat] : []), ...alone.map((one) => [one])];
+}
+
+/** The tree of a platform over the files that all platforms share: `<root>/<os>/<arch>/...` where there is one. */
+async function forPlatform(
+  module: ModuleDir,
+  { trees }: WantedPlatform,
+  targets: readonly Target[],
+): Promise<ModuleDir> {
+  const root = module.dirs[0]!;
+  const isDirectory = async (path: string) =>
+    (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
+  for (const tree of trees) {
+    const dir = join(root, tree);
+    if (!await isDirectory(join(dir, "bin"))) continue;
+    const systems = new Set(
+      [tree, ...targets.map(({ os }) => os)].map((one) => one.split("/")[0]!),
+    );
+    return { ...module, dirs: [root, dir], without: systems };
+  }
+  return module;
+}
+
+async function writeFiles(
+  session: Session,
+  name: string,
+  images: readonly { readonly image: Image; readonly wanted: WantedPlatform }[],
+): Promise<void> {
+  const { signal } = session.ctx;
+  const stem = name.replace(/\.cnb$/, "");
+  for (const { image, wanted: { platform } } of images) {
+    const { os, architecture } = platform;
+    const file = images.length === 1 ? `${stem}.cnb` : `${stem}-${os}-${architecture}.cnb`;
+    await writeOciArchive(session.path(file), [{ image, names: [] }], { signal });
+    session.io.stdout.write(`${file}@${image.raw.digest}\n`);
+  }
+}

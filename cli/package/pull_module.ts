@@ -1,0 +1,90 @@
+/** `pull`, `register` and `yank` of buildpacks: packages and the index that lists them. */
+import { copy } from "../../registry/copy.ts";
+import { familiarRepository } from "../../registry/oci/reference.ts";
+import { lookUp, register, splitId, yank } from "../../lifecycle/platform/package/index_dir.ts";
+import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
+import { readPackage } from "../../lifecycle/platform/package/package.ts";
+import type { CommonFlags } from "../common.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import { fromRegistry, inRegistry, inStore, readName } from "../places.ts";
+import { machinePlatform } from "../platform.ts";
+import { Session } from "../session.ts";
+import { openImage } from "./open_image.ts";
+
+/** Flags of the three. */
+export interface IndexFlags extends CommonFlags {
+  readonly buildpackRegistry?: string;
+  readonly undo?: boolean;
+}
+
+/** Copies a package into the store, after a look at what it is. */
+export async function pullModule(
+  io: Io,
+  name: string,
+  kind: ModuleKind,
+  flags: IndexFlags,
+): Promise<void> {
+  await using session = new Session(io, flags);
+  await using stack = new AsyncDisposableStack();
+  const text = await imageName(session, name, flags);
+  const reference = readName(text);
+  const image = await openImage(session, text, { platform: machinePlatform(), stack });
+  const { main } = readPackage(image, text);
+  if (main.kind !== kind) {
+    throw new UsageError(`Cannot pull ${kind} ${text}: it is a package of an ${main.kind}`);
+  }
+  const from = await fromRegistry(session, reference);
+  const to = await inStore(session, reference);
+  const { descriptor } = await copy(
+    from.registry,
+    from.repository,
+    from.reference,
+    to.registry,
+    to.repository,
+    { signal: session.ctx.signal, tags: to.reference.includes(":") ? [] : [to.reference] },
+  );
+  session.log.info(`Pulled ${keyOf(main)}`);
+  io.stdout.write(`${to.repositoryName}@${descriptor.digest}\n`);
+}
+
+async function imageName(session: Session, name: string, flags: IndexFlags): Promise<string> {
+  const urn = /^urn:cnb:registry:(.*)$/.exec(name);
+  if (urn === null) return name.replace(/^docker:\/\//, "");
+  if (flags.buildpackRegistry === undefined) {
+    throw new UsageError(
+      `Cannot look up ${name}: want a directory with a registry index (--buildpack-registry DIR)`,
+    );
+  }
+  const [id = "", version = ""] = urn[1]!.split("@");
+  return (await lookUp(session.path(flags.buildpackRegistry), id, version)).addr;
+}
+
+/** Adds a published package to an index, by its digest. */
+export async function registerModule(io: Io, name: string, flags: IndexFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  await using stack = new AsyncDisposableStack();
+  const reference = readName(name);
+  const image = await openImage(session, name, { platform: machinePlatform(), stack });
+  const { main } = readPackage(image, name);
+  const { registry, repository, reference: wanted } = await inRegistry(session, reference);
+  const there = await registry.stat(repository, wanted, { signal: session.ctx.signal });
+  const addr = `${familiarRepository(reference)}@${there?.digest ?? image.raw.digest}`;
+  const { version } = main;
+  await register(session.path(flags.buildpackRegistry!), {
+    ...splitId(main.id),
+    version,
+    yanked: false,
+    addr,
+  });
+  session.log.info(`Registered ${keyOf(main)} as ${addr}`);
+}
+
+/** Marks a version, or takes the mark back. */
+export async function yankModule(io: Io, name: string, flags: IndexFlags): Promise<void> {
+  await using session = new Session(io, flags);
+  const [id = "", version = ""] = name.split("@");
+  if (version === "") throw new UsageError(`Cannot yank ${name}: want ID@VERSION`);
+  await yank(session.path(flags.buildpackRegistry!), id, version, flags.undo !== true);
+  session.log.info(`${flags.undo ? "Unyanked" : "Yanked"} ${name}`);
+}

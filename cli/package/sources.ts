@@ -1,0 +1,63 @@
+/** Where modules that a command names are found. */
+import { type Image, readImage } from "../../registry/image.ts";
+import type { Platform } from "../../registry/oci/descriptor.ts";
+import type { ModuleSources } from "../../lifecycle/platform/package/locate.ts";
+import { UsageError } from "../exit.ts";
+import type { Session } from "../session.ts";
+import { openImage, type PullPolicy } from "./open_image.ts";
+
+/** Options of {@linkcode moduleSources}. */
+export interface SourceOptions {
+  /** Relative names are relative to it. */
+  readonly cwd: string;
+  /** Chooses from packages for several platforms. */
+  readonly platform: Platform;
+  /** See `OpenImage`. */
+  readonly policy?: PullPolicy | undefined;
+  /** `--buildpack-registry`: a directory. */
+  readonly index?: string | undefined;
+  /** Closes what is opened. */
+  readonly stack: AsyncDisposableStack;
+}
+
+/** Sources of one command; a directory for archives is made and removed with `stack`. */
+export async function moduleSources(
+  session: Session,
+  { cwd, platform, policy, index, stack }: SourceOptions,
+): Promise<ModuleSources> {
+  const tmp = session.io.env["TMPDIR"];
+  const scratch = await Deno.makeTempDir({
+    dir: tmp?.startsWith("/") ? tmp : "/tmp",
+    prefix: "wherry-package-",
+  });
+  stack.defer(() => Deno.remove(scratch, { recursive: true }));
+  return {
+    cwd,
+    scratch,
+    index: index && session.path(index),
+    image: async (name) => await openImage(session, name, { platform, policy, stack }),
+    file: async (path) => await openPackageFile(path, platform, stack, session.ctx.signal),
+  };
+}
+
+/** The image in a package file. Several are told apart by platform. */
+export async function openPackageFile(
+  path: string,
+  platform: Platform,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Image> {
+  const { readOciArchive } = await import("../../registry/store/oci_archive.ts");
+  const archive = stack.use(await readOciArchive(path));
+  const found: Image[] = [];
+  for (const { digest } of archive.images) {
+    const image = await readImage(archive.reader, archive.repository, digest, platform, { signal });
+    if (image !== undefined) found.push(image);
+  }
+  const [first] = found;
+  const fits = found.find(({ config }) =>
+    config.os === platform.os && config.architecture === platform.architecture
+  );
+  if (fits ?? first) return (fits ?? first)!;
+  throw new UsageError(`Cannot use package ${path}: it holds no image`);
+}
