@@ -331,7 +331,7 @@ Deno.test("a builder is the same bytes every time, and inspect shows it", async 
   equal(first.split("@")[1], again.split("@")[1]);
   const text = await shell.ok("builder", "inspect", "oci:out");
   match(text, /Description: for tests/);
-  match(text, /Run Images:\n  registry.example\/run:1\n  mirror.example\/run:1/);
+  match(text, /Run Images:\n {2}registry.example\/run:1\n {2}mirror.example\/run:1/);
   match(text, / └ Group #1:\n +├ test\/one@1.0.0\n +└ test\/two@2.0.0 +\(optional\)/);
   const json = JSON.parse(await shell.ok("inspect-builder", "oci:out", "-o", "json"));
   equal(json.local_info.detection_order[0].buildpacks[1].optional, true);
