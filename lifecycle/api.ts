@@ -34,6 +34,10 @@ export interface PlatformCapabilities {
   readonly buildConfig: boolean;
   /** Image extensions are no experiment, and have contexts (P0.13). */
   readonly stableExtensions: boolean;
+  /** Image extensions, as an experiment at first; `analyzed.toml` is read by the detector (P0.10). */
+  readonly extensions: boolean;
+  /** The run image can be extended, and the exporter takes its new layers (P0.12). */
+  readonly runImageExtension: boolean;
   /** `-insecure-registry` (P0.13). */
   readonly insecureRegistries: boolean;
   /** `-parallel` (P0.13). */
@@ -105,6 +109,8 @@ const PLATFORM_SINCE: Readonly<Record<Switch<PlatformCapabilities>, number>> = {
   targets: 12,
   runImageInLabel: 12,
   history: 12,
+  extensions: 10,
+  runImageExtension: 12,
   stableExtensions: 13,
   insecureRegistries: 13,
   parallelExport: 13,

@@ -1,12 +1,45 @@
-/** Buildpacks where a builder image has them: `<dir>/<escaped id>/<version>` (3.1). */
+/** Modules where a builder image has them: `<dir>/<escaped id>/<version>` (3.1, 3.2). */
 import { parseBuildpackToml } from "../../lifecycle/file/buildpack_toml.ts";
 import { decode } from "../../lifecycle/file/document.ts";
+import { parseExtensionToml } from "../../lifecycle/file/extension_toml.ts";
 import { escapeId } from "../../lifecycle/file/module.ts";
-import type { Buildpack, BuildpackStore } from "../../lifecycle/phase/detect_types.ts";
+import type { BuildpackStore, ExtensionStore } from "../../lifecycle/phase/detect_types.ts";
+import type { Dir } from "../../lifecycle/sandbox/executor.ts";
 
 /** Looks buildpacks up when they are asked for; one that nobody names may be broken. */
 export function buildpacksDir(dir: string): BuildpackStore {
-  const known = new Map<string, Buildpack | undefined>();
+  return modulesDir(dir, "buildpack.toml", parseBuildpackToml);
+}
+
+/** The same for image extensions. */
+export function extensionsDir(dir: string): ExtensionStore {
+  return modulesDir(dir, "extension.toml", parseExtensionToml);
+}
+
+interface Module<Descriptor> {
+  readonly descriptor: Descriptor;
+  readonly dir: Dir;
+}
+
+function modulesDir<Descriptor extends { readonly version: string }>(
+  dir: string,
+  file: string,
+  parse: (source: string, file: string) => Descriptor,
+): { find(id: string, version?: string): Module<Descriptor> | undefined } {
+  const known = new Map<string, Module<Descriptor> | undefined>();
+  const read = (place: string, version: string): Module<Descriptor> | undefined => {
+    const path = `${place}/${file}`;
+    let bytes: Uint8Array;
+    try {
+      bytes = Deno.readFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+    // The directory's name is the version, whatever the file says (BPT-2).
+    const descriptor = { ...parse(decode(bytes, path), path), version };
+    return { descriptor, dir: { inside: place, outside: place } };
+  };
   return {
     find(id, version = "") {
       const name = version === "" ? newest(`${dir}/${escapeId(id)}`) : version;
@@ -16,20 +49,6 @@ export function buildpacksDir(dir: string): BuildpackStore {
       return known.get(place);
     },
   };
-}
-
-function read(place: string, version: string): Buildpack | undefined {
-  const file = `${place}/buildpack.toml`;
-  let bytes: Uint8Array;
-  try {
-    bytes = Deno.readFileSync(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  // The directory's name is the version, whatever the file says (BPT-2).
-  const descriptor = { ...parseBuildpackToml(decode(bytes, file), file), version };
-  return { descriptor, dir: { inside: place, outside: place } };
 }
 
 function newest(dir: string): string | undefined {

@@ -1,8 +1,10 @@
 /** `detector`: which buildpacks take part (6). */
 import { ExitCode } from "../../lifecycle/error.ts";
-import type { Analyzed } from "../../lifecycle/file/analyzed_toml.ts";
-import { readDocument } from "../../lifecycle/file/document.ts";
+import { type Analyzed, formatAnalyzedToml } from "../../lifecycle/file/analyzed_toml.ts";
+import { readDocument, writeText } from "../../lifecycle/file/document.ts";
+import { parseRunToml } from "../../lifecycle/file/run_toml.ts";
 import { parseOrderToml } from "../../lifecycle/file/order_toml.ts";
+import { formatPlanToml } from "../../lifecycle/file/plan_toml.ts";
 import { parseSystemToml } from "../../lifecycle/file/system_toml.ts";
 import { detect } from "../../lifecycle/phase/detect.ts";
 import {
@@ -10,13 +12,23 @@ import {
   DetectError,
   type DetectResult,
 } from "../../lifecycle/phase/detect_types.ts";
+import { generate } from "../../lifecycle/phase/generate.ts";
+import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { readDistro } from "../../lifecycle/platform/distro.ts";
 import { openContainer } from "../../lifecycle/sandbox/container.ts";
 import { helperPath } from "../assets.ts";
-import { buildpacksDir } from "./buildpacks_dir.ts";
+import { buildpacksDir, extensionsDir } from "./buildpacks_dir.ts";
 import { badInputs, failing, PhaseFailure } from "./fail.ts";
-import { noWords, type PhaseRun, readAnalyzed, targetOf, tempDir } from "./phase_run.ts";
+import {
+  guardExperimental,
+  noWords,
+  type PhaseRun,
+  readAnalyzed,
+  targetOf,
+  tempDir,
+} from "./phase_run.ts";
 import { refuseRoot } from "./privileges.ts";
+import { sameName } from "./run_names.ts";
 
 /** Runs the phase. */
 export async function run(phase: PhaseRun): Promise<void> {
@@ -29,9 +41,51 @@ export async function run(phase: PhaseRun): Promise<void> {
     "initialize detector",
     ExitCode.failure,
     phase.ctx.signal,
-    () => phase.can.targets ? readAnalyzed(phase) : undefined,
+    () => phase.can.extensions ? readAnalyzed(phase) : undefined,
   );
-  await detectGroup(phase, await buildpackInput(phase, analyzed, temp.path, phase.io.env));
+  const input = await buildpackInput(phase, analyzed, temp.path, phase.io.env);
+  const result = await detectGroup(phase, input);
+  if (result.group.extensions.length > 0) await generateFiles(phase, analyzed, input, result);
+}
+
+/**
+ * Runs the extensions that take part, and writes what they made of `analyzed.toml` and `plan.toml` (GE-8).
+ *
+ * @throws {PhaseFailure} 12, 91 or 92.
+ */
+async function generateFiles(
+  phase: PhaseRun,
+  analyzed: Analyzed | undefined,
+  input: BuildpackInput,
+  { group, plan }: DetectResult,
+): Promise<void> {
+  const { inputs, ctx, log } = phase;
+  // Of P0.12 also where stacks were still in force: Go reads it whatever the version.
+  const runNames = await failing(
+    "initialize generator",
+    ExitCode.failure,
+    ctx.signal,
+    async () => (await readDocument(inputs.runPath, parseRunToml))?.images ?? [],
+  );
+  // Go's word for this failure, too.
+  await failing("build", ExitCode.generate, ctx.signal, async () => {
+    const result = await log.timed("Generator", () =>
+      generate({
+        ...input,
+        extensions: group.extensions,
+        plan,
+        generatedDir: { inside: inputs.generatedDir, outside: inputs.generatedDir },
+        runImage: analyzed?.runImage,
+        runNames,
+        normalize: sameName,
+        output: (chunk) => log.output(chunk),
+      }, ctx));
+    const before = analyzed ??
+      { previousReference: "", buildReference: "", metadata: EMPTY_METADATA };
+    const after = { ...before, runImage: result.runImage };
+    await writeText(inputs.analyzedPath, formatAnalyzedToml(after));
+    await writeText(inputs.planPath, formatPlanToml(result.plan));
+  });
 }
 
 /**
@@ -56,6 +110,7 @@ export async function buildpackInput(
   return {
     platformApi: can.platformApi,
     store: buildpacksDir(inputs.buildpacksDir),
+    extensionStore: extensionsDir(inputs.extensionsDir),
     executor,
     appDir: real(inputs.appDir),
     layersDir: real(inputs.layersDir),
@@ -100,6 +155,9 @@ export async function detectGroup(phase: PhaseRun, input: BuildpackInput): Promi
     },
   );
   for (const warning of order.warnings ?? []) log.warn(warning);
+  if (order.orderExtensions.length > 0 && !can.stableExtensions) {
+    guardExperimental(phase, "Dockerfiles");
+  }
   return await failing(
     "detect",
     ExitCode.detect,

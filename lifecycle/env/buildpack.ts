@@ -1,6 +1,5 @@
 /** The whole environment of one executable of a buildpack, in the order of ENV-2 to ENV-5. */
 import type { Capabilities } from "../api.ts";
-import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
 import type { Distro } from "../file/module.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { type Env, modifyEnv, toRecord, withUserVariables } from "./env.ts";
@@ -22,10 +21,10 @@ export interface EnvTarget {
 export interface EnvSources {
   /** What the buildpack's and the platform's versions turn on. */
   readonly can: Capabilities;
-  /** The buildpack. */
-  readonly descriptor: BuildpackDescriptor;
-  /** Its directory, as it sees it. */
-  readonly buildpackDir: string;
+  /** The buildpack or extension. */
+  readonly descriptor: { readonly clearEnv: boolean };
+  /** Fixed variables of every version: `CNB_BUILDPACK_DIR` or `CNB_EXTENSION_DIR`, ... (ENV-5). */
+  readonly fixed: Readonly<Record<string, string>>;
   /** `<platform>`. */
   readonly platformDir: Dir;
   /** `<build-config>`. */
@@ -59,7 +58,7 @@ export async function buildpackEnv(
     const files = await readEnvFiles(`${buildConfigDir.inside}/env`, [buildConfigDir]);
     out = modifyEnv(out, files, "default");
   }
-  const fixed: Record<string, string> = { CNB_BUILDPACK_DIR: sources.buildpackDir };
+  const fixed: Record<string, string> = { ...sources.fixed };
   if (can.buildpack.inputVariables) {
     Object.assign(fixed, { CNB_PLATFORM_DIR: platformDir.inside }, sources.inputs);
   }

@@ -30,7 +30,7 @@ function sources(base: string, api: string, platformApi = "0.15", clear = false)
   return {
     can: capabilities(platformApi, api, "a/b"),
     descriptor,
-    buildpackDir: "/cnb/buildpacks/a_b/1",
+    fixed: { CNB_BUILDPACK_DIR: "/cnb/buildpacks/a_b/1" },
     platformDir: { inside: "/platform", outside: `${base}/platform` },
     buildConfigDir: { inside: "/cnb/build-config", outside: `${base}/config` },
     target: TARGET,

@@ -180,7 +180,7 @@ async function run(
     const variables = await buildpackEnv(env, {
       can,
       descriptor,
-      buildpackDir: dir.inside,
+      fixed: { CNB_BUILDPACK_DIR: dir.inside },
       platformDir: input.platformDir,
       buildConfigDir: input.buildConfigDir,
       target: input.target,

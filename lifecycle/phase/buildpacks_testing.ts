@@ -1,9 +1,16 @@
 /** Buildpacks written as shell in a temporary directory, and inputs to run them with. For tests only. */
 import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
+import { type ExtensionDescriptor, parseExtensionToml } from "../file/extension_toml.ts";
 import { plainExecutor } from "../sandbox/plain_testing.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { type Context, quietContext } from "../../registry/context.ts";
-import type { Buildpack, BuildpackInput, BuildpackStore } from "./detect_types.ts";
+import type {
+  Buildpack,
+  BuildpackInput,
+  BuildpackStore,
+  Extension,
+  ExtensionStore,
+} from "./detect_types.ts";
 
 /** A place for one test: an app, layers, a platform, buildpacks. */
 export class Bench implements AsyncDisposable {
@@ -12,6 +19,7 @@ export class Bench implements AsyncDisposable {
   /** What was logged, as `level: line`. */
   readonly lines: string[] = [];
   readonly #buildpacks: Buildpack[] = [];
+  readonly #extensions: Extension[] = [];
 
   private constructor(base: string) {
     this.base = base;
@@ -65,6 +73,52 @@ export class Bench implements AsyncDisposable {
     return descriptor;
   }
 
+  /** Adds an image extension. `detect` and `generate` are shell; `files` lie beside `extension.toml`. */
+  async addExtension(
+    id: string,
+    options: {
+      readonly version?: string;
+      readonly api?: string;
+      readonly detect?: string;
+      readonly generate?: string;
+      readonly files?: Readonly<Record<string, string>>;
+      /** More of `extension.toml`: keys of `[extension]` first, then other tables. */
+      readonly toml?: string;
+    } = {},
+  ): Promise<ExtensionDescriptor> {
+    const version = options.version ?? "1";
+    const name = `extensions/${id.replaceAll("/", "_")}/${version}`;
+    await Deno.mkdir(`${this.base}/${name}`, { recursive: true });
+    const source = `api = "${options.api ?? "0.10"}"\n[extension]\nid = "${id}"\n` +
+      `version = "${version}"\n${options.toml ?? ""}`;
+    const { detect, generate } = options;
+    const script = (text: string) => `#!/usr/bin/env bash\nset -eu\n${text}\n`;
+    const files = {
+      "extension.toml": source,
+      ...(detect === undefined ? {} : { "bin/detect": script(detect) }),
+      ...(generate === undefined ? {} : { "bin/generate": script(generate) }),
+      ...options.files,
+    };
+    for (const [file, text] of Object.entries(files)) {
+      const path = `${this.base}/${name}/${file}`;
+      await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+      await Deno.writeTextFile(path, text, { mode: 0o755 });
+    }
+    const descriptor = parseExtensionToml(source, `${name}/extension.toml`);
+    this.#extensions.push({ descriptor, dir: this.dir(name) });
+    return descriptor;
+  }
+
+  /** All extensions that were added. */
+  get extensionStore(): ExtensionStore {
+    return {
+      find: (id, version) =>
+        this.#extensions.findLast(({ descriptor }) =>
+          descriptor.id === id && (!version || descriptor.version === version)
+        ),
+    };
+  }
+
   /** All that was added. */
   get store(): BuildpackStore {
     return {
@@ -80,6 +134,7 @@ export class Bench implements AsyncDisposable {
     return {
       platformApi: "0.15",
       store: this.store,
+      extensionStore: this.extensionStore,
       executor: plainExecutor(),
       appDir: this.dir("app"),
       layersDir: this.dir("layers"),

@@ -37,16 +37,11 @@ interface Passed {
  */
 export async function detect(input: DetectInput, ctx: Context): Promise<DetectResult> {
   const platform = platformCapabilities(input.platformApi);
-  if (input.order.orderExtensions.length > 0) {
-    throw new LifecycleError(
-      ExitCode.detect,
-      "Cannot detect: the order has order-extensions, and image extensions are not supported yet",
-    );
-  }
   const order = input.system && platform.system
     ? withSystem(input.order.order, input.system)
     : input.order.order;
-  await verifyOrder(order, platform, input, ctx);
+  const { orderExtensions } = input.order;
+  await verifyOrder(order, orderExtensions, platform, input, ctx);
   const tree: GroupTrial[] = [];
   const lines: Line[] = [];
   const running = new AbortController();
@@ -59,7 +54,11 @@ export async function detect(input: DetectInput, ctx: Context): Promise<DetectRe
   );
   let answer: Answer<Passed>;
   try {
-    answer = await failAs(ExitCode.detect, ctx.signal, () => expansion.search(order));
+    answer = await failAs(
+      ExitCode.detect,
+      ctx.signal,
+      () => expansion.search(order, orderExtensions),
+    );
   } catch (error) {
     printLines(lines, true, ctx.log);
     throw error;
@@ -70,7 +69,10 @@ export async function detect(input: DetectInput, ctx: Context): Promise<DetectRe
   printLines(lines, answer.kind !== "pass", ctx.log);
   if (answer.kind !== "pass") return refuse(answer.kind, tree);
   const { members, plan } = answer.value;
-  const group = { group: members.map(toGroupMember), extensions: [] };
+  const group = {
+    group: members.filter(({ element }) => !element.extension).map(toGroupMember),
+    extensions: members.filter(({ element }) => element.extension).map(toGroupMember),
+  };
   await failAs(ExitCode.detect, ctx.signal, async () => {
     const { outside } = input.layersDir;
     await writeText(input.groupPath ?? `${outside}/group.toml`, formatGroupToml(group));
@@ -82,11 +84,22 @@ export async function detect(input: DetectInput, ctx: Context): Promise<DetectRe
 /** Every element at the top of the order must be there and speak an API we know (DT-2, BPT-7). */
 async function verifyOrder(
   order: GroupOrder,
+  extensions: GroupOrder,
   platform: PlatformCapabilities,
   input: DetectInput,
   ctx: Context,
 ): Promise<void> {
   await failAs(ExitCode.failure, ctx.signal, () => {
+    for (const element of extensions.flatMap(({ group }) => group)) {
+      const extension = input.extensionStore?.find(element.id, element.version);
+      if (extension === undefined) {
+        throw new LifecycleError(
+          ExitCode.failure,
+          `Cannot find extension "${moduleName(element)}", named by the order`,
+        );
+      }
+      capabilitiesOf(platform, extension);
+    }
     for (const element of order.flatMap(({ group }) => group)) {
       const buildpack = input.store.find(element.id, element.version);
       if (buildpack === undefined) {
@@ -107,9 +120,10 @@ async function judge(
   lines: Line[],
 ): Promise<Answer<Passed>> {
   const runs = await Promise.all(group.map(({ run }) => run));
-  const members = group.map(({ element, buildpack }, at): GroupTrial["members"][number] => ({
-    id: buildpack.descriptor.id,
+  const members = group.map(({ element, descriptor }, at): GroupTrial["members"][number] => ({
+    id: descriptor.id,
     version: versionOf(group[at]!),
+    extension: element.extension,
     optional: element.optional,
     from: element.from,
     detection: runs[at]!.detection,
@@ -132,16 +146,16 @@ async function judge(
     return end(erred.length > 0 ? "error" : "fail", reasons.join(", "));
   }
   const passed = group.filter((_, at) => runs[at]!.detection.verdict === "pass");
-  if (passed.length === 0) {
+  if (!passed.some(({ element }) => !element.extension)) {
     lines.push({ level: "debug", text: "fail: no viable buildpacks in group" });
     return end("fail", "no buildpack passed");
   }
   const candidates = group.flatMap((member, at): Candidate[] =>
     runs[at]!.detection.verdict !== "pass" ? [] : [{
-      id: member.buildpack.descriptor.id,
+      id: member.descriptor.id,
       version: versionOf(member),
       optional: member.element.optional,
-      extension: false,
+      extension: member.element.extension,
       plan: runs[at]!.plan,
     }]
   );
@@ -198,11 +212,11 @@ const NO_GROUP = "No buildpack groups passed detection";
 const SHOWN = 5;
 
 /** What the order asked for names the directory in the store, so it wins over the file. */
-function versionOf({ element, buildpack }: Member): string {
-  return element.version || buildpack.descriptor.version;
+function versionOf({ element, descriptor }: Member): string {
+  return element.version || descriptor.version;
 }
 
 function toGroupMember(member: Member): GroupMember {
-  const { api, homepage } = member.buildpack.descriptor;
+  const { api, homepage } = member.descriptor;
   return { id: member.element.id, version: versionOf(member), api, homepage };
 }

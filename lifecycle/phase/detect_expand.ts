@@ -6,25 +6,42 @@
  */
 import { buildpackCapabilities, type Capabilities, type PlatformCapabilities } from "../api.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
-import { inferTargets, isComposite } from "../file/buildpack_toml.ts";
-import { type GroupElement, type GroupOrder, inExecEnv, moduleName } from "../file/module.ts";
+import { type BuildpackDescriptor, inferTargets, isComposite } from "../file/buildpack_toml.ts";
+import { type ExtensionDescriptor, inferExtensionTargets } from "../file/extension_toml.ts";
+import {
+  type GroupElement,
+  type GroupOrder,
+  inExecEnv,
+  moduleName,
+  type Target,
+} from "../file/module.ts";
 import type { Context } from "../../registry/context.ts";
 import { type DetectRun, notRun, runDetect } from "./detect_run.ts";
 import { describeMismatch, suitsRunImage } from "./detect_target.ts";
-import type { Buildpack, DetectInput } from "./detect_types.ts";
+import type { Buildpack, DetectInput, Extension } from "./detect_types.ts";
 
 /** An element of a group and how it got there. */
 export interface Element extends GroupElement {
   /** The composites it came from, outermost first, as `id@version`. */
   readonly from: readonly string[];
+  /** It is an image extension. */
+  readonly extension: boolean;
 }
+
+/** Stands in front of every group for all extensions: a composite of them, so to speak (DT-1). */
+const EXTENSIONS = Symbol("extensions");
+
+/** A component of a group, looked up. */
+export type Module =
+  | ({ readonly kind: "buildpack" } & Buildpack)
+  | ({ readonly kind: "extension" } & Extension);
 
 /** A component that was run, or will have been when `run` settles. */
 export interface Member {
   /** Its place in the order. */
   readonly element: Element;
-  /** The buildpack. */
-  readonly buildpack: Buildpack;
+  /** What its file says. */
+  readonly descriptor: BuildpackDescriptor | ExtensionDescriptor;
   /** Its detection; started, shared between groups. */
   readonly run: Promise<DetectRun>;
 }
@@ -38,6 +55,7 @@ export type Answer<T> =
 /** The search through an order. It starts each `bin/detect` at most once (DT-6). */
 export class Expansion<T> {
   readonly #runs = new Map<string, Promise<DetectRun>>();
+  #extensions: GroupOrder = [];
   readonly #input: DetectInput;
   readonly #platform: PlatformCapabilities;
   readonly #ctx: Context;
@@ -57,13 +75,15 @@ export class Expansion<T> {
   }
 
   /**
-   * Searches `order` for the first group that passes.
+   * Searches `order` for the first group that passes, each with the first group of `extensions` that lets it pass.
    *
    * @throws {LifecycleError} 22 for a nested buildpack that is not there, unreadable or part of itself;
    * 12 for one whose API is not supported.
    */
-  search(order: GroupOrder): Promise<Answer<T>> {
-    return this.#order(order, [], [], [], false);
+  search(order: GroupOrder, extensions: GroupOrder): Promise<Answer<T>> {
+    this.#extensions = extensions;
+    const first = extensions.length > 0 ? [EXTENSIONS] as const : [];
+    return this.#order(order, { from: [], extension: false }, [], first, [], false);
   }
 
   /** Settles when every `bin/detect` that was started has ended. */
@@ -73,15 +93,16 @@ export class Expansion<T> {
 
   async #order(
     order: GroupOrder,
-    from: readonly string[],
+    which: Pick<Element, "from" | "extension">,
     done: readonly Member[],
+    first: readonly (typeof EXTENSIONS)[],
     next: readonly Element[],
     optional: boolean,
   ): Promise<Answer<T>> {
     let errored = false;
     for (const { group } of order) {
-      const elements = group.map((element): Element => ({ ...element, from }));
-      const answer = await this.#group([...elements, ...next], done);
+      const elements = group.map((element): Element => ({ ...element, ...which }));
+      const answer = await this.#group([...first, ...elements, ...next], done);
       if (answer.kind === "pass") return answer;
       errored ||= answer.kind === "error";
     }
@@ -89,19 +110,28 @@ export class Expansion<T> {
     return { kind: errored ? "error" : "fail" };
   }
 
-  async #group(group: readonly Element[], before: readonly Member[]): Promise<Answer<T>> {
+  async #group(
+    group: readonly (Element | typeof EXTENSIONS)[],
+    before: readonly Member[],
+  ): Promise<Answer<T>> {
     const done = [...before];
     for (const [at, element] of group.entries()) {
-      if (done.some((member) => member.element.id === element.id)) continue;
-      const buildpack = await this.#find(element);
-      const { descriptor } = buildpack;
+      // It is only ever the first.
+      const rest = group.slice(at + 1) as readonly Element[];
+      if (element === EXTENSIONS) {
+        const which = { from: [], extension: true };
+        return await this.#order(this.#extensions, which, done, [], rest, true);
+      }
+      if (done.some((member) => isSame(member.element, element))) continue;
+      const module = await this.#find(element);
+      const { descriptor } = module;
       if (this.#platform.execEnv && !inExecEnv(element.execEnv, this.#input.execEnv)) {
         this.#skipExecEnv(element, element.execEnv);
         continue;
       }
       const name = moduleName(descriptor);
-      const can: Capabilities = capabilitiesOf(this.#platform, buildpack);
-      if (isComposite(descriptor)) {
+      const can: Capabilities = capabilitiesOf(this.#platform, module);
+      if (module.kind === "buildpack" && isComposite(module.descriptor)) {
         if (element.from.includes(name)) {
           throw new LifecycleError(
             ExitCode.detect,
@@ -110,30 +140,35 @@ export class Expansion<T> {
           );
         }
         const from = [...element.from, name];
-        return await this.#order(
-          descriptor.order,
-          from,
-          done,
-          group.slice(at + 1),
-          element.optional,
-        );
+        const { order } = module.descriptor;
+        const which = { from, extension: false };
+        return await this.#order(order, which, done, [], rest, element.optional);
       }
       if (can.execEnv && !inExecEnv(descriptor.execEnv, this.#input.execEnv)) {
         this.#skipExecEnv(element, descriptor.execEnv);
         continue;
       }
-      const refused = await this.#mismatch(element, buildpack, can);
-      const run = refused ? Promise.resolve(refused) : this.#start(buildpack, can);
-      done.push({ element, buildpack, run });
+      const refused = await this.#mismatch(element, module, can);
+      const run = refused ? Promise.resolve(refused) : this.#start(module, can);
+      done.push({ element, descriptor, run });
     }
     return await this.#resolve(done);
   }
 
   /** Nested elements are looked up here for the first time (DT-2). */
-  async #find(element: Element): Promise<Buildpack> {
+  async #find(element: Element): Promise<Module> {
     return await failAs(ExitCode.detect, this.#ctx.signal, () => {
-      const buildpack = this.#input.store.find(element.id, element.version);
-      if (buildpack !== undefined) return buildpack;
+      const { id, version } = element;
+      if (element.extension) {
+        const extension = this.#input.extensionStore?.find(id, version);
+        if (extension !== undefined) return { kind: "extension", ...extension };
+        throw new LifecycleError(
+          ExitCode.detect,
+          `Cannot find extension "${moduleName(element)}", named by the order`,
+        );
+      }
+      const buildpack = this.#input.store.find(id, version);
+      if (buildpack !== undefined) return { kind: "buildpack", ...buildpack };
       const from = element.from.at(-1);
       throw new LifecycleError(
         ExitCode.detect,
@@ -145,25 +180,24 @@ export class Expansion<T> {
   /** The result of a buildpack that does not suit the run image and so is not run (DT-10). */
   async #mismatch(
     element: Element,
-    buildpack: Buildpack,
+    module: Module,
     can: Capabilities,
   ): Promise<DetectRun | undefined> {
     if (!this.#platform.targets) return undefined;
     const { target, buildDistro } = this.#input;
-    const hasBuild = await exists(`${buildpack.dir.outside}/bin/build`);
-    const targets = inferTargets(buildpack.descriptor, can.buildpack.targets, hasBuild);
+    const targets = await targetsOf(module, can);
     if (suitsRunImage(targets, target, buildDistro)) return undefined;
     // Go runs an optional one all the same; the text says to leave it out (D15).
     const verdict = element.optional ? "skip" : "error";
-    return notRun(buildpack, verdict, describeMismatch(targets, target));
+    return notRun(module.descriptor, verdict, describeMismatch(targets, target));
   }
 
   /** Starts `bin/detect`, or takes the result of an earlier group (DT-6). */
-  #start(buildpack: Buildpack, can: Capabilities): Promise<DetectRun> {
-    const key = moduleName(buildpack.descriptor);
+  #start(module: Module, can: Capabilities): Promise<DetectRun> {
+    const key = `${module.kind} ${moduleName(module.descriptor)}`;
     let run = this.#runs.get(key);
     if (run === undefined) {
-      run = runDetect(buildpack, can, this.#input, this.#ctx);
+      run = runDetect(module, can, this.#input, this.#ctx);
       // It is awaited with its whole group; until then a failure is not unheard of.
       run.catch(() => {});
       this.#runs.set(key, run);
@@ -184,10 +218,29 @@ export class Expansion<T> {
  *
  * @throws {LifecycleError} 12 when the buildpack's API is not supported (VER-4).
  */
-export function capabilitiesOf(platform: PlatformCapabilities, buildpack: Buildpack): Capabilities {
-  const { descriptor } = buildpack;
+export function capabilitiesOf(
+  platform: PlatformCapabilities,
+  { descriptor }: Pick<Buildpack | Extension, "descriptor">,
+): Capabilities {
   const own = buildpackCapabilities(descriptor.api, moduleName(descriptor));
   return { platform, buildpack: own, execEnv: platform.execEnv && own.execEnv };
+}
+
+/** Kinds have ids of their own: an extension may be called as a buildpack is (DT-4). */
+function isSame(a: Element, b: Element): boolean {
+  return a.id === b.id && a.extension === b.extension;
+}
+
+async function targetsOf(module: Module, can: Capabilities): Promise<readonly Target[]> {
+  if (module.kind === "buildpack") {
+    const hasBuild = await exists(`${module.dir.outside}/bin/build`);
+    return inferTargets(module.descriptor, can.buildpack.targets, hasBuild);
+  }
+  const bin = `${module.dir.outside}/bin`;
+  return inferExtensionTargets(
+    module.descriptor,
+    await exists(`${bin}/detect`) || await exists(`${bin}/generate`),
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -5,9 +5,10 @@ import { buildEnv } from "../env/env.ts";
 import { buildpackEnv } from "../env/buildpack.ts";
 import { type BuildPlan, EMPTY_BUILD_PLAN, parseBuildPlan } from "../file/build_plan.ts";
 import { readContained } from "../file/contained.ts";
-import { type Outcome, StartError } from "../sandbox/executor.ts";
+import { type Dir, type Outcome, StartError } from "../sandbox/executor.ts";
 import { makeDirFor, makeFileFor } from "./build_files.ts";
-import type { Buildpack, BuildpackInput, Detection } from "./detect_types.ts";
+import type { Module } from "./detect_expand.ts";
+import type { Buildpack, BuildpackInput, Detection, Extension } from "./detect_types.ts";
 
 /** More than this of one buildpack's output is not kept, in bytes. */
 const MAX_OUTPUT = 16 * 1024 * 1024;
@@ -21,19 +22,22 @@ export interface DetectRun {
 }
 
 /**
- * Runs `bin/detect` of `buildpack` (DT-14, DT-15). What goes wrong with the buildpack is in the
- * result, not thrown.
+ * Runs `bin/detect` of `module` (DT-14, DT-15). What goes wrong with it is in the result, not thrown. An
+ * extension without one passes with its `detect/plan.toml` (DT-16, EXT-3).
  *
  * @throws {FileError} When a variable of the user or the operator cannot be read.
  * @throws The signal's reason when the signal was aborted.
  */
 export async function runDetect(
-  buildpack: Buildpack,
+  module: Module,
   can: Capabilities,
   input: BuildpackInput,
   ctx: Context,
 ): Promise<DetectRun> {
-  const { descriptor, dir } = buildpack;
+  const { kind, descriptor, dir } = module;
+  if (kind === "extension" && await isAbsent(`${dir.outside}/bin/detect`)) {
+    return await readPlan(module, `${dir.inside}/detect/plan.toml`, dir, new Uint8Array());
+  }
   const planDir = `detect-${crypto.randomUUID()}`;
   const outside = `${input.tempDir.outside}/${planDir}`;
   const inside = `${input.tempDir.inside}/${planDir}`;
@@ -45,7 +49,7 @@ export async function runDetect(
     const env = await buildpackEnv(buildEnv(input.env), {
       can,
       descriptor,
-      buildpackDir: dir.inside,
+      fixed: { [kind === "buildpack" ? "CNB_BUILDPACK_DIR" : "CNB_EXTENSION_DIR"]: dir.inside },
       platformDir: input.platformDir,
       buildConfigDir: input.buildConfigDir,
       target: input.target,
@@ -65,45 +69,76 @@ export async function runDetect(
       });
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
-      return failed(buildpack, -1, output.bytes(), error.message);
+      return failed(descriptor, -1, output.bytes(), error.message);
     }
     if (outcome.signal !== undefined) {
-      return failed(buildpack, -1, output.bytes(), `killed by ${outcome.signal}`);
+      return failed(descriptor, -1, output.bytes(), `killed by ${outcome.signal}`);
     }
-    if (outcome.code !== 0) return failed(buildpack, outcome.code, output.bytes(), "");
-    try {
-      const text = await readContained(planPath, [{ inside, outside }]);
-      const plan = text === undefined ? EMPTY_BUILD_PLAN : parseBuildPlan(text, planPath);
-      return { detection: detection(buildpack, "pass", 0, output.bytes(), ""), plan };
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return failed(buildpack, -1, output.bytes(), why);
-    }
+    if (outcome.code !== 0) return failed(descriptor, outcome.code, output.bytes(), "");
+    return await readPlan(module, planPath, { inside, outside }, output.bytes());
   } finally {
     await Deno.remove(outside, { recursive: true }).catch(() => {});
   }
 }
 
-/** The result of a buildpack that was not run. */
+/** What was written, if it can be used; of nothing, a plan of nothing. */
+async function readPlan(
+  { kind, descriptor }: Module,
+  path: string,
+  within: Dir,
+  output: Uint8Array,
+): Promise<DetectRun> {
+  try {
+    const text = await readContained(path, [within]);
+    const plan = text === undefined ? EMPTY_BUILD_PLAN : parseBuildPlan(text, path);
+    if (kind === "extension" && [plan, ...plan.or].some(({ requires }) => requires.length > 0)) {
+      // It could not use what it gets: its Dockerfiles are carried out before any buildpack runs (BPL-3).
+      const why = `extension ${descriptor.id} outputs "requires" which is not allowed`;
+      return failed(descriptor, -1, output, why);
+    }
+    return { detection: detection(descriptor, "pass", 0, output, ""), plan };
+  } catch (error) {
+    return failed(descriptor, -1, output, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function isAbsent(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
+type Descriptor = (Buildpack | Extension)["descriptor"];
+
+/** The result of one that was not run. */
 export function notRun(
-  buildpack: Buildpack,
+  descriptor: Descriptor,
   verdict: "error" | "skip",
   error: string,
 ): DetectRun {
   const empty = new Uint8Array();
   return {
-    detection: detection(buildpack, verdict, -1, empty, error),
+    detection: detection(descriptor, verdict, -1, empty, error),
     plan: EMPTY_BUILD_PLAN,
   };
 }
 
-function failed(buildpack: Buildpack, code: number, output: Uint8Array, error: string): DetectRun {
+function failed(
+  descriptor: Descriptor,
+  code: number,
+  output: Uint8Array,
+  error: string,
+): DetectRun {
   const verdict = code === 100 ? "fail" : "error";
-  return { detection: detection(buildpack, verdict, code, output, error), plan: EMPTY_BUILD_PLAN };
+  return { detection: detection(descriptor, verdict, code, output, error), plan: EMPTY_BUILD_PLAN };
 }
 
 function detection(
-  { descriptor }: Buildpack,
+  descriptor: Descriptor,
   verdict: Detection["verdict"],
   code: number,
   output: Uint8Array,

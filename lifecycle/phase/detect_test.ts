@@ -167,7 +167,7 @@ Deno.test("DT-2 what is missing, where, and which API is not supported", async (
   await fails(run(bench, ["meta-old"]), ExitCode.buildpackApi);
   await fails(run(bench, ["a"], { platformApi: "0.3" }), ExitCode.platformApi);
   const extensions = { order: [group("a")], orderExtensions: [group("e")] };
-  await fails(run(bench, [], { order: extensions }), ExitCode.detect);
+  await fails(run(bench, [], { order: extensions }), ExitCode.failure);
 });
 
 Deno.test("DT-14 0 passes, 100 fails, all else is an error", async () => {

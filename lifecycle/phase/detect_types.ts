@@ -1,6 +1,7 @@
 /** What detection is given and what it finds: plain values, and two things it may call. */
 import { type ExitCode, LifecycleError } from "../error.ts";
 import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
+import type { ExtensionDescriptor } from "../file/extension_toml.ts";
 import type { Group } from "../file/group_toml.ts";
 import type { Distro } from "../file/module.ts";
 import type { Order } from "../file/order_toml.ts";
@@ -15,6 +16,24 @@ export interface Buildpack {
   readonly descriptor: BuildpackDescriptor;
   /** The directory that holds `buildpack.toml` and `bin`. */
   readonly dir: Dir;
+}
+
+/** An image extension that can be run. */
+export interface Extension {
+  /** Its `extension.toml`. */
+  readonly descriptor: ExtensionDescriptor;
+  /** The directory that holds `extension.toml` and perhaps `bin`, `detect` and `generate`. */
+  readonly dir: Dir;
+}
+
+/** Where image extensions are looked up. */
+export interface ExtensionStore {
+  /**
+   * The extension `id` of exactly `version`; without a version (or with an empty one) the newest.
+   *
+   * @throws {FileError} When it is there and its `extension.toml` is malformed.
+   */
+  find(id: string, version?: string): Extension | undefined;
 }
 
 /** Where buildpacks are looked up. */
@@ -55,6 +74,8 @@ export interface BuildpackInput {
   readonly platformApi: string;
   /** Where buildpacks are looked up. */
   readonly store: BuildpackStore;
+  /** Where image extensions are looked up; absent: there are none. */
+  readonly extensionStore?: ExtensionStore | undefined;
   /** Runs their executables. */
   readonly executor: Executor;
   /** The application; the working directory of every executable. */
@@ -118,6 +139,8 @@ export interface GroupTrial {
     readonly id: string;
     /** Its version. */
     readonly version: string;
+    /** It is an image extension. */
+    readonly extension: boolean;
     /** The group can pass without it. */
     readonly optional: boolean;
     /** The composites it came from, outermost first, as `id@version`. */

@@ -1,10 +1,12 @@
 /** What a buildpack gets of the plan, and what is left of it afterwards (BPL-5, BU-5). Pure. */
 import type { Plan, Require } from "../file/plan_toml.ts";
 
-/** All that the buildpack `id` is to provide, in the order of the plan. */
-export function requiresFor(plan: Plan, id: string): readonly Require[] {
+/** All that the buildpack (or with `extension` the extension) `id` is to provide, in the order of the plan. */
+export function requiresFor(plan: Plan, id: string, extension = false): readonly Require[] {
   return plan.entries
-    .filter(({ providers }) => providers.some((one) => one.id === id && !one.extension))
+    .filter(({ providers }) =>
+      providers.some((one) => one.id === id && one.extension === extension)
+    )
     .flatMap(({ requires }) => requires);
 }
 
