@@ -37,6 +37,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     aliases: ["inspect-image"],
     load: () => import("./command/inspect.ts"),
   },
+  sbom: {
+    summary: "List, show, download and attach bills of materials",
+    group: "Images:",
+    load: () => import("./command/sbom.ts"),
+  },
   push: {
     summary: "Copy an image from the store to its registry",
     group: "Images:",

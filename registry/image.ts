@@ -4,7 +4,7 @@ import type { Descriptor, Platform } from "./oci/descriptor.ts";
 import { type Digest, digestOf } from "./oci/digest.ts";
 import { OciError } from "./oci/error.ts";
 import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
-import { type Manifest, parseDocument } from "./oci/manifest.ts";
+import { type Index, type Manifest, parseDocument } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
 import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
 import { bytesSource, readAll, type Source } from "./source.ts";
@@ -46,6 +46,16 @@ export interface Image {
 /** Config blobs of images are small; CNB labels make some of them large (C-GET-02). */
 export const MAX_CONFIG_BYTES = 16 * 1024 * 1024;
 
+/** Options of {@linkcode readImage}. */
+export interface ReadImageOptions extends CallOptions {
+  /** Told of each index on the way, outermost first, with what was chosen from it. */
+  readonly onIndex?: ((raw: RawManifest, index: Index, chosen: Descriptor) => void) | undefined;
+  /** Takes the place of {@linkcode choosePlatform}: for those who would rather see another platform than none. */
+  readonly choose?:
+    | ((entries: readonly Descriptor[], wanted: Platform) => Descriptor | undefined)
+    | undefined;
+}
+
 /**
  * Reads an image from a place: two small documents, no layer.
  *
@@ -58,13 +68,13 @@ export async function readImage(
   repository: string,
   reference: string,
   wanted: Platform,
-  options: CallOptions = {},
+  { onIndex, choose = choosePlatform, ...options }: ReadImageOptions = {},
 ): Promise<Image | undefined> {
   let raw = await registry.manifest(repository, reference, options);
   if (raw === undefined) return undefined;
   let document = parseDocument(raw.bytes, raw.mediaType);
   for (let depth = 0; document.kind === "index"; depth++) {
-    const child = choosePlatform(document.index.manifests, wanted);
+    const child = choose(document.index.manifests, wanted);
     if (child === undefined || depth > MAX_INDEX_DEPTH) {
       const have = document.index.manifests.map((entry) => formatPlatform(entry.platform));
       throw new OciError(
@@ -74,6 +84,7 @@ export async function readImage(
         }: it has ${have.join(", ") || "none"}`,
       );
     }
+    onIndex?.(raw, document.index, child);
     raw = await registry.manifest(repository, child.digest, options);
     if (raw === undefined) {
       throw new OciError(

@@ -1,11 +1,18 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, type CommonFlags } from "../common.ts";
+import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import { anyFormat } from "../ui/structured.ts";
 
 /** Flags of `wherry inspect`. */
 export interface InspectFlags extends CommonFlags {
   readonly platform?: string;
+  readonly remote?: boolean;
+  readonly layers?: boolean;
+  readonly files?: boolean;
+  readonly app?: boolean;
+  readonly bom?: boolean;
+  readonly sbom?: boolean;
   readonly output: string;
 }
 
@@ -15,11 +22,33 @@ export function define(command: Command, io: Io): void {
     .argument("<name>", "a name (registry and store are asked), store:NAME, oci:DIR or an archive")
     .usage("NAME [FLAGS]")
     .option("--platform <os/arch>", "which image of an index (default: this machine's)")
-    .option("-o, --output <format>", "human or json", "human");
+    .option("-o, --output <format>", "human, json, yaml or toml", "human")
+    .optionsGroup(
+      "What is in it (reads the layers; a plain name is looked for in the store first):",
+    )
+    .option("--layers", "each layer's files, its share and what a later layer wastes of it")
+    .option("--files", "every file: mode, owner, size, name, layer by layer, as it is read")
+    .option("--no-base", "with --layers and --files: without the layers of the run image")
+    .option("--remote", "ask the registry, not the store")
+    .option("--sbom", "the packages of its bill of materials")
+    .option("--bom", "the same, as pack calls it");
   addRegistryFlags(command);
   addCommonFlags(command);
-  command.action(async (name: string, flags: InspectFlags) => {
-    const { inspectImage } = await import("../inspect_image.ts");
-    await inspectImage(io, name, flags, outputFormat(flags.output));
+  command.action(async (name: string, flags: InspectFlags & { readonly base: boolean }) => {
+    const format = anyFormat(flags.output);
+    const modes = [flags.layers, flags.files, flags.bom || flags.sbom].filter(Boolean);
+    if (modes.length > 1) {
+      throw new UsageError("Cannot show several things at once: want --layers, --files or --sbom");
+    }
+    if (flags.layers || flags.files) {
+      const { inspectLayers } = await import("../inspect_layers.ts");
+      await inspectLayers(io, name, flags, format);
+    } else if (flags.bom || flags.sbom) {
+      const { listPackages } = await import("../sbom_show.ts");
+      await listPackages(io, name, flags, format);
+    } else {
+      const { inspectImage } = await import("../inspect_image.ts");
+      await inspectImage(io, name, flags, format);
+    }
   });
 }

@@ -1,4 +1,5 @@
 import Table from "cli-table3";
+import stringWidth from "string-width";
 
 /** A table without lines: a bold-free header, columns padded, nothing cut (scripts read it too). */
 export function formatTable(
@@ -30,6 +31,31 @@ export function formatTable(
   });
   for (const row of rows) table.push([...row]);
   return table.toString().split("\n").map((line) => line.trimEnd()).join("\n") + "\n";
+}
+
+/**
+ * As {@linkcode formatTable}, without the columns of `optional` (by header, the first to go first) that a terminal of
+ * `width` has no room for. Everywhere else nothing is left out.
+ */
+export function fitTable(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  options: {
+    readonly indent?: string;
+    readonly width: number | undefined;
+    readonly optional: readonly string[];
+  },
+): string {
+  const { indent = "", width = Infinity, optional } = options;
+  const gone = new Set<string>();
+  const shown = (cells: readonly string[]) => cells.filter((_, at) => !gone.has(header[at]!));
+  for (const next of [...optional, undefined]) {
+    const text = formatTable(shown(header), rows.map(shown), indent);
+    const widest = Math.max(...text.split("\n").map((line) => stringWidth(line)));
+    if (widest <= width || next === undefined) return text;
+    gone.add(next);
+  }
+  return ""; // not reached: the last round returns
 }
 
 /**

@@ -1,0 +1,78 @@
+import type { Command } from "commander";
+import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import type { SbomFlags } from "../sbom_read.ts";
+import { anyFormat } from "../ui/structured.ts";
+
+type Flags = SbomFlags & { readonly output: string };
+
+/** `wherry sbom list`, `show`, `download` and `attach`. */
+export function define(command: Command, io: Io, done: (code: number) => void): void {
+  command.usage("COMMAND [FLAGS]").helpCommand(false);
+  const sub = (name: string, summary: string) =>
+    command.command(name).summary(summary).description(summary)
+      .helpOption("-h, --help", "show this help");
+  const ofImage = (name: string, summary: string) =>
+    sub(name, summary).argument("<name>", "an image, in any place").usage("NAME [FLAGS]");
+  const which = (one: Command) =>
+    one.option("--platform <os/arch>", "which image of an index (default: this machine's)")
+      .option("--remote", "ask the registry, not the store")
+      .option("--buildpack <id>", "only of this buildpack (repeatable)", collect)
+      .option("--layer <name>", "only of this layer (repeatable)", collect);
+  const finish = (one: Command) => addCommonFlags(addRegistryFlags(one));
+
+  finish(which(ofImage("list", "List the bills of materials of an image")))
+    .option("-o, --output <format>", "human, json, yaml or toml", "human")
+    .action(async (name: string, flags: Flags) => {
+      const { listSboms } = await import("../sbom_show.ts");
+      await listSboms(io, name, flags, anyFormat(flags.output));
+    });
+  finish(which(ofImage("show", "Show the packages of an image, or its documents")))
+    .option("--format <format>", "print a document: cyclonedx, spdx or syft")
+    .option(
+      "--merge",
+      "all documents as one, with the buildpack of each package (default: cyclonedx)",
+    )
+    .option("-o, --output <format>", "the list of packages as human, json, yaml or toml", "human")
+    .action(async (name: string, flags: Flags & { format?: string; merge?: boolean }) => {
+      const { listPackages, showSbom } = await import("../sbom_show.ts");
+      if (flags.format === undefined && !flags.merge) {
+        return await listPackages(io, name, flags, anyFormat(flags.output));
+      }
+      const { bomFormat } = await import("../sbom_read.ts");
+      const format = flags.format === undefined ? undefined : bomFormat(flags.format);
+      await showSbom(io, name, { ...flags, format });
+    });
+  finish(which(ofImage("download", "Write the bills of materials of an image to files")))
+    .option("-o, --output-dir <dir>", "where to (default: here)")
+    .action(async (name: string, flags: SbomFlags & { outputDir?: string }) => {
+      const { downloadSboms } = await import("../sbom_download.ts");
+      await downloadSboms(io, name, flags);
+    });
+  finish(ofImage("attach", "Put an image's bill of materials beside it, where scanners look"))
+    .option("--platform <os/arch>", "which image of an index (default: this machine's)")
+    .option("--remote", "the image of the registry, not the store's")
+    .option("--format <format>", "cyclonedx (default), spdx or syft (repeatable)", collectWords)
+    .option("--file <file>", "this document instead of the merged one of the image")
+    .option("-o, --output <format>", "human or json", "human")
+    .action(
+      async (
+        name: string,
+        { format = ["cyclonedx"], ...flags }: Flags & { format?: readonly string[]; file?: string },
+      ) => {
+        const { bomFormat } = await import("../sbom_read.ts");
+        const { attachSboms } = await import("../sbom_attach.ts");
+        if (flags.output !== "human" && flags.output !== "json") {
+          throw new UsageError(
+            `Cannot print as ${JSON.stringify(flags.output)}: want human or json`,
+          );
+        }
+        await attachSboms(io, name, { ...flags, format: format.map(bomFormat) });
+      },
+    );
+  done(0);
+  command.action(() => {
+    io.stdout.write(command.helpInformation());
+  });
+}

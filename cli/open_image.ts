@@ -1,0 +1,109 @@
+/** One image to look at, wherever the name leads: what `sbom`, `diff`, `verify` and `inspect --files` start with. */
+import { describeIndex, type IndexInfo } from "../lifecycle/platform/image_info.ts";
+import { type Image, readImage } from "../registry/image.ts";
+import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
+import { choosePlatform, parsePlatform } from "../registry/oci/platform.ts";
+import { familiarName } from "../registry/oci/reference.ts";
+import { UsageError } from "./exit.ts";
+import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
+import { machinePlatform } from "./platform.ts";
+import type { Session } from "./session.ts";
+
+/** Which image of a name. */
+export interface WhichImage {
+  /** `os/arch[/variant]`; without it this machine's, or what there is. */
+  readonly platform?: string;
+  /** Only the registry, not the store. */
+  readonly remote?: boolean;
+}
+
+/** An image and where it lies. */
+export interface OpenedImage {
+  /** Its documents. */
+  readonly image: Image;
+  /** What it was chosen from. */
+  readonly index?: IndexInfo | undefined;
+  /** Where it lies. */
+  readonly located: Located;
+  /** As messages name the place. */
+  readonly where: "registry" | "store" | "file";
+}
+
+/**
+ * Opens the image `name` for reading. A plain name is looked for in the store, where a build puts it, then in its registry.
+ *
+ * @param stack Closes archives with the command.
+ * @throws {UsageError} When it is nowhere.
+ */
+export async function openImage(
+  session: Session,
+  name: string,
+  which: WhichImage,
+  stack: AsyncDisposableStack,
+): Promise<OpenedImage> {
+  const place = readPlace(name);
+  if (place.kind !== "registry") {
+    const located = await openForReading(session, place, stack);
+    const found = await imageAt(session, located, which);
+    if (found !== undefined) {
+      return { ...found, located, where: place.kind === "store" ? "store" : "file" };
+    }
+    throw new UsageError(`Cannot find ${name}: it is not there`);
+  }
+  if (!which.remote && await hasStore(session)) {
+    const located = await inStore(session, place.reference);
+    const found = await imageAt(session, located, which);
+    if (found !== undefined) return { ...found, located, where: "store" };
+  }
+  const located = await fromRegistry(session, place.reference);
+  const found = await imageAt(session, located, which);
+  if (found !== undefined) return { ...found, located, where: "registry" };
+  const store = which.remote ? "" : "the store has none, ";
+  throw new UsageError(
+    `Cannot find ${familiarName(place.reference)}: ${store}its registry has none`,
+  );
+}
+
+/** Reading makes no store where there is none. */
+async function hasStore(session: Session): Promise<boolean> {
+  let dir: string;
+  try {
+    dir = session.storeDir();
+  } catch (error) {
+    if (error instanceof UsageError) return false;
+    throw error;
+  }
+  return await Deno.stat(dir).then(() => true, () => false);
+}
+
+/** What `located` names, `undefined` when there is nothing. */
+export async function imageAt(
+  session: Session,
+  { registry, repository, reference }: Located,
+  which: WhichImage,
+): Promise<Pick<OpenedImage, "image" | "index"> | undefined> {
+  let index: IndexInfo | undefined;
+  const asked = which.platform === undefined ? undefined : readPlatform(which.platform);
+  const image = await readImage(registry, repository, reference, asked ?? machinePlatform(), {
+    signal: session.ctx.signal,
+    onIndex: (raw, { manifests }) => index ??= describeIndex(raw, manifests),
+    ...(asked === undefined ? { choose: anyPlatform } : {}),
+  });
+  return image && { image, index };
+}
+
+/** Nobody asked for a platform: another one than this machine's can be looked at, too. */
+function anyPlatform(entries: readonly Descriptor[], wanted: Platform): Descriptor | undefined {
+  return choosePlatform(entries, wanted) ??
+    entries.find(({ platform }) => platform?.os !== "unknown");
+}
+
+/** Reads `--platform`. */
+export function readPlatform(text: string): Platform {
+  try {
+    return parsePlatform(text);
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
