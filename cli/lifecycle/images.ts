@@ -73,8 +73,10 @@ export async function openRegistries(input: RegistriesInput): Promise<PhaseImage
     isPrivateAddress(reference.registry)
   ).map(({ reference }) => reference.registry);
   let ask: CredentialSource = () => Promise.resolve(undefined);
+  // Here its entries are prefixes of names, which the input has; elsewhere they are hosts.
+  const { CNB_INSECURE_REGISTRIES: _, ...env } = io.env;
   const registries = await connect(
-    io,
+    { ...io, env },
     { insecureRegistry: [...new Set(hosts)] },
     log,
     VERSION,

@@ -39,6 +39,7 @@ export async function scene(
   const { address } = listening;
   ok("port" in address);
   const host = `127.0.0.1:${address.port}`;
+  const registry = stack.use(connectRegistry(host));
   await pushRunImage(host);
   const root = await Deno.makeTempDir({ prefix: "wherry-phases-" });
   stack.defer(() => Deno.remove(root, { recursive: true }));
@@ -100,7 +101,6 @@ export async function scene(
       return { code, text };
     },
     async image(name) {
-      await using registry = connectRegistry(host);
       return await readImage(registry, name, "latest", { os: "linux", architecture: "amd64" });
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
@@ -125,4 +125,42 @@ export async function buildAll(at: Scene, more: readonly string[] = []): Promise
     said += text;
   }
   return said;
+}
+
+/** Adds a buildpack to `at`, or replaces one; `detect` and `build` are shell, left out there is no such file. */
+export async function addBuildpack(
+  { root }: Scene,
+  id: string,
+  more: {
+    readonly version?: string;
+    readonly api?: string;
+    /** Keys of `[buildpack]`, then other tables. Default: any target. */
+    readonly toml?: string;
+    readonly detect?: string | undefined;
+    readonly build?: string | undefined;
+  } = {},
+): Promise<void> {
+  const { version = "1", api = "0.10", toml = '[[targets]]\nos = "linux"\n' } = more;
+  const dir = `${root}/bps/${id.replaceAll("/", "_")}/${version}`;
+  await Deno.mkdir(`${dir}/bin`, { recursive: true });
+  const head = `api = "${api}"\n[buildpack]\nid = "${id}"\nversion = "${version}"\n`;
+  await Deno.writeTextFile(`${dir}/buildpack.toml`, head + toml);
+  const scripts = { detect: "exit 0", build: "exit 0", ...more };
+  for (const name of ["detect", "build"] as const) {
+    const script = scripts[name];
+    if (script === undefined) continue;
+    await Deno.writeTextFile(`${dir}/bin/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+}
+
+/** Writes `order.toml`: each group is words `id@version`, with a trailing `?` when optional. */
+export async function setOrder({ root }: Scene, ...groups: readonly string[]): Promise<void> {
+  const text = groups.map((group) =>
+    "[[order]]\n" + group.split(" ").map((word) => {
+      const [id, version = "1"] = word.replace("?", "").split("@");
+      const optional = word.endsWith("?") ? "optional = true\n" : "";
+      return `[[order.group]]\nid = "${id}"\nversion = "${version}"\n${optional}`;
+    }).join("")
+  );
+  await Deno.writeTextFile(`${root}/order.toml`, text.join(""));
 }
