@@ -8,6 +8,7 @@ import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { claimDirectory, onReadOnlyMount } from "./open.ts";
 import { hashFile } from "./hash_file.ts";
+import { DigestMender, withoutFlip } from "./mend_digests.ts";
 import { checkTag } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
 import { salvage } from "./salvage.ts";
@@ -128,6 +129,8 @@ class Check {
   #notes = 0;
   /** Where metadata are that were replaced. */
   #kept: string | undefined;
+  /** What this check has put aside. */
+  readonly #aside = new Set<Digest>();
 
   constructor(dir: string, options: CheckOptions) {
     this.#dir = dir;
@@ -213,6 +216,7 @@ class Check {
   }
 
   async #checkContents(db: Database): Promise<void> {
+    const mender = this.#options.repair ? new DigestMender(db, this.#files) : undefined;
     for (let after = 0;;) {
       const rows = db.all(
         `SELECT id, digest, size, bytes IS NULL AS filed FROM content WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
@@ -222,12 +226,14 @@ class Check {
         this.#options.signal?.throwIfAborted();
         after = Number(row["id"]);
         const digest = String(row["digest"]);
-        if (!isDigest(digest)) {
+        const mended = await this.#mendDigest(db, mender, row);
+        if (!isDigest(digest) || mended !== undefined) {
           this.found({
             kind: "metadata",
             fault: true,
             subject: "metadata.db",
             problem: `content ${after} has the digest ${JSON.stringify(digest.slice(0, 100))}`,
+            repair: mended && `it is ${mended} again, as its bytes are`,
           });
         } else if (row["filed"] === 1) await this.#checkFile(db, row, digest);
         else await this.#checkInline(db, after, digest, Number(row["size"]));
@@ -235,6 +241,24 @@ class Check {
       if (rows.length < PAGE) return;
       await nextTurn();
     }
+  }
+
+  /** The digest of a row that was only damaged itself, set again. */
+  async #mendDigest(
+    db: Database,
+    mender: DigestMender | undefined,
+    { id, digest, filed }: Row,
+  ): Promise<Digest | undefined> {
+    if (mender === undefined) return undefined;
+    const said = String(digest);
+    if (filed === 1) {
+      const there = isDigest(said) && this.#files.sizeOf(said) !== undefined;
+      return there ? undefined : await mender.filed(Number(id), said);
+    }
+    const bytes = db.get("SELECT bytes FROM content WHERE id = ?", Number(id))?.["bytes"];
+    return bytes instanceof Uint8Array
+      ? mender.inline(Number(id), said, bytes as Uint8Array<ArrayBuffer>)
+      : undefined;
   }
 
   async #checkFile(db: Database, row: Row, digest: Digest): Promise<void> {
@@ -272,9 +296,20 @@ class Check {
     if (sized && digestOf(bytes, algorithmOf(digest)) === digest) return;
     let repair: string | undefined;
     if (this.#options.repair) {
-      repair = await this.#quarantine.keepBytes(digest, bytes as Uint8Array<ArrayBuffer>);
+      const seen = bytes as Uint8Array<ArrayBuffer>;
+      const mended = withoutFlip(seen, digest);
+      if (mended === undefined) {
+        this.#aside.add(digest);
+        repair = await this.#quarantine.keepBytes(digest, seen);
+      } else repair = "one bit of it was wrong, and is right again";
       db.write(() =>
-        db.run("UPDATE content SET bytes = NULL WHERE id = ? AND bytes = ?", id, bytes)
+        db.run(
+          "UPDATE content SET bytes = ?, size = ? WHERE id = ? AND bytes = ?",
+          mended ?? null,
+          mended?.byteLength ?? size,
+          id,
+          bytes,
+        )
       );
     }
     this.found({
@@ -289,6 +324,7 @@ class Check {
   }
 
   #wrongFile(digest: Digest, kind: "size" | "digest", problem: string): void {
+    if (this.#options.repair) this.#aside.add(digest);
     const repair = this.#options.repair
       ? this.#quarantine.moveSync(this.#files.path(digest))
       : undefined;
@@ -432,6 +468,12 @@ class Check {
 
   #checkManifest(db: Database, row: Row, repository: number, content: number): void {
     const digest = row["digest"] as Digest;
+    const name = () => imageName(db, repository, content, String(row["name"]), digest);
+    if (this.#aside.has(digest)) {
+      const problem = "its own document is put aside; want it pulled or built again";
+      this.found({ kind: "absent", fault: true, subject: name(), problem });
+      return;
+    }
     let bytes = row["bytes"] as Uint8Array<ArrayBuffer> | null;
     let children: readonly Descriptor[];
     try {
@@ -444,7 +486,6 @@ class Check {
     } catch {
       return; // absent, or not a document: said already
     }
-    const name = () => imageName(db, repository, content, String(row["name"]), digest);
     for (const child of children) {
       const found = db.get(
         `SELECT c.id, c.size, c.bytes IS NULL AS filed,
@@ -501,7 +542,7 @@ class Check {
   }
 }
 
-/** Images that list `digest`, for people: the first few. */
+/** Images that list `digest`, or are it, for people: the first few. */
 function neededBy(db: Database, digest: Digest): string {
   const rows = db.all(
     `SELECT ch.repository, ch.parent, r.name, p.digest FROM content c JOIN child ch ON ch.child = c.id
@@ -509,6 +550,14 @@ function neededBy(db: Database, digest: Digest): string {
      WHERE c.digest = ? LIMIT 4`,
     digest,
   );
+  if (rows.length === 0) {
+    rows.push(...db.all(
+      `SELECT m.repository, m.content AS parent, r.name, c.digest FROM content c
+       JOIN manifest m ON m.content = c.id JOIN repository r ON r.id = m.repository
+       WHERE c.digest = ? LIMIT 4`,
+      digest,
+    ));
+  }
   const names = rows.slice(0, 3).map((row) =>
     imageName(
       db,

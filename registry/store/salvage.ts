@@ -11,7 +11,9 @@ import { hashFile } from "./hash_file.ts";
 import { Leases } from "./leases.ts";
 import { makeMetadata } from "./open.ts";
 import type { Quarantine } from "./quarantine.ts";
-import { copyDatabase, dropCopy, mendCopy } from "./salvage_copy.ts";
+import { DigestMender } from "./mend_digests.ts";
+import { carveContent } from "./salvage_carve.ts";
+import { copyDatabase, dropCopy, mendCopy, pageSizeOf } from "./salvage_copy.ts";
 
 /** Tables in the order they refer to each other, and what orders their rows. */
 const TABLES: readonly Source[] = [
@@ -97,6 +99,8 @@ export async function salvage(dir: string, quarantine: Quarantine): Promise<Salv
     await makeMetadata(dir);
     const db = new Database(dir, false, "always");
     const brought = bringAllOver(copy, db);
+    if (brought.broken.has("content")) brought.rows += carve(copy, db, brought);
+    await new DigestMender(db, new BlobFiles(dir)).all();
     const blobs = await recordFiles(dir, db, brought.contents);
     const losses = tellLosses(db, brought, rebuildManifests(dir, db, brought.manifests), empty);
     await db.durable();
@@ -163,6 +167,35 @@ function bringAllOver(copy: string, db: Database): Brought {
   return brought;
 }
 
+/**
+ * Rows of content that no page leads to any more, found by their looks. A number that two of them claim, because one was
+ * deleted, is nobody's; where the index of digests can be read it decides.
+ */
+function carve(copy: string, db: Database, brought: Brought): number {
+  const pageSize = pageSizeOf(copy);
+  const claims = new Map<number, Digest | "two">();
+  for (const { id, digest } of carveContent(copy, pageSize)) {
+    const claimed = claims.get(id) ?? digest;
+    claims.set(id, claimed === digest ? digest : "two");
+  }
+  const isMeant = (id: number, digest: Digest) =>
+    brought.listed
+      ? brought.contents.get(digest) === id
+      : claims.get(id) === digest && (brought.contents.get(digest) ?? id) === id;
+  let rows = 0;
+  for (const row of carveContent(copy, pageSize)) {
+    const { id, digest, bytes } = row;
+    if (!isMeant(id, digest)) continue;
+    if (db.get("SELECT 1 FROM content WHERE id = ? OR digest = ?", id, digest) !== undefined) {
+      continue;
+    }
+    // A file is recorded when it is found to be right, with this number.
+    if (bytes === null) brought.contents.set(digest, id);
+    else rows += db.write(() => insert(db, "content", { ...row, bytes }));
+  }
+  return rows;
+}
+
 /** Gives each row that can be read to `take`; returns whether that was all. */
 function readAcross(old: DatabaseSync, sql: string, take: (row: Row) => void): boolean {
   try {
@@ -199,12 +232,14 @@ function tellLosses(db: Database, brought: Brought, rebuilt: boolean, empty: boo
     const what = LOST[table];
     if (what === undefined || table === "manifest" && rebuilt) continue;
     let count = "some or all";
-    if (table === "content" && brought.contents.size > 0) {
+    if (table === "content" && (brought.contents.size > 0 || brought.listed)) {
       const left = [...brought.contents.keys()].filter((digest) =>
         db.get("SELECT 1 FROM content WHERE digest = ?", digest) === undefined
       ).length;
       if (left > 0) {
         count = `at least ${left}`;
+      } else if (brought.listed) {
+        continue;
       }
     }
     losses.push({ fault: true, problem: `${count} ${what} could not be read and are lost` });

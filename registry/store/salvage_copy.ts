@@ -118,6 +118,14 @@ function writeAt(path: string, at: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
 }
 
+/** Bytes of a page of the database at `path`, whose header is right. */
+export function pageSizeOf(path: string): number {
+  const bytes = new Uint8Array(2);
+  readAt(path, 16, bytes);
+  const size = bytes[0]! * 256 + bytes[1]!;
+  return size === 1 ? 65536 : size || 4096;
+}
+
 /** Removes a copy and what SQLite put beside it. */
 export function dropCopy(copy: string): void {
   for (const part of ["", "-wal", "-shm", "-journal"]) {
