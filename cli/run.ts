@@ -31,6 +31,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Images:",
     load: () => import("./command/detect.ts"),
   },
+  rebase: {
+    summary: "Put images on another run image, moving no layer: one, many, a fleet",
+    group: "Images:",
+    load: () => import("./command/rebase.ts"),
+  },
   inspect: {
     summary: "Say what an image is made of, from metadata alone",
     group: "Images:",

@@ -27,8 +27,8 @@ export interface UnmetDetail {
 }
 
 /**
- * Header by which a server says that it looked at a put's `If-Match` or `If-None-Match`: most registries ignore them,
- * and a client that cannot tell has to ask before each put.
+ * Header by which a server says that it looked at a put's `If-Match` or `If-None-Match`, or, with a manifest it gives,
+ * that it would: most registries ignore them, and a client that cannot tell has to ask before each put.
  */
 export const CHECKED = "wherry-precondition-checked";
 

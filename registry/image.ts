@@ -103,23 +103,28 @@ export async function readImage(
     );
   }
   const rawConfig = await readAll(source, MAX_CONFIG_BYTES);
+  return assembleImage(raw, manifest, rawConfig, { registry, repository });
+}
+
+const MAX_INDEX_DEPTH = 8;
+
+/**
+ * The image that documents describe, whose layers lie at `origin`.
+ *
+ * @throws {OciError} When the two contradict each other.
+ */
+export function assembleImage(
+  raw: RawManifest,
+  manifest: Manifest,
+  rawConfig: Uint8Array<ArrayBuffer>,
+  origin: Origin,
+): Image {
   if (rawConfig.byteLength !== manifest.config.size) {
     throw new OciError(
       "MANIFEST_INVALID",
       `Cannot use image ${raw.digest}: its config has ${rawConfig.byteLength} bytes, its manifest says ${manifest.config.size}`,
     );
   }
-  return assemble(raw, manifest, rawConfig, { registry, repository });
-}
-
-const MAX_INDEX_DEPTH = 8;
-
-function assemble(
-  raw: RawManifest,
-  manifest: Manifest,
-  rawConfig: Uint8Array<ArrayBuffer>,
-  origin: Origin,
-): Image {
   const config = parseConfig(rawConfig);
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
@@ -151,8 +156,14 @@ function assemble(
  *
  * @param config Its `rootfs` is replaced by the layers' diffIDs.
  * @param base Keeps the base's manifest annotations out and its family in (CF-6, C-MT-05); OCI without one.
+ * @param annotations Of the manifest; none by default.
  */
-export function makeImage(config: ImageConfig, layers: readonly Layer[], base?: Image): Image {
+export function makeImage(
+  config: ImageConfig,
+  layers: readonly Layer[],
+  base?: Image,
+  annotations?: Readonly<Record<string, string>>,
+): Image {
   const docker = base !== undefined && isDockerType(base.raw.mediaType);
   const rawConfig = encodeJson({
     ...config,
@@ -167,6 +178,7 @@ export function makeImage(config: ImageConfig, layers: readonly Layer[], base?: 
       size: rawConfig.byteLength,
     },
     layers: layers.map((layer) => inFamily(layer.descriptor, docker)),
+    ...(annotations === undefined ? {} : { annotations }),
   };
   const bytes = encodeJson(manifest);
   return {

@@ -96,6 +96,8 @@ export interface PushOptions extends CallOptions {
   readonly mountFrom?: string | undefined;
   /** Called as bytes leave. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** It was made this moment, so hardly anybody has it: send it without asking first. */
+  readonly fresh?: boolean | undefined;
 }
 
 /** A blob on its way in. Nobody sees it before {@linkcode commit}. */

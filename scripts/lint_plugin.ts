@@ -24,6 +24,7 @@ const POWERS: readonly {
     files: [
       "lifecycle/sandbox/run.ts",
       "registry/client/credential_helper.ts",
+      "cli/rebase/hook.ts",
     ],
   },
   {

@@ -6,6 +6,7 @@ import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
 import { METADATA_LABEL } from "../../lifecycle/phase/analyze.ts";
 import { pushToAll, startPush } from "../../lifecycle/phase/export_push.ts";
 import { baseOf, rebaseImage } from "../../lifecycle/phase/rebase.ts";
+import { persistently } from "../../lifecycle/platform/rebase_base.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { badArguments, badInputs, failing } from "./fail.ts";
@@ -49,7 +50,7 @@ export async function run(given: PhaseRun): Promise<void> {
     "access run image",
     ExitCode.failure,
     ctx.signal,
-    async () => await mustRead(phase, runName, bases),
+    () => persistently(() => mustReadBase(phase, runName, bases), ctx),
   );
   await failing("rebase", ExitCode.rebase, ctx.signal, async () => {
     const place = await bases.open(runName);
@@ -126,6 +127,13 @@ async function readOldBase(
   images: PhaseImages,
 ): Promise<Image | undefined> {
   return name === "" ? undefined : await mustRead(phase, name, images).catch(() => undefined);
+}
+
+/** Without a layer it is no base (RB-3). */
+async function mustReadBase(phase: PhaseRun, name: string, images: PhaseImages): Promise<Image> {
+  const image = await mustRead(phase, name, images);
+  if (image.layers.length > 0) return image;
+  throw new Error(`Image with name "${name}" has no layer`);
 }
 
 async function mustRead(phase: PhaseRun, name: string, images: PhaseImages): Promise<Image> {

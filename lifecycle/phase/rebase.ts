@@ -13,7 +13,7 @@ import {
 } from "../file/lifecycle_metadata.ts";
 import { METADATA_LABEL } from "./analyze.ts";
 import { DEFAULT_CREATED, formatTime } from "./export_config.ts";
-import { rebaseObstacles } from "./rebase_check.ts";
+import { type RebaseCheck, type RebaseObstacle, rebaseObstacles } from "./rebase_check.ts";
 
 /** What a rebase starts from. */
 export interface RebaseInput {
@@ -31,6 +31,31 @@ export interface RebaseInput {
   readonly force: boolean;
   /** Makes two spellings of one image name equal. */
   readonly normalize: (name: string) => string;
+  /** Names the new base is known by besides: where it was copied from (demand 15). */
+  readonly alsoKnownAs?: readonly string[] | undefined;
+}
+
+/** A check refused a rebase: which, and what it saw on both sides. */
+export class RebaseRefusal extends LifecycleError {
+  /** Which one. */
+  readonly check: RebaseCheck;
+  /** What the app image says. */
+  readonly app: string;
+  /** What the new base says. */
+  readonly base: string;
+  /** Whether `-force` would turn it into a warning. */
+  readonly overridable: boolean;
+
+  /** Makes the error of an obstacle. */
+  constructor(obstacle: RebaseObstacle) {
+    const hint = obstacle.overridable ? "; please provide -force to override" : "";
+    super(ExitCode.rebase, `${obstacle.why}${hint}`);
+    this.name = "RebaseRefusal";
+    this.check = obstacle.check;
+    this.app = obstacle.app;
+    this.base = obstacle.base;
+    this.overridable = obstacle.overridable;
+  }
 }
 
 /**
@@ -42,13 +67,16 @@ export interface RebaseInput {
 export function rebaseImage(input: RebaseInput, log: Log): Image {
   const { app, base, force } = input;
   const byTarget = (parseApiVersion(envOf(app.config, "CNB_PLATFORM_API") ?? "")?.[1] ?? 0) >= 12;
-  for (const { why, overridable } of rebaseObstacles(app.config, base.config, byTarget)) {
-    if (!overridable) throw refused(why);
-    if (!force) throw refused(`${why}; please provide -force to override`);
-    log.warn(why);
+  for (const obstacle of rebaseObstacles(app.config, base.config, byTarget)) {
+    if (!obstacle.overridable || !force) throw new RebaseRefusal(obstacle);
+    log.warn(obstacle.why);
   }
   const label = labelOf(app.config, METADATA_LABEL);
-  if (!label) throw refused(`get image metadata: it has no label ${METADATA_LABEL}`);
+  if (!label) {
+    throw refused("metadata label", `get image metadata: it has no label ${METADATA_LABEL}`, {
+      app: "none",
+    });
+  }
   const { runImage } = baseOf(label);
   const cut = cutOf(app, runImage.topLayer, input.oldBase);
   const layers = [...base.layers, ...app.layers.slice(cut)];
@@ -67,8 +95,14 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
     config: { ...app.config.config, Labels: labelsOf(input, label, log) },
     history: [...historyOf(base, 0, created), ...historyOf(app, cut, created)],
   } as ImageConfig;
-  const image = makeImage(config, layers, app);
+  const image = makeImage(config, layers, app, app.manifest.annotations);
   return isSame(image, app) ? app : image;
+}
+
+/** Whether the old base is needed to tell where the app's layers begin: its last layer is in the image twice (RB-7). */
+export function needsOldBase(app: Image, topLayer: string): boolean {
+  const ids = app.layers.map(({ diffId }) => String(diffId));
+  return ids.indexOf(topLayer) !== ids.lastIndexOf(topLayer);
 }
 
 /** Whether both say the same, in whatever order: then the one that is there stays, with its digest (RB-13). */
@@ -96,10 +130,16 @@ function cutOf(app: Image, topLayer: string, oldBase: Image | undefined): number
     if (under.every((id, at) => id === ids[at])) return under.length;
   }
   const first = ids.indexOf(topLayer);
-  if (first < 0) throw refused("rebase app image: could not find base layer in image");
+  if (first < 0) {
+    throw refused("base layer", "rebase app image: could not find base layer in image", {
+      app: `no layer ${topLayer || '""'}`,
+    });
+  }
   if (ids.indexOf(topLayer, first + 1) >= 0) {
     throw refused(
+      "base layer",
       `rebase app image: its base's last layer ${topLayer} is in it twice, and the old base cannot be read to tell`,
+      { app: `${topLayer} twice` },
     );
   }
   return first + 1;
@@ -147,25 +187,45 @@ function metadataOf(input: RebaseInput, label: string, log: Log): string {
   const known = JSON.stringify(baseOf(label).runImage.image ?? "not found");
   const why =
     `rebase app image: new base image '${run.name}' not found in existing run image metadata: ${known}`;
-  if (!input.force) throw refused(`${why}; please provide -force to override`);
+  if (!input.force) {
+    throw new RebaseRefusal({
+      why,
+      overridable: true,
+      check: "run image name",
+      app: knownNames(label).join(", ") || "none",
+      base: run.name,
+    });
+  }
   log.warn(why);
   const { mirrors: _mirrors, ...rest } = changed;
-  metadata["runImage"] = { ...rest, image: run.name };
-  metadata["stack"] = { runImage: { image: run.name } };
+  // A base without a name, from a directory of this machine say, leaves none.
+  const named = run.name === "" ? {} : { image: run.name };
+  metadata["runImage"] = { ...rest, ...named };
+  if (run.name === "") delete (metadata["runImage"] as Json)["image"];
+  metadata["stack"] = { runImage: named };
   return goJson(metadata);
 }
 
 type Names = { readonly [Key in keyof RunImageNames]?: RunImageNames[Key] | undefined };
 
 /** Whether the new base is one the app's builder named (RB-6). */
-function isKnown({ run, normalize }: RebaseInput, label: string): boolean {
-  const { runImage, stack } = baseOf(label);
+function isKnown({ run, normalize, alsoKnownAs = [] }: RebaseInput, label: string): boolean {
   const bare = (name: string) => normalize(name.replace(/@[a-z0-9]+:[0-9a-f]+$/, ""));
-  const known: readonly Names[] = [runImage, stack?.runImage ?? {}];
-  const names = known.flatMap(({ image, mirrors = [] }) => [image, ...mirrors]);
-  return names.some((name) => name !== undefined && bare(name) === bare(run.name));
+  const ours = [run.name, ...alsoKnownAs].map(bare);
+  return knownNames(label).some((name) => ours.includes(bare(name)));
 }
 
-function refused(why: string): LifecycleError {
-  return new LifecycleError(ExitCode.rebase, why);
+function knownNames(label: string): readonly string[] {
+  const { runImage, stack } = baseOf(label);
+  const known: readonly Names[] = [runImage, stack?.runImage ?? {}];
+  const names = known.flatMap(({ image, mirrors = [] }) => [image, ...mirrors]);
+  return [...new Set(names.filter((name): name is string => name !== undefined && name !== ""))];
+}
+
+function refused(
+  check: RebaseCheck,
+  why: string,
+  { app = "", base = "" }: { readonly app?: string; readonly base?: string } = {},
+): RebaseRefusal {
+  return new RebaseRefusal({ why, overridable: false, check, app, base });
 }

@@ -9,7 +9,26 @@ export interface RebaseObstacle {
   readonly why: string;
   /** `-force` turns it into a warning. */
   readonly overridable: boolean;
+  /** Which check it is, in a word or two that do not change. */
+  readonly check: RebaseCheck;
+  /** What the app image says. */
+  readonly app: string;
+  /** What the new base says. */
+  readonly base: string;
 }
+
+/** Every check that can refuse a rebase. */
+export type RebaseCheck =
+  | "rebasable label"
+  | "os"
+  | "architecture"
+  | "variant"
+  | "distro"
+  | "stack id"
+  | "mixins"
+  | "run image name"
+  | "base layer"
+  | "metadata label";
 
 /**
  * What speaks against `base` under `app`.
@@ -27,38 +46,71 @@ export function rebaseObstacles(
 function targetObstacles(app: ImageConfig, base: ImageConfig): readonly RebaseObstacle[] {
   const found: RebaseObstacle[] = [];
   if (labelOf(app, "io.buildpacks.rebasable") === "false") {
-    found.push({ why: "app image is not marked as rebasable", overridable: true });
+    found.push({
+      why: "app image is not marked as rebasable",
+      overridable: true,
+      check: "rebasable label",
+      app: "false",
+      base: "",
+    });
   }
   const [theirs, ours] = [runTarget(base, "new run image"), runTarget(app, "app image")];
-  const { distro } = theirs;
-  const fits = theirs.os === ours.os && theirs.arch === ours.arch &&
-    (theirs.variant === ours.variant || theirs.variant === "" || ours.variant === "") &&
-    (distro === undefined || (ours.distro !== undefined &&
-      (distro.name === "" || distro.name === ours.distro.name) &&
-      (distro.version === "" || distro.version === ours.distro.version)));
-  if (!fits) {
+  const mismatch = mismatchOf(ours, theirs);
+  if (mismatch !== undefined) {
     found.push({
       why:
         `unable to satisfy target os/arch constraints; new run image: ${JSON.stringify(theirs)}, ` +
         `old run image: ${JSON.stringify(ours)}`,
       overridable: true,
+      ...mismatch,
     });
   }
   return found;
 }
 
+type Target = ReturnType<typeof runTarget>;
+
+/** The first part of the target that does not fit. */
+function mismatchOf(
+  ours: Target,
+  theirs: Target,
+): Pick<RebaseObstacle, "check" | "app" | "base"> | undefined {
+  if (theirs.os !== ours.os) return { check: "os", app: ours.os, base: theirs.os };
+  if (theirs.arch !== ours.arch) {
+    return { check: "architecture", app: ours.arch, base: theirs.arch };
+  }
+  if (theirs.variant !== ours.variant && theirs.variant !== "" && ours.variant !== "") {
+    return { check: "variant", app: ours.variant, base: theirs.variant };
+  }
+  const { distro } = theirs;
+  const fits = distro === undefined || (ours.distro !== undefined &&
+    (distro.name === "" || distro.name === ours.distro.name) &&
+    (distro.version === "" || distro.version === ours.distro.version));
+  if (fits) return undefined;
+  const name = (one: Target["distro"]) =>
+    one === undefined ? "none" : `${one.name} ${one.version}`.trim();
+  return { check: "distro", app: name(ours.distro), base: name(distro) };
+}
+
 function stackObstacles(app: ImageConfig, base: ImageConfig): readonly RebaseObstacle[] {
-  const stop = (why: string) => [{ why, overridable: false }];
+  const stop = (why: string, check: RebaseCheck, ours: string, theirs: string) => [
+    { why, overridable: false, check, app: ours, base: theirs },
+  ];
   const ours = labelOf(app, "io.buildpacks.stack.id") ?? "";
   const theirs = labelOf(base, "io.buildpacks.stack.id") ?? "";
-  if (ours === "") return stop("stack not defined on app image");
-  if (theirs === "") return stop("stack not defined on new base image");
+  if (ours === "") return stop("stack not defined on app image", "stack id", "none", theirs);
+  if (theirs === "") return stop("stack not defined on new base image", "stack id", ours, "none");
   if (ours !== theirs) {
-    return stop(`incompatible stack: '${theirs}' is not compatible with '${ours}'`);
+    const why = `incompatible stack: '${theirs}' is not compatible with '${ours}'`;
+    return stop(why, "stack id", ours, theirs);
   }
   const there = mixinsOf(base);
-  const missing = [...mixinsOf(app)].filter((mixin) => !there.has(mixin)).sort();
-  return missing.length === 0 ? [] : stop(`missing required mixin(s): ${missing.join(", ")}`);
+  const wanted = mixinsOf(app);
+  const missing = [...wanted].filter((mixin) => !there.has(mixin)).sort();
+  if (missing.length === 0) return [];
+  const list = (mixins: ReadonlySet<string>) => [...mixins].sort().join(", ") || "none";
+  const why = `missing required mixin(s): ${missing.join(", ")}`;
+  return stop(why, "mixins", list(wanted), list(there));
 }
 
 /** Without `build:` and `run:`, which say for whom a mixin is. */

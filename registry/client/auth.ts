@@ -64,9 +64,21 @@ export class Authorizer {
   /** Refresh tokens that servers gave for a credential (C-AUTH-03). */
   readonly #refreshed = new Map<string, string>();
 
+  /** By resource: what an act that begins with it will want in all, so that one token will do. */
+  readonly #foreseen = new Map<string, readonly string[]>();
+
   /** Asks nobody yet. */
   constructor(world: AuthWorld) {
     this.#world = world;
+  }
+
+  /** All of `scopes` will be wanted by one act: who asks for the token of one of them asks for all at once. */
+  foresee(scopes: readonly string[]): void {
+    const all = mergeScopes(scopes, []);
+    for (const scope of all) {
+      const resource = resourceOf(scope);
+      if (!this.#foreseen.has(resource)) this.#foreseen.set(resource, all);
+    }
   }
 
   /** Whether a challenge is known. */
@@ -141,7 +153,8 @@ export class Authorizer {
     const realm = challenge.params.get("realm") ?? "";
     const service = challenge.params.get("service");
     const owner = JSON.stringify([realm, service, credential]);
-    const key = `${owner} ${resourceOf(wish.scopes[0] ?? "")}`;
+    const plan = this.#foreseen.get(resourceOf(wish.scopes[0] ?? "")) ?? [];
+    const key = `${owner} ${resourceOf(plan[0] ?? wish.scopes[0] ?? "")}`;
     const now = this.#world.now();
     const held = (this.#tokens.get(key) ?? []).filter((token) => token.expiresAt > now);
     const good = held.find((token) => coversScopes(token.scopes, wish.scopes));
@@ -155,7 +168,7 @@ export class Authorizer {
     const own = held.flatMap((token) => token.scopes).filter((scope) =>
       first !== undefined && resourceOf(scope) === resourceOf(first)
     );
-    const wider = mergeScopes(wish.scopes, own);
+    const wider = mergeScopes(wish.scopes, [...plan, ...own]);
     let token: HeldToken;
     try {
       token = await obtain(wider);

@@ -255,6 +255,14 @@ class RemoteRegistry implements RegistryClient {
     return await listReferrers(this.#session, place, digest, options);
   }
 
+  foresee(wants: readonly { readonly repository: string; readonly write: boolean }[]): void {
+    this.#session.foresee(
+      wants.map(({ repository, write }) =>
+        repositoryScope(repository, "pull", ...(write ? ["push"] : []))
+      ),
+    );
+  }
+
   async checkAccess(
     repository: string,
     access: "read" | "write",

@@ -3,7 +3,7 @@ import { algorithmOf, type Digest, digestOf, isDigest } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
 import { type Document, parseDocument } from "../oci/manifest.ts";
 import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
-import { holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
+import { CHECKED, holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
 import type { CallOptions, RawManifest } from "../registry.ts";
 import { collect } from "../source.ts";
 import { lengthOf } from "./download.ts";
@@ -45,6 +45,7 @@ export async function getManifest(
       await discard(answer);
       return undefined;
     }
+    if (answer.headers.has(CHECKED)) session.learned.conditions ??= true;
     try {
       return await readManifest(session, place, answer, act);
     } catch (error) {

@@ -190,6 +190,10 @@ class MirroredRegistry implements RegistryClient {
     yield* this.#clientOf(chosen).tags(chosen.repository, options);
   }
 
+  foresee(wants: readonly { readonly repository: string; readonly write: boolean }[]): void {
+    this.#primary.foresee(wants);
+  }
+
   async checkAccess(
     repository: string,
     access: "read" | "write",

@@ -117,6 +117,11 @@ export interface RegistryClient extends Registry, AsyncDisposable {
   /** What went over the wire so far, by host: the registry, its token server, its storage. */
   stats(): Readonly<Record<string, HostStats>>;
   /**
+   * Says what one act is about to do with these repositories, the most important first: a registry with tokens is then
+   * asked for one that allows all of it. Nothing is sent.
+   */
+  foresee(wants: readonly { readonly repository: string; readonly write: boolean }[]): void;
+  /**
    * Proves that `repository` can be read or written, before any work is done (AN-3).
    *
    * Read: asks for the manifest `reference`; that it does not exist is fine. Write: starts an upload and

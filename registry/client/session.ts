@@ -68,6 +68,8 @@ export class Session {
   #nearness: Promise<Nearness> | undefined;
   /** The first request goes alone, so that many do not all meet the same challenge. */
   #first: Promise<void> | undefined;
+  /** So many others need not wait for it. */
+  #companions = 0;
   #pausedUntil = 0;
   /** Requests in a row that got no answer at all, for all their tries. */
   #unanswered = 0;
@@ -145,6 +147,15 @@ export class Session {
     }
   }
 
+  /**
+   * What an act will want of some repositories: one token for all of it, and the first two requests at once, since two
+   * challenges are cheaper than one more round trip.
+   */
+  foresee(scopes: readonly string[]): void {
+    this.#auth.foresee(scopes);
+    if (scopes.length > 1 && this.#first === undefined) this.#companions = 1;
+  }
+
   /** Says something to the log once. */
   warnOnce(line: string): void {
     if (this.#warned.has(line)) return;
@@ -194,7 +205,8 @@ export class Session {
 
   async #alone(request: ApiRequest, act: () => Promise<Answer>): Promise<Answer> {
     if (this.#first !== undefined) {
-      await orAborted(this.#first, request.signal);
+      if (this.#companions > 0) this.#companions--;
+      else await orAborted(this.#first, request.signal);
       return await act();
     }
     const first = Promise.withResolvers<void>();

@@ -5,7 +5,7 @@ import https from "node:https";
 import type net from "node:net";
 import tls from "node:tls";
 import { isLoopbackName, type Nearness, nearnessOf } from "./address.ts";
-import { Counter } from "./counter.ts";
+import { countedBy, Counter, type Tally } from "./counter.ts";
 import { type AnswerHead, type Body, Connection, requestHead, type Wire } from "./http1.ts";
 import type { HostStats, HostTls, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
@@ -87,7 +87,8 @@ export class Transport implements AsyncDisposable {
     signal?.throwIfAborted();
     this.#check(target, guard);
     const counter = this.#counter(target.host);
-    counter.count(method);
+    const tally = countedBy(signal);
+    counter.count(method, tally);
     const way = this.#way(target, guard);
     const opening = new AbortController();
     let connection: Connection | undefined;
@@ -132,7 +133,7 @@ export class Transport implements AsyncDisposable {
         headers: head.headers,
         target,
         reuse: () => body.reuse = true,
-        body: this.#receive(body, counter, watch, (error) => {
+        body: this.#receive(body, counter, tally, watch, (error) => {
           end(error === undefined && again);
           if (error === undefined) return;
           signal?.throwIfAborted();
@@ -490,7 +491,7 @@ export class Transport implements AsyncDisposable {
           await write(part.value);
         }
         held = undefined;
-        counter.sent += part.value.byteLength;
+        counter.send(part.value.byteLength, countedBy(request.signal));
         onSent?.(part.value.byteLength);
       }
       if (!answered && size < body.size) {
@@ -510,6 +511,7 @@ export class Transport implements AsyncDisposable {
   #receive(
     body: Body,
     counter: Counter,
+    tally: Tally | undefined,
     watch: Watch,
     end: (error?: unknown) => void,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -518,7 +520,7 @@ export class Transport implements AsyncDisposable {
       try {
         const part = await body.next();
         if (part !== undefined) {
-          counter.received += part.byteLength;
+          counter.receive(part.byteLength, tally);
           controller.enqueue(part);
         }
         if (!body.done) return watch.pause();

@@ -86,7 +86,7 @@ export async function pushBlob(
     known.add(repository, digest);
     return "mounted";
   }
-  if (await exists(session, push, options.signal)) {
+  if (!(options.fresh && mount === undefined) && await exists(session, push, options.signal)) {
     known.add(repository, digest);
     if (mount !== undefined) await cancelUpload(session, push, mount);
     return "exists";

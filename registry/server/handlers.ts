@@ -122,6 +122,7 @@ async function getManifest(
     status: 200,
     headers: {
       ...kept,
+      [CHECKED]: "1",
       "content-type": found.mediaType,
       "content-length": String("bytes" in found ? found.bytes.byteLength : found.size),
     },

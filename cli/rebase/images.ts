@@ -1,0 +1,336 @@
+/** `wherry rebase NAME...` and `--from`: one image, or a fleet with journal, waves and report. */
+import { digestOf } from "../../registry/oci/digest.ts";
+import { type Journal, JournalFile } from "../../lifecycle/fleet/journal.ts";
+import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/result.ts";
+import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
+import { isInShard, parseShard, type Shard, shardFromEnv } from "../../lifecycle/fleet/shard.ts";
+import { formatCsv } from "../../lifecycle/fleet/plan.ts";
+import { RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
+import { ExitCode, LifecycleError } from "../../lifecycle/error.ts";
+import { writeText } from "../../lifecycle/file/document.ts";
+import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
+import { waitFor } from "../../registry/client/retry.ts";
+import { harmless } from "../../registry/client/refusal.ts";
+import { parsePlace } from "../../registry/oci/reference.ts";
+import type { Memo } from "../../registry/store/store.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import type { Session } from "../session.ts";
+import { formatSize } from "../ui/size.ts";
+import { runHook } from "./hook.ts";
+import { liveLine } from "../ui/live.ts";
+import { type Outcome, reasonOf, type RebaseItem, type Rebaser } from "./one.ts";
+import type { FleetFlags } from "./flags.ts";
+import type { RebaseFlags } from "../command/rebase.ts";
+
+/** Exit codes of a run over many: 0 all, these otherwise. */
+export const SOME_FAILED = 2;
+
+/** Does the one image a command names: its error is the command's. */
+export async function rebaseOne(
+  session: Session,
+  rebaser: Rebaser,
+  item: RebaseItem,
+  { output: format, reportOutputDir: reportDir }: Pick<RebaseFlags, "output" | "reportOutputDir">,
+): Promise<void> {
+  // Read at the same time: the base does not depend on the image where the command names it.
+  const opening = rebaser.open();
+  opening.catch(() => {});
+  const acting = rebaser.rebase(item);
+  const [opened, outcome] = await Promise.allSettled([opening, acting]);
+  if (opened.status === "rejected") throw opened.reason;
+  if (outcome.status === "rejected") throw outcome.reason;
+  const { result, error } = outcome.value;
+  if (format !== "human") session.io.stdout.write(JSON.stringify(result) + "\n");
+  if (error instanceof RebaseRefusal) {
+    throw new LifecycleError(ExitCode.rebase, `Cannot rebase ${item.name}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (!isGood(result) || result.decision === "not CNB") {
+    if (error instanceof LifecycleError && !/^(Cannot|Image with)/.test(error.message)) {
+      throw new LifecycleError(error.exitCode, `Cannot rebase ${item.name}: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error ??
+      new LifecycleError(ExitCode.rebase, `Cannot rebase ${item.name}: ${result.reason}`);
+  }
+  if (reportDir !== undefined) await writeReport(session.path(reportDir), outcome.value);
+  tellOne(session, result);
+  if (format === "human") session.io.stdout.write(`${digestName(result)}\n`);
+}
+
+/** `report.toml` of what there is now (RPT-3). */
+async function writeReport(dir: string, { result, prepared }: Outcome): Promise<void> {
+  if (prepared === undefined) return;
+  const { made, base, images: [first] } = prepared;
+  const text = formatReportToml({
+    image: {
+      tags: result.tags ?? [result.reference],
+      digest: made.digest,
+      manifestSize: made.bytes.byteLength,
+    },
+    runImage: {
+      image: base.place.name,
+      reference: first?.newBase,
+      topLayer: first?.base.layers.at(-1)?.diffId,
+    },
+  });
+  await Deno.mkdir(dir, { recursive: true });
+  await writeText(`${dir}/report.toml`, text);
+}
+
+function tellOne(
+  { log }: Session,
+  { reference, decision, reason, old, new: made }: FleetResult,
+): void {
+  switch (decision) {
+    case "current":
+      return log.info(`${reference} stands on ${old?.base || "its base"} already: nothing to do`);
+    case "skipped":
+      return log.warn(`${reference} is left alone: ${reason}`);
+    case "would rebase":
+      return log.info(`Would rebase ${reference} from ${old?.base || "its base"} to ${made?.base}`);
+    default:
+      return log.info(`Rebased ${reference} from ${old?.base || "its base"} to ${made?.base}`);
+  }
+}
+
+/** `repository@digest` of what there is now. */
+function digestName({ reference, old, new: made }: FleetResult): string {
+  const digest = made?.digest ?? old?.digest ?? "";
+  const place = parsePlace(reference);
+  if (place.kind !== "registry" && place.kind !== "store") return `${reference}@${digest}`;
+  const bare = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
+  return `${bare}@${digest}`;
+}
+
+/** A run over many images. */
+export interface FleetWork {
+  /** All images, of all shards. */
+  readonly items: readonly RebaseItem[];
+  /** What the run is, for its journal: the same text for all shards and for a run that goes on. */
+  readonly identity: string;
+  /** Does one. */
+  readonly act: (item: RebaseItem, worker: number) => Promise<Outcome>;
+  /** Reads what all images need, first. */
+  readonly open: () => Promise<void>;
+  /** The journal, once it is open: acts write their intents to it. */
+  readonly onJournal: (file: JournalFile | undefined) => void;
+}
+
+/**
+ * Works through a fleet.
+ *
+ * @returns The exit code: 0 all is as it should be, 2 some images failed, 72 none succeeded.
+ */
+export async function runWork(
+  session: Session,
+  flags: FleetFlags,
+  work: FleetWork,
+): Promise<number> {
+  const { log, io } = session;
+  const started = performance.now();
+  const shard = shardOf(io, flags);
+  const mine = shard === undefined
+    ? work.items
+    : work.items.filter(({ name }) => isInShard(repositoryOf(name), shard));
+  if (shard !== undefined) {
+    log.info(`Shard ${shard.index}/${shard.count}: ${mine.length} of ${work.items.length} images`);
+  }
+  await using stack = new AsyncDisposableStack();
+  const journal = await openJournal(session, flags, work, mine, shard, stack);
+  work.onJournal(journal?.file);
+  const finished = (name: string) => {
+    const before = journal?.before?.results.get(name);
+    return before !== undefined && isGood(before);
+  };
+  const todo = mine.filter(({ name }) => !finished(name));
+  if (todo.length < mine.length) {
+    log.info(
+      `${mine.length - todo.length} of ${mine.length} images are done already, says the journal`,
+    );
+  }
+  const report = flags.report === undefined
+    ? undefined
+    : await openReport(session, flags.report, stack);
+  const counts = new Map<string, number>();
+  const total = { requests: 0, bytes: 0 };
+  const live = stack.use(liveLine(io.stderr, log, todo.length, flags.quiet ?? false));
+  const all: FleetResult[] = [];
+  const settings = settingsOf(flags, todo.length);
+  await work.open();
+  const end = await runFleet<RebaseItem>({
+    ...settings,
+    items: todo,
+    signal: session.ctx.signal,
+    act: async (item, worker) => {
+      const { result } = await work.act(item, worker);
+      journal?.file.add(result);
+      await journal?.file.durable();
+      return result;
+    },
+    onResult: (result) => {
+      counts.set(result.decision, (counts.get(result.decision) ?? 0) + 1);
+      total.requests += result.requests;
+      total.bytes += result.bytes;
+      report?.(result);
+      tellResult(session, flags.output, result);
+      if (flags.output === "csv") all.push(result);
+      live.step(isGood(result));
+    },
+    between: async (wave, done) => {
+      log.info(`Wave ${wave} is done: ${done.good} well, ${done.bad} failed, of ${done.total}`);
+      if (flags.hook !== undefined) {
+        await runHook(flags.hook, session, {
+          WHERRY_WAVE: String(wave),
+          WHERRY_DONE: String(done.good),
+          WHERRY_FAILED: String(done.bad),
+          WHERRY_TOTAL: String(done.total),
+        });
+      }
+      if (flags.pause !== undefined) await waitFor(parsePause(flags.pause), session.ctx.signal);
+    },
+  });
+  live[Symbol.dispose]();
+  if (flags.output === "csv") io.stdout.write(formatCsv(all));
+  const left = end.total - end.good - end.bad;
+  const seconds = (performance.now() - started) / 1000;
+  const said = [...counts].map(([decision, count]) => `${count} ${decision}`);
+  if (left > 0) said.push(`${left} not tried`);
+  const rate = end.good + end.bad === 0 ? 0 : (end.good + end.bad) / seconds;
+  log.info(
+    `${end.total} images in ${seconds.toFixed(1)} s (${rate.toFixed(0)}/s): ${
+      said.join(", ") || "nothing to do"
+    }; ${total.requests} requests, ${formatSize(total.bytes)}`,
+  );
+  if (end.stopped !== undefined) log.error(`Stopped: ${end.stopped}`);
+  const outcome = outcomeOf(end.good + mine.length - todo.length, end.bad + left);
+  return outcome === "all" ? 0 : outcome === "some" ? SOME_FAILED : ExitCode.rebase;
+}
+
+function settingsOf(flags: FleetFlags, count: number): {
+  readonly concurrency: number;
+  readonly waves: readonly number[];
+  readonly maxFailures: number | undefined;
+} {
+  if (flags.canary === undefined && flags.then !== undefined) {
+    throw new UsageError("Cannot use --then without --canary: want the size of the first wave");
+  }
+  try {
+    if (flags.pause !== undefined) parsePause(flags.pause);
+    return {
+      concurrency: numberOf(flags.concurrency, "--concurrency", 1, 1024) ?? 32,
+      waves: wavesOf(count, flags.canary, flags.then),
+      maxFailures: numberOf(flags.maxFailures, "--max-failures", 0, 1e9),
+    };
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+function numberOf(
+  text: string | undefined,
+  flag: string,
+  least: number,
+  most: number,
+): number | undefined {
+  if (text === undefined) return undefined;
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  throw new UsageError(`Cannot use ${flag} ${JSON.stringify(text)}: want ${least} to ${most}`);
+}
+
+/** The part of the fleet that is ours: by flag, else by the variables of the engine we run in. */
+export function shardOf(io: Io, flags: Pick<FleetFlags, "shard">): Shard | undefined {
+  try {
+    return flags.shard === undefined ? shardFromEnv(io.env) : parseShard(flags.shard);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** What images of one repository have in common: they go to one shard. */
+function repositoryOf(name: string): string {
+  try {
+    const place = parsePlace(name);
+    if (place.kind !== "registry" && place.kind !== "store") return `${place.kind}:${place.path}`;
+    return `${place.reference.registry}/${place.reference.repository}`;
+  } catch {
+    return name; // it will be told when it is its turn
+  }
+}
+
+async function openJournal(
+  session: Session,
+  flags: FleetFlags,
+  work: FleetWork,
+  mine: readonly RebaseItem[],
+  shard: Shard | undefined,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly file: JournalFile; readonly before: Journal | undefined } | undefined> {
+  if (flags.journal === undefined) return undefined;
+  const path = session.path(flags.journal.replaceAll("{shard}", String(shard?.index ?? 1)));
+  const opened = await JournalFile.open(path);
+  stack.use(opened.file);
+  const source = digestOf(new TextEncoder().encode(work.identity));
+  const named = `${shard?.index ?? 1}/${shard?.count ?? 1}`;
+  const header = opened.before?.header;
+  if (header !== undefined && (header.source !== source || header.shard !== named)) {
+    const why = header.source !== source ? "of another fleet" : `of shard ${header.shard}`;
+    throw new UsageError(
+      `Cannot go on with journal ${flags.journal}: it is ${why}; want another file`,
+    );
+  }
+  opened.file.add({
+    journal: 1,
+    source,
+    total: work.items.length,
+    shard: named,
+    mine: mine.length,
+    started: session.ctx.now().toISOString(),
+  });
+  await opened.file.durable();
+  return opened;
+}
+
+async function openReport(
+  session: Session,
+  path: string,
+  stack: AsyncDisposableStack,
+): Promise<(result: FleetResult) => void> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.create(session.path(path));
+  } catch (cause) {
+    throw new UsageError(`Cannot write report ${path}: ${(cause as Error).message}`, { cause });
+  }
+  stack.defer(() => file.close());
+  const encoder = new TextEncoder();
+  return (result) => {
+    const bytes = encoder.encode(JSON.stringify(result) + "\n");
+    for (let at = 0; at < bytes.byteLength;) at += file.writeSync(bytes.subarray(at));
+  };
+}
+
+/** Of thousands only those that somebody has to look at are told to people; reports have all. */
+function tellResult({ io, log }: Session, format: string, result: FleetResult): void {
+  if (format === "json") return io.stdout.write(JSON.stringify(result) + "\n");
+  const { reference, decision, reason = "" } = result;
+  const line = `${reference}: ${decision}${reason === "" ? "" : `: ${harmless(reason)}`}`;
+  if (!isGood(result)) log.error(line);
+  else if (decision === "skipped" || decision === "not CNB") log.debug(line);
+  else if (format === "human") log.debug(line);
+}
+
+/** What a store remembers of earlier runs, where there is a store. */
+export async function memoOf(session: Session): Promise<Memo | undefined> {
+  try {
+    return (await session.store()).memo;
+  } catch {
+    return undefined; // a container without HOME: images are read then
+  }
+}

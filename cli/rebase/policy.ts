@@ -1,0 +1,93 @@
+/** What a fleet may be put on, and what is left alone: a small TOML file, or `[rebase]` of the settings. */
+import { z } from "zod";
+import { parse } from "smol-toml";
+import { matchesAny } from "../../lifecycle/fleet/pattern.ts";
+import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
+import { UsageError } from "../exit.ts";
+import { settingsPath } from "../registry_settings.ts";
+import type { Session } from "../session.ts";
+
+/** A policy. */
+export interface RebasePolicy {
+  /** Patterns of run images that are allowed; their hosts are named by it. Without any, all are. */
+  readonly runImages: readonly string[] | undefined;
+  /** Patterns of images that are left alone. */
+  readonly frozen: readonly string[];
+  /** An image with this label (`name`, or `name=value`) is left alone. */
+  readonly optOut: string | undefined;
+}
+
+const schema = z.strictObject({
+  "run-images": z.array(z.string()).optional(),
+  frozen: z.array(z.string()).optional(),
+  "opt-out-label": z.string().optional(),
+});
+
+/**
+ * The policy of `--policy`, else that of `[rebase]` in the settings.
+ *
+ * @throws {UsageError} When it cannot be read.
+ */
+export async function readPolicy(
+  session: Session,
+  file: string | undefined,
+): Promise<RebasePolicy> {
+  const path = file === undefined ? settingsPath(session.io.env) : session.path(file);
+  let text = "";
+  if (path !== undefined) {
+    try {
+      text = await Deno.readTextFile(path);
+    } catch (cause) {
+      if (file !== undefined || !(cause instanceof Deno.errors.NotFound)) {
+        throw new UsageError(`Cannot read policy ${path}: ${(cause as Error).message}`, { cause });
+      }
+    }
+  }
+  return parsePolicy(text, path ?? "policy", file === undefined);
+}
+
+/** Reads the text; `nested`: it is in the table `[rebase]`. */
+export function parsePolicy(text: string, path: string, nested: boolean): RebasePolicy {
+  let table: unknown;
+  try {
+    table = parse(text);
+  } catch (cause) {
+    const [line] = (cause as Error).message.split("\n");
+    throw new UsageError(`Cannot read policy ${path}: ${line}`, { cause });
+  }
+  if (nested) table = (table as Record<string, unknown>)["rebase"] ?? {};
+  const { data, error } = schema.safeParse(table);
+  if (data === undefined) {
+    const issue = error.issues[0];
+    const key = [...(nested ? ["rebase"] : []), ...issue?.path ?? []].join(".");
+    throw new UsageError(`Cannot read policy ${path}: ${key}: ${issue?.message}`);
+  }
+  return {
+    runImages: data["run-images"],
+    frozen: data.frozen ?? [],
+    optOut: data["opt-out-label"],
+  };
+}
+
+/** Why an image is left alone by its name. */
+export function frozenBy(policy: RebasePolicy, name: string): string | undefined {
+  return policy.frozen.length > 0 && matchesAny(name, policy.frozen)
+    ? "the policy has frozen it"
+    : undefined;
+}
+
+/** Why an image is left alone by its label. */
+export function optedOut({ optOut }: RebasePolicy, config: ImageConfig): string | undefined {
+  if (optOut === undefined) return undefined;
+  const [name = "", ...rest] = optOut.split("=");
+  const value = labelOf(config, name);
+  const wanted = rest.length === 0 ? undefined : rest.join("=");
+  const out = value !== undefined && (wanted === undefined ? value !== "false" : value === wanted);
+  return out ? `its label ${name} says ${JSON.stringify(value)}` : undefined;
+}
+
+/** Why a run image may not be used. */
+export function refusedBase({ runImages }: RebasePolicy, name: string): string | undefined {
+  if (runImages === undefined || matchesAny(name, runImages)) return undefined;
+  return `run image ${name} is not one the policy allows: ${runImages.join(", ") || "none"}`;
+}

@@ -1,0 +1,79 @@
+/** What `wherry rebase` does with its words. */
+import { isPattern } from "../../lifecycle/fleet/pattern.ts";
+import type { Intent, JournalFile } from "../../lifecycle/fleet/journal.ts";
+import type { RebaseFlags } from "../command/rebase.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import { readFleet } from "../read_fleet.ts";
+import { Session } from "../session.ts";
+import { Bases } from "./bases.ts";
+import { memoOf, rebaseOne, runWork } from "./images.ts";
+import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
+import { readPolicy } from "./policy.ts";
+
+/** Runs it; returns the exit code. */
+export async function rebase(
+  io: Io,
+  names: readonly string[],
+  flags: RebaseFlags,
+): Promise<number> {
+  await using session = new Session(io, flags);
+  const one = names.length === 1 && flags.from === undefined && !isPattern(names[0]!);
+  for (
+    const [flag, given] of Object.entries({
+      "--tag": flags.tag,
+      "--previous-image": flags.previousImage,
+    })
+  ) {
+    if (given !== undefined && !one) {
+      throw new UsageError(`Cannot use ${flag}: it goes with one image, want one NAME`);
+    }
+  }
+  const policy = await readPolicy(session, flags.policy);
+  const bases = new Bases(session, flags, policy);
+  const how: RebaseHow = {
+    publish: flags.publish ?? false,
+    force: flags.force ?? false,
+    dryRun: flags.dryRun ?? false,
+    tags: flags.tag,
+    from: flags.previousImage,
+    tagTemplate: flags.tagTemplate,
+    backupTag: flags.backupTag,
+  };
+  if (one && flags.journal === undefined) {
+    await rebaseOne(
+      session,
+      new Rebaser(session, bases, policy, how),
+      { name: names[0]! },
+      flags,
+    );
+    return 0;
+  }
+  const items: RebaseItem[] = (await readFleet(session, { names, from: flags.from }))
+    .map(({ name }) => ({ name, published: isOfRegistry(names, name) }));
+  let journal: JournalFile | undefined;
+  const rebaser = new Rebaser(session, bases, policy, {
+    ...how,
+    memo: await memoOf(session),
+    onIntent: async (intent: Intent) => {
+      journal?.add(intent);
+      await journal?.durable();
+    },
+  });
+  return await runWork(session, flags, {
+    items,
+    identity: items.map(({ name }) => name).join("\n"),
+    open: () => rebaser.open(),
+    act: (item, worker) => rebaser.rebase(item, worker),
+    onJournal: (file) => journal = file,
+  });
+}
+
+/** A pattern was expanded by the catalogue of a registry: its images are there, whatever flags say. */
+function isOfRegistry(names: readonly string[], name: string): boolean {
+  return !name.startsWith("store:") && !names.includes(name) &&
+    names.some((word) =>
+      isPattern(word) && !word.startsWith("store:") &&
+      name.startsWith(word.slice(0, word.indexOf("/") + 1))
+    );
+}

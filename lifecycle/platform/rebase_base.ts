@@ -1,0 +1,135 @@
+/** The image that others are put on: read once, however many there are. */
+import type { Context } from "../../registry/context.ts";
+import { waitFor } from "../../registry/client/retry.ts";
+import { type Image, readImage } from "../../registry/image.ts";
+import type { Platform } from "../../registry/oci/descriptor.ts";
+import type { Digest } from "../../registry/oci/digest.ts";
+import { OciError } from "../../registry/oci/error.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+import type { RawManifest, Reader } from "../../registry/registry.ts";
+
+/** Where a base lies. */
+export interface BasePlace {
+  /** The place. */
+  readonly registry: Reader;
+  /** The repository in it. */
+  readonly repository: string;
+  /** Tag or digest. */
+  readonly reference: string;
+  /** The image's name as its users know it: what an app's label is compared with. */
+  readonly name: string;
+  /** The name without tag and digest: goes before `@sha256:...` in the label. */
+  readonly repositoryName: string;
+  /** Names it is known by besides: where it was copied from. */
+  readonly alsoKnownAs?: readonly string[] | undefined;
+}
+
+/** A new base, opened: its digest does not change any more, whatever its tag does. */
+export interface NewBase {
+  /** Where it lies. */
+  readonly place: BasePlace;
+  /** Of the document its name led to: an image's or an index's. */
+  readonly digest: Digest;
+  /** The image for a platform; the same object each time. An index without one throws. */
+  image(platform: Platform): Promise<Image>;
+}
+
+/** The pauses between tries to open a base (RB-3), in milliseconds. */
+const PAUSES: readonly number[] = [100, 200, 500, 1000, 2000];
+/** Answers that another try would not change (RB-3). */
+const FINAL: readonly number[] = [400, 401, 403, 405, 429];
+
+/**
+ * Opens a base. What cannot be read is tried six times, unless the registry's answer was a plain refusal: a run image
+ * that was pushed this minute may not be everywhere yet (RB-3).
+ *
+ * @param wait Pauses; replaced in tests.
+ * @throws {OciError} When it is not there, cannot be read, or has no layer.
+ */
+export async function openBase(
+  place: BasePlace,
+  ctx: Pick<Context, "signal" | "log">,
+  wait: (ms: number, signal: AbortSignal | undefined) => Promise<void> = waitFor,
+): Promise<NewBase> {
+  const { signal } = ctx;
+  const raw = await persistently(
+    async () => {
+      const found = await place.registry.manifest(place.repository, place.reference, { signal });
+      if (found === undefined) throw notFound(place);
+      return found;
+    },
+    ctx,
+    wait,
+  );
+  const images = new Map<string, Promise<Image>>();
+  const fixed = remembering(place.registry, place.reference, raw);
+  return {
+    place,
+    digest: raw.digest,
+    image(platform) {
+      const key = `${platform.os}/${platform.architecture}/${platform.variant ?? ""}`;
+      let image = images.get(key);
+      if (image === undefined) {
+        image = persistently(() => readBase(fixed, place, raw.digest, platform, signal), ctx, wait);
+        images.set(key, image);
+      }
+      return image;
+    },
+  };
+}
+
+async function readBase(
+  registry: Reader,
+  place: BasePlace,
+  digest: Digest,
+  platform: Platform,
+  signal: AbortSignal,
+): Promise<Image> {
+  const image = await readImage(registry, place.repository, digest, platform, { signal });
+  if (image === undefined) throw notFound(place);
+  if (image.layers.length === 0) {
+    throw new LifecycleError(
+      ExitCode.failure,
+      `Cannot use ${place.name} as a base: it has no layer`,
+    );
+  }
+  // Its layers lie where the place is, not in the reader that remembers a manifest.
+  const origin = { registry: place.registry, repository: place.repository };
+  return { ...image, layers: image.layers.map((layer) => ({ ...layer, origin })) };
+}
+
+/** The same place; the manifest that was read already is not asked for again. */
+function remembering(registry: Reader, reference: string, raw: RawManifest): Reader {
+  return {
+    manifest: async (repository, wanted, options) =>
+      wanted === raw.digest || wanted === reference
+        ? raw
+        : await registry.manifest(repository, wanted, options),
+    stat: (repository, wanted, options) => registry.stat(repository, wanted, options),
+    blob: (repository, digest, options) => registry.blob(repository, digest, options),
+  };
+}
+
+/** Tries as often as RB-3 says. */
+export async function persistently<T>(
+  act: () => Promise<T>,
+  { signal, log }: Pick<Context, "signal" | "log">,
+  wait: (ms: number, signal: AbortSignal | undefined) => Promise<void> = waitFor,
+): Promise<T> {
+  for (let at = 0;; at++) {
+    try {
+      return await act();
+    } catch (error) {
+      signal.throwIfAborted();
+      const pause = PAUSES[at];
+      const final = error instanceof OciError && FINAL.includes(error.status);
+      if (pause === undefined || final) throw error;
+      log.debug(`${error instanceof Error ? error.message : error}; again in ${pause} ms`);
+      await wait(pause, signal);
+    }
+  }
+}
+
+function notFound({ name }: BasePlace): OciError {
+  return new OciError("MANIFEST_UNKNOWN", `Cannot find run image ${JSON.stringify(name)}`);
+}

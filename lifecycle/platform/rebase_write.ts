@@ -1,0 +1,178 @@
+/** Writes what {@linkcode prepareRebase} computed: base layers by name, config, manifests, and at last the tags. */
+import { copy } from "../../registry/copy.ts";
+import type { TagExpectation } from "../../registry/expectation.ts";
+import { type Image, pushLayer } from "../../registry/image.ts";
+import type { Digest } from "../../registry/oci/digest.ts";
+import { isOciError } from "../../registry/oci/error.ts";
+import type { Registry } from "../../registry/registry.ts";
+import { bytesSource } from "../../registry/source.ts";
+import type { PreparedRebase, RebasedImage } from "./rebase_read.ts";
+
+/** A name the result gets. */
+export interface RebaseTarget {
+  /** The repository in the place. */
+  readonly repository: string;
+  /** The tag; without one the result is there by its digest. */
+  readonly tag?: string | undefined;
+  /** What the tag has to name for it to move: nobody's change is lost (demand 30). */
+  readonly expect?: TagExpectation["is"] | undefined;
+}
+
+/** Which repositories have which base: of many images in one repository the first brings it. One for each run. */
+export class BaseLayers {
+  readonly #there = new Map<string, Promise<void>>();
+  readonly #places = new Map<Registry, number>();
+
+  /** Brings the layers of `base` into `repository`, by mounting where the registry can; once. */
+  async ensure(to: Registry, repository: string, base: Image, signal: AbortSignal): Promise<void> {
+    const key = this.#key(to, repository, base);
+    let ensured = this.#there.get(key);
+    if (ensured === undefined) {
+      ensured = pushAll(base, base.layers.length, to, repository, signal);
+      // Others wait for this one; what it failed of, the next shall try again.
+      ensured.catch(() => this.#there.delete(key));
+      this.#there.set(key, ensured);
+    }
+    await ensured;
+  }
+
+  /** They are not there after all. */
+  forget(to: Registry, repository: string, base: Image): void {
+    this.#there.delete(this.#key(to, repository, base));
+  }
+
+  #key(to: Registry, repository: string, base: Image): string {
+    let place = this.#places.get(to);
+    if (place === undefined) this.#places.set(to, place = this.#places.size);
+    return `${place} ${repository} ${base.raw.digest}`;
+  }
+}
+
+/** Layers under way at once: a mount is one small request. */
+const AT_ONCE = 8;
+
+async function pushAll(
+  image: Image,
+  count: number,
+  to: Registry,
+  repository: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const queue = image.layers.slice(0, count);
+  const work = async () => {
+    for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
+      signal.throwIfAborted();
+      await pushLayer(layer, to, repository, { signal });
+    }
+  };
+  const done = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
+  for (const result of done) if (result.status === "rejected") throw result.reason;
+}
+
+/**
+ * Writes the result into the repositories of `targets`, then sets their tags, in order. No tag moves before all it
+ * needs is there. With nothing to change, a tag that is where the image was read is left alone.
+ *
+ * @param to The one place all targets are in.
+ * @returns How many tags were set.
+ * @throws {OciError} `PRECONDITION_FAILED` when a tag is not where it was expected.
+ */
+export async function writeRebase(
+  prepared: PreparedRebase,
+  to: Registry,
+  targets: readonly RebaseTarget[],
+  bases: BaseLayers,
+  signal: AbortSignal,
+): Promise<number> {
+  const { source, old, made } = prepared;
+  let set = 0;
+  for (const repository of new Set(targets.map((target) => target.repository))) {
+    const home = (source.registry as unknown) === to && source.repository === repository;
+    const tags = targets.filter((target) =>
+      target.repository === repository &&
+      !(home && old === made && (target.tag ?? source.reference) === source.reference)
+    );
+    if (tags.length === 0) continue;
+    await pushContents(prepared, to, repository, home, bases, signal);
+    for (const target of tags) {
+      const put = () => putTop(prepared, to, target, signal);
+      try {
+        await put();
+      } catch (error) {
+        if (!isOciError(error, "MANIFEST_BLOB_UNKNOWN")) throw error;
+        // What we believed to be there was collected meanwhile: brought again, once.
+        for (const { base } of prepared.images) bases.forget(to, repository, base);
+        await pushContents(prepared, to, repository, home, bases, signal);
+        await put();
+      }
+      set++;
+    }
+  }
+  return set;
+}
+
+async function putTop(
+  { made }: PreparedRebase,
+  to: Registry,
+  { repository, tag, expect }: RebaseTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  await to.pushManifest(repository, { mediaType: made.mediaType, bytes: made.bytes }, {
+    signal,
+    ...(tag === undefined ? {} : { tags: [tag] }),
+    ...(tag === undefined || expect === undefined ? {} : { expect: [{ tag, is: expect }] }),
+    ...digestOption(made.digest),
+  });
+}
+
+async function pushContents(
+  { source, images, kept, made }: PreparedRebase,
+  to: Registry,
+  repository: string,
+  home: boolean,
+  bases: BaseLayers,
+  signal: AbortSignal,
+): Promise<void> {
+  const isIndex = !(images.length === 1 && images[0]!.made.raw === made);
+  for (const child of home ? [] : kept) {
+    await copy(source.registry, source.repository, child.digest, to, repository, {
+      signal,
+      tags: [],
+    });
+  }
+  await Promise.all(images.map(async (image) => {
+    if (home && image.old === image.made) return;
+    await pushImage(image, to, repository, home, bases, signal);
+    if (!isIndex) return;
+    const { raw } = image.made;
+    await to.pushManifest(repository, { mediaType: raw.mediaType, bytes: raw.bytes }, {
+      signal,
+      ...digestOption(raw.digest),
+    });
+  }));
+}
+
+async function pushImage(
+  { made, base }: RebasedImage,
+  to: Registry,
+  repository: string,
+  home: boolean,
+  bases: BaseLayers,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = { ...made, layers: made.layers.slice(base.layers.length) };
+  const { config } = made.manifest;
+  const acts = [
+    bases.ensure(to, repository, base, signal),
+    ...(home ? [] : [pushAll(own, own.layers.length, to, repository, signal)]),
+    // Made this moment, so nobody has it.
+    to.pushBlob(repository, config, bytesSource(made.rawConfig), { signal, fresh: true }),
+  ];
+  const done = await Promise.allSettled(acts);
+  for (const result of done) if (result.status === "rejected") throw result.reason;
+}
+
+/** Said only when it is not the usual one. */
+function digestOption(digest: Digest): { readonly digest?: Digest } {
+  return digest.startsWith("sha256:") ? {} : { digest };
+}
