@@ -11,7 +11,7 @@ Deno.test("RB-3 opening a base is tried six times, unless the registry plainly r
   const rootfs = { type: "layers" as const, diff_ids: [] };
   const empty = makeImage({ os: "linux", architecture: "amd64", config: {}, rootfs }, []);
   await pushImage(empty, memory, "run", { tags: ["empty"] });
-  const open = async (reference: string, answers: readonly (OciError | undefined)[]) => {
+  const open = (reference: string, answers: readonly (OciError | undefined)[]) => {
     const pauses: number[] = [];
     let asked = 0;
     const registry: Parameters<typeof openBase>[0]["registry"] = {
@@ -28,7 +28,7 @@ Deno.test("RB-3 opening a base is tried six times, unless the registry plainly r
     const opening = openBase(place, ctx, wait);
     return { opening, pauses, asked: () => asked };
   };
-  const later = await open("empty", [
+  const later = open("empty", [
     new OciError("UNAVAILABLE", "down"),
     new OciError("UNAVAILABLE", "down"),
   ]);
@@ -40,12 +40,12 @@ Deno.test("RB-3 opening a base is tried six times, unless the registry plainly r
     [100, 200, 100, 200, 500, 1000, 2000],
     "that it has a layer belongs to it",
   );
-  const never = await open("absent", []);
+  const never = open("absent", []);
   await rejects(never.opening, /Cannot find run image "run"/);
   deepEqual(never.pauses, [100, 200, 500, 1000, 2000]);
   equal(never.asked(), 6);
   for (const status of [400, 401, 403, 405, 429]) {
-    const refused = await open("empty", [new OciError("UNAVAILABLE", "no", { status })]);
+    const refused = open("empty", [new OciError("UNAVAILABLE", "no", { status })]);
     await rejects(refused.opening, /no/);
     equal(refused.asked(), 1, String(status));
   }
