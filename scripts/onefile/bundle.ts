@@ -158,7 +158,9 @@ function packagesOf(metafile: Metafile, root: string): Pick<Bundle, "records" | 
       )
     ),
   );
-  for (const path of [...used].sort()) {
+  // What is imported with attributes has them behind its name, and may be there without them too.
+  const plain = new Set([...used].map((path) => path.replace(/ with \{.*\}$/, "")));
+  for (const path of [...plain].sort()) {
     const match = /^(node_modules\/\.deno\/([^/]+)@([^@/]+)\/node_modules\/((?:@[^/]+\/)?[^/]+))\//
       .exec(relative(root, resolve(root, path)));
     if (!match) {
