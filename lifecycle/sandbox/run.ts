@@ -41,6 +41,45 @@ export async function handOver(
   if (paths.length > 0) await runVerb(helper, ["chown", `${uid}`, `${gid}`, ...paths]);
 }
 
+const unpackedLine = z.object({
+  entries: z.number().int(),
+  bytes: z.number().int(),
+  skipped: z.number().int(),
+});
+
+/** What `unpack` made: entries, bytes of files, and devices and rights that could not be had here. */
+export type Unpacked = z.infer<typeof unpackedLine>;
+
+/**
+ * Runs the verb `unpack` and lets `send` tell it what to make (see `unpack_frames.ts`). Bytes given to `write` may be
+ * reused when its promise resolves.
+ *
+ * @throws {Error} With the helper's reason, or what `send` threw; the helper has ended by then.
+ */
+export async function unpackFrames(
+  helper: string,
+  args: readonly string[],
+  send: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<Unpacked> {
+  const child = start(helper, ["unpack", ...args], {}, "piped", "piped");
+  const said = Promise.all([child.stdout.text(), child.stderr.text(), child.status]);
+  const writer = child.stdin.getWriter();
+  let failure: { readonly reason: unknown } | undefined;
+  try {
+    await send((bytes) => writer.write(bytes));
+  } catch (reason) {
+    failure = { reason };
+  }
+  // Without its last frame the helper fails by itself.
+  await writer.close().catch(() => {});
+  const [out, complaint, { code, signal }] = await said;
+  if (failure && !(failure.reason instanceof Deno.errors.BrokenPipe)) throw failure.reason;
+  if (code === 0 && !failure) return unpackedLine.parse(JSON.parse(out));
+  throw new Error(
+    complaintOf(complaint) || `Cannot unpack: the helper ended with ${signal ?? code}`,
+  );
+}
+
 /** Makes the walls once around nothing. `undefined` when they stand, else why not. */
 export async function tryWalls(
   helper: string,
@@ -175,12 +214,13 @@ function outcome(status: Deno.CommandStatus, said: Status): Outcome {
   return { code: status.code, signal: status.signal };
 }
 
-/** Starts the helper with exactly `env`. Its input is empty. */
+/** Starts the helper with exactly `env`. Its input is empty unless it is asked for. */
 function start(
   helper: string,
   args: string[],
   env: Readonly<Record<string, string>>,
   output: "piped" | "null" = "piped",
+  input: "piped" | "null" = "null",
 ): Deno.ChildProcess {
   try {
     return new Deno.Command(helper, {
@@ -188,7 +228,7 @@ function start(
       cwd: "/",
       env: { ...env },
       clearEnv: true,
-      stdin: "null",
+      stdin: input,
       stdout: output,
       stderr: output,
     }).spawn();
@@ -203,10 +243,14 @@ async function runVerb(helper: string, args: string[]): Promise<string> {
   const { code, signal, stdout, stderr } = await start(helper, args, {}).output();
   const text = new TextDecoder();
   if (code === 0) return text.decode(stdout);
-  const said = text.decode(stderr).trim().replace(/^wherry: sandbox: /, "");
   throw new Error(
-    said || `Cannot run sandbox helper "${args[0]}": it ended with ${signal ?? code}`,
+    complaintOf(text.decode(stderr)) ||
+      `Cannot run sandbox helper "${args[0]}": it ended with ${signal ?? code}`,
   );
+}
+
+function complaintOf(stderr: string): string {
+  return stderr.trim().replace(/^wherry: sandbox: /, "");
 }
 
 async function pass(

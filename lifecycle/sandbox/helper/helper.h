@@ -30,7 +30,9 @@ struct grant {
 
 struct options {
   const char *stage; /* an empty directory the view is built on; NULL: the machine's own tree */
+  const char *lower, *upper, *work; /* the stage becomes this overlay, writable; NULL: a tmpfs */
   bool userns, pidns, netns;
+  bool keep_caps; /* what engines leave to root in a container; else none */
   bool set_ids; /* --uid and --gid were given */
   uid_t uid;
   gid_t gid;
@@ -87,5 +89,6 @@ bool kill_descendants(void);
 int probe(void);
 int remove_trees(char **paths);
 int chown_trees(char **words);
+int unpack(char **words);
 
 #endif

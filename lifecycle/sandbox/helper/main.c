@@ -2,6 +2,7 @@
  * helper probe                           what this machine allows, as JSON
  * helper remove DIR...                   delete trees a build left, whatever their modes
  * helper chown UID GID DIR...            give trees to a user, links not followed
+ * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
  *
  * The environment of `run` is the environment of the program, exactly. */
 #define _GNU_SOURCE
@@ -48,6 +49,10 @@ static void parse(struct options *o, char **words, size_t count) {
 #define IS(name) (!strcmp(option, name))
     if (IS("--")) break;
     if (IS("--view")) o->stage = word(&words);
+    else if (IS("--overlay")) {
+      o->lower = word(&words), o->upper = word(&words), o->work = word(&words);
+    }
+    else if (IS("--keep-caps")) o->keep_caps = true;
     else if (IS("--userns")) o->userns = true;
     else if (IS("--pidns")) o->pidns = true;
     else if (IS("--netns")) o->netns = true;
@@ -166,5 +171,6 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "probe")) return probe();
   if (!strcmp(verb, "remove")) return remove_trees(argv + 2);
   if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
+  if (!strcmp(verb, "unpack")) return unpack(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);
 }

@@ -1,0 +1,108 @@
+/** Layers of an image as a root file system in a directory of this machine. */
+import { algorithmOf, Digester } from "../../registry/oci/digest.ts";
+import type { Layer } from "../../registry/image.ts";
+import { decompress } from "../../registry/layer/decompress.ts";
+import { type ReadLimits, TarParser } from "../../registry/layer/tar_reader.ts";
+import { type Unpacked, unpackFrames } from "./run.ts";
+import { FrameWriter } from "./unpack_frames.ts";
+
+/** Options of {@linkcode unpackLayers}. */
+export interface UnpackOptions {
+  /** The helper's executable. */
+  readonly helper: string;
+  /** An existing, empty directory that nobody else can enter. It becomes the root. */
+  readonly into: string;
+  /**
+   * `self`: every file belongs to the caller, devices, setuid bits and capabilities are left out: for user namespaces.
+   * `real`: as the archive says, which takes root.
+   */
+  readonly owner: "self" | "real";
+  /** Also makes the places that a sandbox mounts on: `/dev`, `/etc/resolv.conf`. They are not of the image. */
+  readonly furnish?: boolean | undefined;
+  /** Against bombs (X-11), for each layer. */
+  readonly limits?: ReadLimits | undefined;
+  /** Stops between two chunks. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each chunk of a layer as it travels, compressed. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Resolve names as on a kernel without `openat2`. For tests. */
+  readonly walk?: boolean | undefined;
+}
+
+/** Where a sandbox mounts, beside what the top of a view can hold by itself. */
+const PLACES = ["/dev", "/proc", "/sys", "/tmp", "/var/tmp", "/run"];
+const FILE_PLACES = ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname"];
+
+/** Sent to the helper at a time. */
+const BATCH = 256 * 1024;
+
+/**
+ * Applies `layers`, the lowest first: whiteouts, opaque directories, hard links, modes, times; with `real` also
+ * owners, devices and `security.capability`. No name and no link leads outside of `into` (X-01 to X-06). Each layer is
+ * checked against its diffID. After a failure `into` holds a part; remove it.
+ *
+ * @throws {TypeError} For an entry that wants out, or a layer that is not what its diffID says.
+ * @throws {SyntaxError} When a layer is malformed.
+ * @throws {RangeError} When a limit is passed.
+ * @throws {Error} With the helper's reason: no space, name too long.
+ */
+export async function unpackLayers(
+  layers: readonly Layer[],
+  options: UnpackOptions,
+): Promise<Unpacked> {
+  const args = ["--into", options.into];
+  if (options.owner === "real") args.push("--real");
+  if (options.walk) args.push("--walk");
+  return await unpackFrames(options.helper, args, async (write) => {
+    const frames = new FrameWriter();
+    for (const layer of layers) {
+      frames.layer();
+      await sendLayer(layer, frames, options, write);
+    }
+    if (options.furnish) {
+      for (const path of PLACES) frames.place(path);
+      for (const path of FILE_PLACES) frames.filePlace(path);
+    }
+    frames.finish();
+    await write(frames.take());
+  });
+}
+
+async function sendLayer(
+  layer: Layer,
+  frames: FrameWriter,
+  options: UnpackOptions,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { signal, limits } = options;
+  const parser = new TarParser({
+    header: (header) => frames.entry(header),
+    body: (bytes) => frames.body(bytes),
+  }, limits);
+  const hash = new Digester(algorithmOf(layer.diffId));
+  const source = await layer.blob();
+  const packed = await source.open({ signal });
+  const { onProgress } = options;
+  const watched = onProgress === undefined ? packed : packed.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        onProgress(chunk.byteLength);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  for await (const chunk of decompress(watched, { signal, limits })) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+    parser.push(chunk);
+    if (frames.waiting >= BATCH) await write(frames.take());
+  }
+  parser.finish();
+  const found = hash.digest();
+  if (found !== layer.diffId) {
+    throw new TypeError(
+      `Cannot unpack layer ${layer.descriptor.digest}: it is ${found}, its image says ${layer.diffId}`,
+    );
+  }
+  await write(frames.take());
+}
