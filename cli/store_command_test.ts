@@ -82,6 +82,8 @@ Deno.test("store df, gc and rm: what is removed is free at once", async () => {
     "blobs",
     "bytes",
     "uploads",
+    "trees",
+    "tree_bytes",
   ]);
   await rejects(() => made.wherry("store", "gc", "--grace", "soon"), UsageError);
   await rejects(() => made.wherry("store", "fsck", "--bogus"), UsageError);

@@ -22,6 +22,7 @@ export async function tellUsage(io: Io, flags: CommonFlags, format: OutputFormat
     ...usage.caches.map(({ name, bytes }) => [`cache ${name}`, "", bytes] as const),
     ["ingest", usage.ingest.count, usage.ingest.bytes],
     ["quarantine", usage.quarantine.count, usage.quarantine.bytes],
+    ["unpacked images", usage.unpacked.count, usage.unpacked.bytes],
     ["work", usage.work.count, usage.work.bytes],
     ["reclaimable by store gc", usage.reclaimable.count, usage.reclaimable.bytes],
   ] as const;

@@ -1,4 +1,9 @@
 /** `wherry store gc`. */
+import { join } from "node:path";
+import { type CollectedTrees, collectTrees } from "../lifecycle/platform/trees.ts";
+import { GRACE_MS } from "../registry/store/gc.ts";
+import type { Store } from "../registry/store/store.ts";
+import { helperPath } from "./assets.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
@@ -16,15 +21,39 @@ export async function collect(
   await using session = new Session(io, flags);
   const store = await session.store();
   const report = await store.gc({ graceMs, signal: session.ctx.signal });
-  if (format === "json") io.stdout.write(JSON.stringify(report, null, 2) + "\n");
-  else {
+  // Afterwards: an image that is gone wants no tree.
+  const unpacked = await collectUnpacked(store, graceMs);
+  if (format === "json") {
+    const { trees, bytes } = unpacked;
+    io.stdout.write(JSON.stringify({ ...report, trees, tree_bytes: bytes }, null, 2) + "\n");
+  } else {
     const { manifests, blobs, bytes, uploads } = report;
     io.stdout.write(
       `Removed ${manifests} manifests, ${blobs} blobs (${
         formatSize(bytes)
       }) and ${uploads} uploads\n`,
     );
+    if (unpacked.trees > 0) {
+      io.stdout.write(
+        `Removed ${unpacked.trees} unpacked images (${formatSize(unpacked.bytes)})\n`,
+      );
+    }
   }
+}
+
+async function collectUnpacked(
+  store: Store,
+  graceMs = GRACE_MS,
+): Promise<CollectedTrees> {
+  const dir = join(store.dir, "unpacked");
+  if (!await Deno.stat(dir).then(() => true, () => false)) return { trees: 0, bytes: 0 };
+  return await collectTrees({
+    helper: helperPath(),
+    dir,
+    isKept: async (config) => await store.locate(config) !== undefined,
+    graceMs,
+    now: new Date(),
+  });
 }
 
 function readSeconds(text: string): number {

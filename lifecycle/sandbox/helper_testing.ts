@@ -50,7 +50,7 @@ export function skipped(why: string): void {
 }
 
 let compiled: Promise<string> | undefined;
-let bundled: Promise<string> | undefined;
+const bundled = new Map<string, Promise<string>>();
 let reachable: Promise<string> | undefined;
 
 /** The path of the helper, compiled from the sources here when they changed. */
@@ -68,13 +68,26 @@ export function compiledHelper(): Promise<string> {
 export async function drive(
   caller: Caller,
   job: Job,
-  options: {
-    readonly env?: Record<string, string>;
-    readonly inherit?: string;
-    readonly within?: string[];
-  } = {},
+  options: DriveOptions = {},
 ): Promise<Report> {
-  const { deno, driver } = await driverFiles();
+  return await driveWith<Report>("in_place_driver_testing.ts", caller, job, options);
+}
+
+/** How {@linkcode drive} starts its process. */
+export interface DriveOptions {
+  readonly env?: Record<string, string>;
+  readonly inherit?: string;
+  readonly within?: string[];
+}
+
+/** As {@linkcode drive}, with any driver of this folder: a program that reads its job from a file and prints JSON. */
+export async function driveWith<T>(
+  program: string,
+  caller: Caller,
+  job: unknown,
+  options: DriveOptions = {},
+): Promise<T> {
+  const { deno, driver } = await driverFiles(program);
   const spec = await Deno.makeTempFile({ suffix: ".json" });
   await Deno.writeTextFile(spec, JSON.stringify(job));
   await Deno.chmod(spec, 0o644);
@@ -82,9 +95,9 @@ export async function drive(
   const opened = options.inherit
     ? ["sh", "-c", 'exec 9<"$0"; exec "$@"', options.inherit]
     : options.within ?? [];
-  const [program, ...args] = [...opened, ...await callerWords(caller), ...words];
+  const [first, ...args] = [...opened, ...await callerWords(caller), ...words];
   try {
-    const { stdout, stderr } = await new Deno.Command(program!, {
+    const { stdout, stderr } = await new Deno.Command(first!, {
       args,
       clearEnv: true,
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DENO_DIR: "/dev/null/x", ...options.env },
@@ -131,23 +144,26 @@ async function callerWords(caller: Caller): Promise<string[]> {
   }
 }
 
-function driverFiles(): Promise<{ deno: string; driver: string }> {
-  // In a process of its own: esbuild keeps ports open, which test sanitizers take for leaks.
-  bundled ??= (async () => {
-    const options = {
-      entryPoints: [fileURLToPath(new URL("in_place_driver_testing.ts", import.meta.url))],
-      ...{ bundle: true, platform: "node", format: "esm", logLevel: "error" },
-    };
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["eval", `import { buildSync } from "esbuild"; buildSync(${JSON.stringify(options)});`],
-      cwd: fileURLToPath(new URL("../..", import.meta.url)),
-    }).output();
-    if (!success) throw new Error(`esbuild failed: ${new TextDecoder().decode(stderr)}`);
-    return await keep("driver.js", stdout);
-  })();
+function driverFiles(program: string): Promise<{ deno: string; driver: string }> {
+  let bundle = bundled.get(program);
+  if (bundle === undefined) bundled.set(program, bundle = bundleDriver(program));
   // Deno itself may lie in root's own cache, where the other users of these tests cannot go.
   reachable ??= Deno.readFile(Deno.execPath()).then((bytes) => keep("deno", bytes));
-  return Promise.all([reachable, bundled]).then(([deno, driver]) => ({ deno, driver }));
+  return Promise.all([reachable, bundle]).then(([deno, driver]) => ({ deno, driver }));
+}
+
+/** In a process of its own: esbuild keeps ports open, which test sanitizers take for leaks. */
+async function bundleDriver(program: string): Promise<string> {
+  const options = {
+    entryPoints: [fileURLToPath(new URL(program, import.meta.url))],
+    ...{ bundle: true, platform: "node", format: "esm", logLevel: "error" },
+  };
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", `import { buildSync } from "esbuild"; buildSync(${JSON.stringify(options)});`],
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
+  }).output();
+  if (!success) throw new Error(`esbuild failed: ${new TextDecoder().decode(stderr)}`);
+  return await keep(program.replace(/\.ts$/, ".js"), stdout);
 }
 
 /** Writes `data` where every user can read and run it; the checkout may be closed to them. */

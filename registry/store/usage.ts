@@ -32,6 +32,8 @@ export interface StoreUsage {
   readonly ingest: Amount;
   /** What `fsck --repair` put aside. */
   readonly quarantine: Amount;
+  /** Images that were unpacked to be entered. */
+  readonly unpacked: Amount;
   /** Directories of builds that run, or were killed. */
   readonly work: Amount;
   /** What `store gc` would remove from blobs and documents now. */
@@ -85,6 +87,7 @@ export async function measureStore(
       caches: await cachesOf(join(path, "cache")),
       ingest: await treeSize(join(path, "ingest")),
       quarantine: await treeSize(join(path, "quarantine")),
+      unpacked: await unpackedSize(join(path, "unpacked")),
       work: await treeSize(join(path, "work")),
       reclaimable: amount(LIVE, floor),
     };
@@ -105,6 +108,20 @@ async function cachesOf(dir: string): Promise<{ name: string; bytes: number }[]>
     bytes: (await treeSize(join(dir, name))).bytes,
   }));
   return await Promise.all(sizes);
+}
+
+/** As each of them says: counting a hundred thousand files would take seconds. */
+async function unpackedSize(dir: string): Promise<Amount> {
+  let count = 0;
+  let bytes = 0;
+  for (const { name } of await Array.fromAsync(Deno.readDir(dir)).catch(() => [])) {
+    const text = await Deno.readTextFile(join(dir, name, "about.json")).catch(() => undefined);
+    const said = /"bytes":(\d{1,15})/.exec(text ?? "");
+    if (said === null) continue;
+    count++;
+    bytes += Number(said[1]);
+  }
+  return { count, bytes };
 }
 
 /** Files below `path`, links not followed; what others remove meanwhile counts as nothing. */
