@@ -83,6 +83,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Builders:",
     load: () => import("./command/extension.ts"),
   },
+  bundle: {
+    summary: "Carry images and all they need across an air gap",
+    group: "Registries:",
+    load: () => import("./command/bundle.ts"),
+  },
   login: {
     summary: "Keep the password of a registry, once it was tried",
     group: "Registries:",

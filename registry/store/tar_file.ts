@@ -96,6 +96,11 @@ export class TarFile implements AsyncDisposable {
     );
   }
 
+  /** The clean names of all its files. */
+  names(): readonly string[] {
+    return [...this.#members].filter(([, member]) => "source" in member).map(([name]) => name);
+  }
+
   /** A small file, whole. */
   async document(name: string, limit: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const found = this.member(name);
@@ -127,7 +132,8 @@ async function readMembers(
   const magic = new Uint8Array(4);
   let filled = 0;
   const add = (name: string, member: TarMember | Link) => {
-    const clean = cleanName(name, "");
+    // Package files of pack have absolute names; nothing is unpacked, so they lead nowhere but into the table.
+    const clean = cleanName(name.replace(/^\/+/, ""), "");
     if (clean === undefined) {
       throw new SyntaxError(`its entry ${JSON.stringify(name.slice(0, 200))} leads outside`);
     }
