@@ -8,7 +8,7 @@ import { digestOf, hexOf } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
 import { MediaType } from "../oci/media_type.ts";
 import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
-import { bytesSource } from "../source.ts";
+import { bytesSource, readAll } from "../source.ts";
 import { type Entry, sampleImage, tarOf } from "./archive_testing.ts";
 import { readDockerArchive, writeDockerArchive } from "./docker_archive.ts";
 import { openLayout } from "./layout.ts";
