@@ -2,6 +2,7 @@
 import { startEnvironment } from "./assets.ts";
 import { failureOf } from "./exit.ts";
 import { Interrupted, type Io, type Sink } from "./io.ts";
+import { lifecyclePhase } from "./lifecycle_call.ts";
 
 function sink(file: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean }): Sink {
   const encoder = new TextEncoder();
@@ -34,6 +35,11 @@ function interruptible(): AbortSignal {
   return controller.signal;
 }
 
+// zod turns a schema into code before it reads the first document with it. That pays after thousands; we read a few.
+(globalThis as { __zod_globalConfig?: { jitless: boolean } }).__zod_globalConfig = {
+  jitless: true,
+};
+
 async function main(): Promise<number> {
   const io: Io = {
     args: Deno.args,
@@ -50,6 +56,8 @@ async function main(): Promise<number> {
       (await import("./command/version.ts")).printVersion(io);
       return 0;
     }
+    const phase = await lifecyclePhase(io);
+    if (phase !== undefined) return await phase();
     const { run } = await import("./run.ts");
     return await run(io);
   } catch (caught) {

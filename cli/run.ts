@@ -1,6 +1,5 @@
 /** Finds the command a line asks for and runs it. Only that command's code is loaded. */
 import { Command, CommanderError } from "commander";
-import { calledAs } from "./assets.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 
@@ -152,8 +151,6 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
  * @throws {UsageError} When the words make no sense, after the usage of the command was printed.
  */
 export async function run(io: Io): Promise<number> {
-  const phase = await lifecyclePhase(io);
-  if (phase !== undefined) return await phase();
   let code = 0;
   const program = new Command("wherry")
     .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
@@ -212,22 +209,6 @@ export async function run(io: Io): Promise<number> {
     });
   }
   return code;
-}
-
-/**
- * The lifecycle reads its own command line, in Go's way: as `analyzer` and the like by the name we were called by, and
- * behind the word `lifecycle`.
- */
-async function lifecyclePhase(io: Io): Promise<(() => Promise<number>) | undefined> {
-  const called = calledAs();
-  const asPhase =
-    /(^|\/)(analyzer|detector|restorer|builder|exporter|creator|rebaser|extender)(\.|$)/;
-  if (!asPhase.test(called) && io.args[0] !== "lifecycle") return undefined;
-  const { phaseOfBinary, runPhase, runSubcommand } = await import("./lifecycle/run_lifecycle.ts");
-  const phase = phaseOfBinary(called);
-  if (phase !== undefined) return () => runPhase(io, phase, io.args);
-  if (/^--?h(elp)?$/.test(io.args[1] ?? "")) return undefined;
-  return io.args[0] === "lifecycle" ? () => runSubcommand(io, io.args.slice(1)) : undefined;
 }
 
 /** The first word that is not a flag; for `help COMMAND` the command. */

@@ -93,7 +93,7 @@ export async function copySboms(
   roots: readonly Dir[],
 ): Promise<void> {
   for (const { path, layer, extension, places } of files) {
-    const found = await findContained(path, roots);
+    const found = findContained(path, roots);
     if (!found?.info.isFile) {
       throw new FileError(path, `Cannot copy ${path}: it is not a plain file`);
     }

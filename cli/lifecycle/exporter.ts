@@ -161,7 +161,7 @@ export async function exportBuild(
       for (const layout of layouts) await keepOnly(exported.image, layout);
       return { ...exported.report, image: { ...exported.report.image, tags } };
     });
-    const buildBom = can.legacyBomFiles ? undefined : await readBuildBom(phase, group);
+    const buildBom = can.legacyBomFiles ? undefined : readBuildBom(phase, group);
     await writeText(inputs.reportPath, formatReportToml({ ...report, buildBom }));
   });
 }
@@ -282,15 +282,15 @@ function creationTime({ io, can, log }: PhaseRun): Date | undefined {
   return undefined;
 }
 
-async function readBuildBom(
+function readBuildBom(
   { inputs }: PhaseRun,
   group: readonly GroupMember[],
-): Promise<readonly OwnedBomEntry[]> {
+): readonly OwnedBomEntry[] {
   const found: OwnedBomEntry[] = [];
   const layers = { inside: inputs.layersDir, outside: inputs.layersDir };
   for (const { id, version } of group) {
     const path = `${inputs.layersDir}/${escapeId(id)}/build.toml`;
-    const source = await readContained(path, [layers]);
+    const source = readContained(path, [layers]);
     if (source === undefined) continue;
     for (const entry of parseBuildBom(source, path)) {
       found.push({ ...entry, buildpack: { id, version } });

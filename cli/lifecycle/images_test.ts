@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isPrivateAddress } from "./images.ts";
+import { isPrivateAddress } from "./registry_images.ts";
 import { layoutPath } from "./layout_images.ts";
 
 Deno.test("IS-1 plain http is for private addresses, written as numbers", () => {

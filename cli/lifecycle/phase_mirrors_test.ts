@@ -8,7 +8,7 @@ import { pushSampleImage } from "../../registry/registry_suite_testing.ts";
 import { parseListen, serve } from "../../registry/server/serve.ts";
 import { createServer, type Judgement } from "../../registry/server/server.ts";
 import type { Io } from "../io.ts";
-import { openRegistries } from "./images.ts";
+import { openRegistries } from "./registry_images.ts";
 import { runPhase } from "./run_lifecycle.ts";
 
 /** A registry on this machine that remembers what it was asked. */

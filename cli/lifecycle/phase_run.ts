@@ -11,10 +11,9 @@ import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Context } from "../../registry/context.ts";
 import type { Io } from "../io.ts";
 import { badArguments, failing, PhaseFailure } from "./fail.ts";
-import { openRegistries, type PhaseImages, readName } from "./images.ts";
+import { type PhaseImages, readName } from "./images.ts";
 import type { Inputs } from "./inputs.ts";
 import type { PhaseName } from "./inputs_table.ts";
-import { openLayouts } from "./layout_images.ts";
 import type { PhaseLog } from "./phase_log.ts";
 import { becomeUser, type Ids } from "./privileges.ts";
 
@@ -120,7 +119,10 @@ export async function openImages(
   written: readonly string[],
 ): Promise<PhaseImages> {
   for (const name of names) if (name !== "") readName(name);
-  if (run.inputs.useLayout) return openLayouts(run.inputs.layoutDir);
+  if (run.inputs.useLayout) {
+    const { openLayouts } = await import("./layout_images.ts");
+    return openLayouts(run.inputs.layoutDir);
+  }
   return await openRegistryImages(run, names, written);
 }
 
@@ -135,7 +137,11 @@ export async function openRegistryImages(
     "resolve keychain",
     ExitCode.failure,
     ctx.signal,
-    () => openRegistries({ io, log, insecure: inputs.insecureRegistries, names, written }),
+    async () => {
+      // A client of registries is half of the program, and three phases of five mostly do without.
+      const { openRegistries } = await import("./registry_images.ts");
+      return await openRegistries({ io, log, insecure: inputs.insecureRegistries, names, written });
+    },
   );
 }
 

@@ -45,17 +45,14 @@ export interface EnvSources {
  *
  * @throws {FileError} When a variable's file cannot be read or carried.
  */
-export async function buildpackEnv(
-  env: Env,
-  sources: EnvSources,
-): Promise<Record<string, string>> {
+export function buildpackEnv(env: Env, sources: EnvSources): Record<string, string> {
   const { can, descriptor, platformDir, buildConfigDir } = sources;
   let out = env;
   if (!descriptor.clearEnv) {
-    out = withUserVariables(out, await readEnvFiles(`${platformDir.inside}/env`, [platformDir]));
+    out = withUserVariables(out, readEnvFiles(`${platformDir.inside}/env`, [platformDir]));
   }
   if (buildConfigDir && can.platform.buildConfig) {
-    const files = await readEnvFiles(`${buildConfigDir.inside}/env`, [buildConfigDir]);
+    const files = readEnvFiles(`${buildConfigDir.inside}/env`, [buildConfigDir]);
     out = modifyEnv(out, files, "default");
   }
   const fixed: Record<string, string> = { ...sources.fixed };

@@ -13,20 +13,17 @@ import type { EnvFile, RootVariables } from "./env.ts";
  * @throws {FileError} When a file leads out of `roots`, is not UTF-8 or holds a NUL: no environment
  * could carry it (ENV-12).
  */
-export async function readEnvFiles(
-  directory: string,
-  roots: readonly Dir[],
-): Promise<readonly EnvFile[]> {
-  const found = await findContained(directory, roots);
+export function readEnvFiles(directory: string, roots: readonly Dir[]): readonly EnvFile[] {
+  const found = findContained(directory, roots);
   if (!found?.info.isDirectory) return [];
   const names: string[] = [];
-  for await (const entry of Deno.readDir(found.outside)) names.push(entry.name);
+  for (const entry of Deno.readDirSync(found.outside)) names.push(entry.name);
   const files: EnvFile[] = [];
   for (const name of names.sort(compareBytes)) {
     const path = `${directory}/${name}`;
-    const file = await findContained(path, roots);
+    const file = findContained(path, roots);
     if (file === undefined || file.info.isDirectory) continue;
-    const value = await readContained(path, roots);
+    const value = readContained(path, roots);
     if (value === undefined) continue;
     if (value.includes("\0")) {
       throw new FileError(
@@ -40,14 +37,14 @@ export async function readEnvFiles(
 }
 
 /** Which directories of `wanted` the layer at `layerDir` (as buildpacks see it) has. */
-export async function readRoots(
+export function readRoots(
   layerDir: string,
   roots: readonly Dir[],
   wanted: RootVariables,
-): Promise<readonly string[]> {
+): readonly string[] {
   const present: string[] = [];
   for (const name of Object.keys(wanted)) {
-    if (await findContained(`${layerDir}/${name}`, roots) !== undefined) present.push(name);
+    if (findContained(`${layerDir}/${name}`, roots) !== undefined) present.push(name);
   }
   return present;
 }

@@ -46,26 +46,28 @@ export interface Analyzed {
 const reference = z.object({ reference: text }).optional();
 const distro = z.object({ name: text, version: text }).optional();
 
-const schema = z.object({
-  image: reference,
-  "build-image": reference,
-  "run-image": z.object({
-    reference: text,
-    image: text,
-    extend: flag,
-    target: z.object({
-      id: text,
-      os: text,
-      arch: text,
-      "arch-variant": text,
-      variant: text,
-      distro,
-      // Older Go lifecycles wrote it under this name.
-      distribution: distro,
+const schema = z.lazy(() =>
+  z.object({
+    image: reference,
+    "build-image": reference,
+    "run-image": z.object({
+      reference: text,
+      image: text,
+      extend: flag,
+      target: z.object({
+        id: text,
+        os: text,
+        arch: text,
+        "arch-variant": text,
+        variant: text,
+        distro,
+        // Older Go lifecycles wrote it under this name.
+        distribution: distro,
+      }).optional(),
     }).optional(),
-  }).optional(),
-  metadata: table.default(() => ({})),
-});
+    metadata: table.default(() => ({})),
+  })
+);
 
 /**
  * Reads `analyzed.toml`. Both spellings of the variant are understood (D2).

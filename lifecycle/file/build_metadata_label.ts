@@ -79,28 +79,32 @@ export function formatBuildLabel(metadata: BuildMetadata, options: BuildLabelOpt
 
 const text = z.string().nullish().transform((seen) => seen ?? "");
 const texts = z.array(z.string()).nullish().transform((seen) => seen ?? []);
-const members = z.array(z.object({ id: text, version: text, api: text, homepage: text }))
-  .nullish().transform((seen) => seen ?? []);
+const members = z.lazy(() =>
+  z.array(z.object({ id: text, version: text, api: text, homepage: text }))
+    .nullish().transform((seen) => seen ?? [])
+);
 
-const schema = z.object({
-  buildpacks: members,
-  extensions: members,
-  processes: z.array(z.object({
-    type: text,
-    // Before P0.10 one string.
-    command: z.union([texts, z.string().transform((one) => [one])]),
-    args: texts,
-    direct: z.boolean().nullish().transform((seen) => seen ?? false),
-    "working-dir": text,
-    buildpackID: text,
-    "exec-env": texts,
-  })).nullish().transform((seen) => seen ?? []),
-  launcher: z.object({
-    version: text,
-    source: z.object({ git: z.object({ repository: text, commit: text }).nullish() }).nullish(),
-  }).nullish(),
-  "buildpack-default-process-type": text,
-});
+const schema = z.lazy(() =>
+  z.object({
+    buildpacks: members,
+    extensions: members,
+    processes: z.array(z.object({
+      type: text,
+      // Before P0.10 one string.
+      command: z.union([texts, z.string().transform((one) => [one])]),
+      args: texts,
+      direct: z.boolean().nullish().transform((seen) => seen ?? false),
+      "working-dir": text,
+      buildpackID: text,
+      "exec-env": texts,
+    })).nullish().transform((seen) => seen ?? []),
+    launcher: z.object({
+      version: text,
+      source: z.object({ git: z.object({ repository: text, commit: text }).nullish() }).nullish(),
+    }).nullish(),
+    "buildpack-default-process-type": text,
+  })
+);
 
 /**
  * Reads the label `io.buildpacks.build.metadata` of any platform API.

@@ -23,15 +23,17 @@ export interface BuildPlan extends BuildPlanOption {
 /** A buildpack that neither provides nor requires anything (BPL-4). */
 export const EMPTY_BUILD_PLAN: BuildPlan = { provides: [], requires: [], or: [] };
 
-const provides = z.array(z.object({ name })).default([]).transform((all) =>
-  all.map((one) => one.name)
+const provides = z.lazy(() =>
+  z.array(z.object({ name })).default([]).transform((all) => all.map((one) => one.name))
 );
 
-const schema: z.ZodType<BuildPlan> = z.object({
-  provides,
-  requires,
-  or: z.array(z.object({ provides, requires })).default([]),
-});
+const schema: z.ZodType<BuildPlan> = z.lazy(() =>
+  z.object({
+    provides,
+    requires,
+    or: z.array(z.object({ provides, requires })).default([]),
+  })
+);
 
 const entriesSchema: z.ZodType<{ entries: Require[] }> = z.object({ entries: requires });
 

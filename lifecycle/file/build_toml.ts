@@ -12,7 +12,9 @@ export interface Build {
   readonly bom: readonly BomEntry[];
 }
 
-const schema = z.object({ unmet: z.array(z.object({ name: text })).default([]), bom });
+const schema = z.lazy(() =>
+  z.object({ unmet: z.array(z.object({ name: text })).default([]), bom })
+);
 
 /**
  * Reads `build.toml`.

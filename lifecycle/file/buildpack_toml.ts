@@ -62,37 +62,39 @@ export interface BuildpackDescriptor {
   readonly metadata: TomlTable;
 }
 
-const schema: z.ZodType<BuildpackDescriptor> = z.object({
-  api: name,
-  buildpack: z.object({
-    id: moduleId,
-    version: moduleVersion,
-    name: text,
-    homepage: text,
-    description: text,
-    keywords: texts,
-    licenses: z.array(z.object({ type: text, uri: text })).default([]),
-    "clear-env": flag,
-    "sbom-formats": texts,
-    "exec-env": execEnv,
-  }),
-  targets,
-  stacks: z.array(z.object({ id: text, mixins: texts })).default([]),
-  order: groupOrder,
-  metadata: table.default(() => ({})),
-}).transform(({ buildpack, ...rest }): BuildpackDescriptor => ({
-  ...rest,
-  id: buildpack.id,
-  version: buildpack.version,
-  name: buildpack.name,
-  homepage: buildpack.homepage,
-  description: buildpack.description,
-  keywords: buildpack.keywords,
-  licenses: buildpack.licenses,
-  clearEnv: buildpack["clear-env"],
-  sbomFormats: buildpack["sbom-formats"],
-  execEnv: buildpack["exec-env"],
-}));
+const schema: z.ZodType<BuildpackDescriptor> = z.lazy(() =>
+  z.object({
+    api: name,
+    buildpack: z.object({
+      id: moduleId,
+      version: moduleVersion,
+      name: text,
+      homepage: text,
+      description: text,
+      keywords: texts,
+      licenses: z.array(z.object({ type: text, uri: text })).default([]),
+      "clear-env": flag,
+      "sbom-formats": texts,
+      "exec-env": execEnv,
+    }),
+    targets,
+    stacks: z.array(z.object({ id: text, mixins: texts })).default([]),
+    order: groupOrder,
+    metadata: table.default(() => ({})),
+  }).transform(({ buildpack, ...rest }): BuildpackDescriptor => ({
+    ...rest,
+    id: buildpack.id,
+    version: buildpack.version,
+    name: buildpack.name,
+    homepage: buildpack.homepage,
+    description: buildpack.description,
+    keywords: buildpack.keywords,
+    licenses: buildpack.licenses,
+    clearEnv: buildpack["clear-env"],
+    sbomFormats: buildpack["sbom-formats"],
+    execEnv: buildpack["exec-env"],
+  }))
+);
 
 /**
  * Reads `buildpack.toml` (BPT-1). The API version is not checked.

@@ -2,6 +2,8 @@
  * Reading what a buildpack left behind. A buildpack chooses the names and may plant links; the one
  * who reads may see more than it could (credentials, other builds). So links are followed as the
  * buildpack itself would see them, and only inside directories of the build.
+ *
+ * Small files, looked at one by one: a call that waits costs a fifth of one that another thread answers.
  */
 import { FileError } from "../error.ts";
 import type { Dir } from "../sandbox/executor.ts";
@@ -27,10 +29,7 @@ export interface Found {
  * @returns `undefined` when nothing is there.
  * @throws {FileError} When `path` or a link on the way leads out of all `roots`, or in a circle.
  */
-export async function findContained(
-  path: string,
-  roots: readonly Dir[],
-): Promise<Found | undefined> {
+export function findContained(path: string, roots: readonly Dir[]): Found | undefined {
   let here = normal(path);
   for (let links = 0; links <= MAX_LINKS; links++) {
     const root = rootOf(here, roots);
@@ -42,7 +41,7 @@ export async function findContained(
         }`,
       );
     }
-    const next = await step(here, root);
+    const next = step(here, root);
     if (typeof next !== "string") return next;
     here = next;
   }
@@ -55,11 +54,8 @@ export async function findContained(
  * @returns `undefined` when there is no such file.
  * @throws {FileError} When it leads out of `roots`, is no plain file, is huge or is not UTF-8.
  */
-export async function readContained(
-  path: string,
-  roots: readonly Dir[],
-): Promise<string | undefined> {
-  const found = await findContained(path, roots);
+export function readContained(path: string, roots: readonly Dir[]): string | undefined {
+  const found = findContained(path, roots);
   if (found === undefined) return undefined;
   if (!found.info.isFile) {
     throw new FileError(path, `Cannot read ${path}: it is not a plain file`);
@@ -71,7 +67,7 @@ export async function readContained(
     );
   }
   try {
-    return decode(await Deno.readFile(found.outside), path);
+    return decode(Deno.readFileSync(found.outside), path);
   } catch (cause) {
     if (cause instanceof FileError) throw cause;
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -80,28 +76,28 @@ export async function readContained(
 }
 
 /** Follows the first link on the way to `here`; what is there when no link is left. */
-async function step(here: string, root: Dir): Promise<string | Found | undefined> {
+function step(here: string, root: Dir): string | Found | undefined {
   const parts = here.slice(normal(root.inside).length).split("/").filter((part) => part !== "");
   let outside = root.outside;
   let inside = normal(root.inside);
-  let info: Deno.FileInfo | undefined = await lstat(outside);
+  let info: Deno.FileInfo | undefined = lstat(outside);
   for (const [at, part] of parts.entries()) {
     const parent = inside;
     outside = `${outside}/${part}`;
     inside = `${inside === "/" ? "" : inside}/${part}`;
-    info = await lstat(outside);
+    info = lstat(outside);
     if (info === undefined) return undefined;
     if (!info.isSymlink) continue;
-    const target = await Deno.readLink(outside);
+    const target = Deno.readLinkSync(outside);
     const rest = parts.slice(at + 1).join("/");
     return normal(`${target.startsWith("/") ? "" : parent}/${target}/${rest}`);
   }
   return info && { outside, info };
 }
 
-async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
+function lstat(path: string): Deno.FileInfo | undefined {
   try {
-    return await Deno.lstat(path);
+    return Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return undefined;

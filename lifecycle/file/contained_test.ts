@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Dir } from "../sandbox/executor.ts";
 import { findContained, readContained } from "./contained.ts";
 
-async function withTree(act: (layers: Dir, app: Dir, base: string) => Promise<void>) {
+async function withTree(act: (layers: Dir, app: Dir, base: string) => Promise<void> | void) {
   const base = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${base}/l/bp`, { recursive: true });
@@ -33,23 +33,23 @@ Deno.test("security: links are followed as a buildpack sees them, inside the bui
     await link("/layers/none", "dangling");
     const roots = [layers, app];
     const read = (name: string) => readContained(`/layers/bp/${name}`, roots);
-    assert.equal(await read("a"), "A");
-    assert.equal(await read("relative"), "A");
-    assert.equal(await read("chain"), "A");
-    assert.equal(await read("app"), "B");
-    assert.equal(await read("up"), "A");
-    assert.equal(await read("none"), undefined);
-    assert.equal(await read("dangling"), undefined);
-    await assert.rejects(read("outside"), { name: "FileError", message: /want a file inside/ });
-    await assert.rejects(read("up-and-out"), { message: /it leads to \/secret/ });
-    await assert.rejects(read("circle"), { message: /more than 40 links/ });
+    assert.equal(read("a"), "A");
+    assert.equal(read("relative"), "A");
+    assert.equal(read("chain"), "A");
+    assert.equal(read("app"), "B");
+    assert.equal(read("up"), "A");
+    assert.equal(read("none"), undefined);
+    assert.equal(read("dangling"), undefined);
+    assert.throws(() => read("outside"), { name: "FileError", message: /want a file inside/ });
+    assert.throws(() => read("up-and-out"), { message: /it leads to \/secret/ });
+    assert.throws(() => read("circle"), { message: /more than 40 links/ });
   });
 });
 
 Deno.test("security: a directory on the way may be a link too", async () => {
   await withTree(async (layers, _app, base) => {
     await Deno.symlink(base, `${layers.outside}/evil`);
-    await assert.rejects(readContained("/layers/evil/secret", [layers]), /want a file inside/);
+    assert.throws(() => readContained("/layers/evil/secret", [layers]), /want a file inside/);
   });
 });
 
@@ -57,16 +57,16 @@ Deno.test("security: what is no plain file is not opened", async () => {
   await withTree(async (layers) => {
     const fifo = `${layers.outside}/bp/launch.toml`;
     await new Deno.Command("mkfifo", { args: [fifo] }).output();
-    await assert.rejects(readContained("/layers/bp/launch.toml", [layers]), /not a plain file/);
-    await assert.rejects(readContained("/layers/bp", [layers]), /not a plain file/);
-    assert.equal((await findContained("/layers/bp", [layers]))?.info.isDirectory, true);
-    assert.equal(await findContained("/layers/bp/launch.toml/x", [layers]), undefined);
+    assert.throws(() => readContained("/layers/bp/launch.toml", [layers]), /not a plain file/);
+    assert.throws(() => readContained("/layers/bp", [layers]), /not a plain file/);
+    assert.equal((findContained("/layers/bp", [layers]))?.info.isDirectory, true);
+    assert.equal(findContained("/layers/bp/launch.toml/x", [layers]), undefined);
   });
 });
 
 Deno.test("a root may be / itself", async () => {
-  await withTree(async (_layers, _app, base) => {
+  await withTree((_layers, _app, base) => {
     const root = { inside: "/", outside: base };
-    assert.equal(await readContained("/secret", [root]), "secret");
+    assert.equal(readContained("/secret", [root]), "secret");
   });
 });

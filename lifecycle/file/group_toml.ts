@@ -24,17 +24,21 @@ export interface Group {
 }
 
 /** A member in a TOML document. */
-export const groupMember: z.ZodType<GroupMember> = z.object({
-  id: moduleId,
-  version: moduleVersion,
-  api: name,
-  homepage: text,
-});
+export const groupMember: z.ZodType<GroupMember> = z.lazy(() =>
+  z.object({
+    id: moduleId,
+    version: moduleVersion,
+    api: name,
+    homepage: text,
+  })
+);
 
-const schema: z.ZodType<Group> = z.object({
-  group: z.array(groupMember).default([]),
-  "group-extensions": z.array(groupMember).default([]),
-}).transform((file): Group => ({ group: file.group, extensions: file["group-extensions"] }));
+const schema: z.ZodType<Group> = z.lazy(() =>
+  z.object({
+    group: z.array(groupMember).default([]),
+    "group-extensions": z.array(groupMember).default([]),
+  }).transform((file): Group => ({ group: file.group, extensions: file["group-extensions"] }))
+);
 
 /**
  * Reads `group.toml` (GRP-1).

@@ -63,13 +63,16 @@ export interface Launch {
 }
 
 /** `[[bom]]`; a `version` beside `name` is refused (LTM-6). */
-export const bom: z.ZodType<BomEntry[]> = z.array(
-  z.object({
-    name: text,
-    version: z.custom<undefined>((seen) => seen === undefined, "it in metadata.version").optional(),
-    metadata: table.optional(),
-  }).transform((one): BomEntry => ({ name: one.name, metadata: one.metadata })),
-).default([]);
+export const bom: z.ZodType<BomEntry[]> = z.lazy(() =>
+  z.array(
+    z.object({
+      name: text,
+      version: z.custom<undefined>((seen) => seen === undefined, "it in metadata.version")
+        .optional(),
+      metadata: table.optional(),
+    }).transform((one): BomEntry => ({ name: one.name, metadata: one.metadata })),
+  ).default([])
+);
 
 /** `[[labels]]`. */
 export const labels: z.ZodType<Label[]> = z.array(z.object({ key: text, value: text })).default([]);

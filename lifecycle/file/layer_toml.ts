@@ -22,11 +22,13 @@ export interface LayerFile {
   readonly metadata: TomlTable | undefined;
 }
 
-const schema: z.ZodType<LayerFile> = z.object({
-  types: z.object({ launch: flag, build: flag, cache: flag })
-    .default({ launch: false, build: false, cache: false }),
-  metadata: table.optional(),
-}).transform((file): LayerFile => ({ types: file.types, metadata: file.metadata }));
+const schema: z.ZodType<LayerFile> = z.lazy(() =>
+  z.object({
+    types: z.object({ launch: flag, build: flag, cache: flag })
+      .default({ launch: false, build: false, cache: false }),
+    metadata: table.optional(),
+  }).transform((file): LayerFile => ({ types: file.types, metadata: file.metadata }))
+);
 
 /** Files of a buildpack's layers directory that are not layers (LAY-5). */
 const RESERVED: readonly string[] = ["launch", "build", "store"];

@@ -97,22 +97,24 @@ const sha: z.ZodType<Sha> = orNull(z.object({ sha: text }).default({ sha: "" }))
 const noSha: z.ZodType<Sha | undefined> = orNull(z.object({ sha: text }).optional());
 const free = z.unknown().optional();
 
-const layer: z.ZodType<LayerMetadata> = z.object({
-  sha: text,
-  data: free,
-  // As analyzed.toml calls it.
-  metadata: free,
-  build: flag,
-  launch: flag,
-  cache: flag,
-  dates: texts,
-}).transform((one): LayerMetadata => ({
-  sha: one.sha,
-  data: toTable(one.data ?? one.metadata, one.dates) ?? null,
-  build: one.build,
-  launch: one.launch,
-  cache: one.cache,
-}));
+const layer: z.ZodType<LayerMetadata> = z.lazy(() =>
+  z.object({
+    sha: text,
+    data: free,
+    // As analyzed.toml calls it.
+    metadata: free,
+    build: flag,
+    launch: flag,
+    cache: flag,
+    dates: texts,
+  }).transform((one): LayerMetadata => ({
+    sha: one.sha,
+    data: toTable(one.data ?? one.metadata, one.dates) ?? null,
+    build: one.build,
+    launch: one.launch,
+    cache: one.cache,
+  }))
+);
 
 /** A record of layers by name. Any name is data: the object has no prototype. */
 const layers: z.ZodType<Record<string, LayerMetadata>> = z.unknown().transform((seen, context) => {
@@ -134,19 +136,21 @@ const layers: z.ZodType<Record<string, LayerMetadata>> = z.unknown().transform((
   return found;
 });
 
-const buildpacks: z.ZodType<BuildpackLayers[]> = orNull(
-  z.array(
-    z.object({
-      key: text,
-      version: text,
-      layers,
-      store: orNull(z.object({ metadata: free, dates: texts }).optional()),
-    }).transform((one): BuildpackLayers => {
-      const { store, ...rest } = one;
-      const metadata = store && toTable(store.metadata, store.dates);
-      return metadata ? { ...rest, store: { metadata } } : rest;
-    }),
-  ).default([]),
+const buildpacks: z.ZodType<BuildpackLayers[]> = z.lazy(() =>
+  orNull(
+    z.array(
+      z.object({
+        key: text,
+        version: text,
+        layers,
+        store: orNull(z.object({ metadata: free, dates: texts }).optional()),
+      }).transform((one): BuildpackLayers => {
+        const { store, ...rest } = one;
+        const metadata = store && toTable(store.metadata, store.dates);
+        return metadata ? { ...rest, store: { metadata } } : rest;
+      }),
+    ).default([]),
+  )
 );
 
 const names = { image: orNull(z.string().optional()), mirrors: texts };

@@ -38,56 +38,62 @@ export interface OwnedBomEntry extends BomEntry {
   readonly buildpack: { readonly id: string; readonly version: string };
 }
 
-const bom: z.ZodType<OwnedBomEntry[] | undefined> = z.array(
-  z.object({
-    name: text,
-    metadata: table.optional(),
-    buildpack: z.object({ id: text, version: text }),
-  }).transform((one): OwnedBomEntry => ({ ...one, metadata: one.metadata })),
-).optional();
+const bom: z.ZodType<OwnedBomEntry[] | undefined> = z.lazy(() =>
+  z.array(
+    z.object({
+      name: text,
+      metadata: table.optional(),
+      buildpack: z.object({ id: text, version: text }),
+    }).transform((one): OwnedBomEntry => ({ ...one, metadata: one.metadata })),
+  ).optional()
+);
 
 /** `command` is an array, or before P0.10 a string (MDT-2). */
-const command: z.ZodType<readonly string[]> = z.union([
-  z.array(z.string()),
-  z.string().transform((one) => [one]),
-]);
+const command: z.ZodType<readonly string[]> = z.lazy(() =>
+  z.union([
+    z.array(z.string()),
+    z.string().transform((one) => [one]),
+  ])
+);
 
-const schema: z.ZodType<BuildMetadata> = z.object({
-  "buildpack-default-process-type": text,
-  buildpacks: z.array(groupMember).default([]),
-  extensions: z.array(groupMember).default([]),
-  labels,
-  processes: z.array(
-    z.object({
-      type: text,
-      command,
-      args: z.array(z.string()).optional(),
-      direct: flag,
-      "buildpack-id": text,
-      "working-dir": text,
-      "exec-env": execEnv,
-    }).transform((one): Process => ({
-      type: one.type,
-      command: one.command,
-      args: one.args,
-      direct: one.direct,
-      default: false,
-      workingDir: one["working-dir"],
-      execEnv: one["exec-env"],
-      buildpackId: one["buildpack-id"],
-    })),
-  ).default([]),
-  slices,
-  bom,
-}).transform((file): BuildMetadata => ({
-  defaultProcessType: file["buildpack-default-process-type"],
-  buildpacks: file.buildpacks,
-  extensions: file.extensions,
-  labels: file.labels,
-  processes: file.processes,
-  slices: file.slices,
-  ...(file.bom ? { bom: file.bom } : {}),
-}));
+const schema: z.ZodType<BuildMetadata> = z.lazy(() =>
+  z.object({
+    "buildpack-default-process-type": text,
+    buildpacks: z.array(groupMember).default([]),
+    extensions: z.array(groupMember).default([]),
+    labels,
+    processes: z.array(
+      z.object({
+        type: text,
+        command,
+        args: z.array(z.string()).optional(),
+        direct: flag,
+        "buildpack-id": text,
+        "working-dir": text,
+        "exec-env": execEnv,
+      }).transform((one): Process => ({
+        type: one.type,
+        command: one.command,
+        args: one.args,
+        direct: one.direct,
+        default: false,
+        workingDir: one["working-dir"],
+        execEnv: one["exec-env"],
+        buildpackId: one["buildpack-id"],
+      })),
+    ).default([]),
+    slices,
+    bom,
+  }).transform((file): BuildMetadata => ({
+    defaultProcessType: file["buildpack-default-process-type"],
+    buildpacks: file.buildpacks,
+    extensions: file.extensions,
+    labels: file.labels,
+    processes: file.processes,
+    slices: file.slices,
+    ...(file.bom ? { bom: file.bom } : {}),
+  }))
+);
 
 /**
  * Reads `metadata.toml`.

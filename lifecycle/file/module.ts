@@ -69,40 +69,46 @@ export const moduleVersion: z.ZodType<string> = text.refine(
 );
 
 /** `exec-env` in both spellings in use: strings, or tables with a `name` (BPT-6). */
-export const execEnv: z.ZodType<string[]> = z
-  .array(z.union([z.string(), z.object({ name: z.string() }).transform((one) => one.name)]))
-  .default([]);
+export const execEnv: z.ZodType<string[]> = z.lazy(() =>
+  z
+    .array(z.union([z.string(), z.object({ name: z.string() }).transform((one) => one.name)]))
+    .default([])
+);
 
 /** `[[...targets]]`; the variant has two spellings in use (BPT-4). */
-export const targets: z.ZodType<Target[]> = z.array(
-  z.object({
-    os: text,
-    arch: text,
-    variant: text,
-    "arch-variant": text,
-    distros: z.array(z.object({ name: text, version: text })).default([]),
-  }).transform((one): Target => ({
-    os: one.os,
-    arch: one.arch,
-    variant: one.variant || one["arch-variant"],
-    distros: one.distros,
-  })),
-).default([]);
+export const targets: z.ZodType<Target[]> = z.lazy(() =>
+  z.array(
+    z.object({
+      os: text,
+      arch: text,
+      variant: text,
+      "arch-variant": text,
+      distros: z.array(z.object({ name: text, version: text })).default([]),
+    }).transform((one): Target => ({
+      os: one.os,
+      arch: one.arch,
+      variant: one.variant || one["arch-variant"],
+      distros: one.distros,
+    })),
+  ).default([])
+);
 
 /** `[[...group]]`. */
-export const groupElements: z.ZodType<GroupElement[]> = z.array(
-  z.object({
-    id: moduleId,
-    version: moduleVersion,
-    optional: z.boolean().default(false),
-    "exec-env": execEnv,
-  }).transform((one): GroupElement => ({
-    id: one.id,
-    version: one.version,
-    optional: one.optional,
-    execEnv: one["exec-env"],
-  })),
-).default([]);
+export const groupElements: z.ZodType<GroupElement[]> = z.lazy(() =>
+  z.array(
+    z.object({
+      id: moduleId,
+      version: moduleVersion,
+      optional: z.boolean().default(false),
+      "exec-env": execEnv,
+    }).transform((one): GroupElement => ({
+      id: one.id,
+      version: one.version,
+      optional: one.optional,
+      execEnv: one["exec-env"],
+    })),
+  ).default([])
+);
 
 /** `[[order]]` with its `[[order.group]]`. */
 export const groupOrder: z.ZodType<{ group: GroupElement[] }[]> = z

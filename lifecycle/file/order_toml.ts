@@ -17,13 +17,15 @@ export interface Order {
 const ELEMENT: KnownKeys = { id: true, version: true, optional: true, "exec-env": true };
 const KNOWN: KnownKeys = { order: { group: ELEMENT }, "order-extensions": { group: ELEMENT } };
 
-const schema: z.ZodType<Order> = z.object({ order: groupOrder, "order-extensions": groupOrder })
-  .transform((file): Order => ({
-    order: file.order,
-    orderExtensions: file["order-extensions"].map(({ group }) => ({
-      group: group.map((one) => ({ ...one, optional: true })),
-    })),
-  }));
+const schema: z.ZodType<Order> = z.lazy(() =>
+  z.object({ order: groupOrder, "order-extensions": groupOrder })
+    .transform((file): Order => ({
+      order: file.order,
+      orderExtensions: file["order-extensions"].map(({ group }) => ({
+        group: group.map((one) => ({ ...one, optional: true })),
+      })),
+    }))
+);
 
 /**
  * Reads `order.toml` (ORD-1). Keys that mean nothing are warned of: with `[[order.grup]]` a buildpack would be left

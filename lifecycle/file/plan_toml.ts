@@ -35,16 +35,20 @@ export interface Plan {
 }
 
 /** `[[...requires]]`. */
-export const requires: z.ZodType<Require[]> = z.array(
-  z.object({ name, metadata: table.default(() => ({})) }),
-).default([]);
+export const requires: z.ZodType<Require[]> = z.lazy(() =>
+  z.array(
+    z.object({ name, metadata: table.default(() => ({})) }),
+  ).default([])
+);
 
-const schema: z.ZodType<Plan> = z.object({
-  entries: z.array(z.object({
-    providers: z.array(z.object({ id: name, version: text, extension: flag })).default([]),
-    requires,
-  })).default([]),
-});
+const schema: z.ZodType<Plan> = z.lazy(() =>
+  z.object({
+    entries: z.array(z.object({
+      providers: z.array(z.object({ id: name, version: text, extension: flag })).default([]),
+      requires,
+    })).default([]),
+  })
+);
 
 /**
  * Reads `plan.toml` (PLN-1).

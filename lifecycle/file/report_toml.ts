@@ -31,20 +31,22 @@ export interface ReportFile {
   } | undefined;
 }
 
-const schema = z.object({
-  image: z.object({
-    tags: texts,
-    digest: z.string().optional(),
-    "image-id": z.string().optional(),
-    "manifest-size": z.bigint().optional(),
-  }),
-  "run-image": z.object({
-    image: text,
-    mirrors: texts,
-    reference: text,
-    "top-layer": text,
-  }).optional(),
-});
+const schema = z.lazy(() =>
+  z.object({
+    image: z.object({
+      tags: texts,
+      digest: z.string().optional(),
+      "image-id": z.string().optional(),
+      "manifest-size": z.bigint().optional(),
+    }),
+    "run-image": z.object({
+      image: text,
+      mirrors: texts,
+      reference: text,
+      "top-layer": text,
+    }).optional(),
+  })
+);
 
 /**
  * Reads `report.toml`.

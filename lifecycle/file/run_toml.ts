@@ -9,9 +9,11 @@ export interface Run {
   readonly images: readonly RunImageNames[];
 }
 
-const schema: z.ZodType<Run> = z.object({
-  images: z.array(z.object({ image: name, mirrors: texts })).default([]),
-});
+const schema: z.ZodType<Run> = z.lazy(() =>
+  z.object({
+    images: z.array(z.object({ image: name, mirrors: texts })).default([]),
+  })
+);
 
 /**
  * Reads `run.toml`.

@@ -11,8 +11,8 @@ export interface System {
   readonly post: readonly GroupElement[];
 }
 
-const side = z.object({ buildpacks: groupElements }).prefault({ buildpacks: [] });
-const schema = z.object({ system: z.object({ pre: side, post: side }).prefault({}) });
+const side = z.lazy(() => z.object({ buildpacks: groupElements }).prefault({ buildpacks: [] }));
+const schema = z.lazy(() => z.object({ system: z.object({ pre: side, post: side }).prefault({}) }));
 
 /**
  * Reads `system.toml` (SYS-1).

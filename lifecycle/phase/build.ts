@@ -85,7 +85,7 @@ export async function build(input: BuildInput, ctx: Context): Promise<BuildResul
       await run(builder, requested, env, input, ctx);
       const left = await blame(builder, () => readLeft(builder, requested));
       const kept = await ignoreUnusedLayers(left.layers, builder.layers.outside);
-      env = await contributeBuildLayers(env, kept, builder.layers.inside, builder.roots);
+      env = contributeBuildLayers(env, kept, builder.layers.inside, builder.roots);
       const met = requested.map(({ name }) => name)
         .filter((name) => !left.build.unmet.includes(name));
       plan = withoutMet(plan, met);
@@ -105,7 +105,7 @@ export async function build(input: BuildInput, ctx: Context): Promise<BuildResul
     }
     // A buildpack may have put something in the way of what is written here.
     await removeAll(`${outside}/sbom`);
-    await removeLink(`${outside}/config`);
+    removeLink(`${outside}/config`);
     for (const { builder, files } of can.sboms ? sboms : []) {
       await blame(
         builder,
@@ -168,16 +168,16 @@ async function run(
   const { buildpack: { descriptor, dir }, can, layers, member } = builder;
   const name = moduleName(member);
   ctx.log.debug(`Running build for buildpack ${name}`);
-  await makeDirFor(layers.outside, input.owner);
+  makeDirFor(layers.outside, input.owner);
   const planDir = `build-${crypto.randomUUID()}`;
   const planOutside = `${input.tempDir.outside}/${planDir}`;
   const planPath = `${input.tempDir.inside}/${planDir}/plan.toml`;
   try {
-    await makeDirFor(planOutside, input.owner);
+    makeDirFor(planOutside, input.owner);
     // Readable for all, as Go makes it: a buildpack may copy it into a layer, mode and all.
     const entries = formatBuildpackPlan(requested);
-    await makeFileFor(`${planOutside}/plan.toml`, entries, input.owner, 0o644);
-    const variables = await buildpackEnv(env, {
+    makeFileFor(`${planOutside}/plan.toml`, entries, input.owner, 0o644);
+    const variables = buildpackEnv(env, {
       can,
       descriptor,
       fixed: { CNB_BUILDPACK_DIR: dir.inside },
@@ -232,14 +232,14 @@ async function readLeft(builder: Builder, requested: readonly Require[]): Promis
   const names = await listNames(inside, roots);
   const buildPath = `${inside}/build.toml`;
   const build = parseBuildToml(
-    await readContained(buildPath, roots) ?? "",
+    readContained(buildPath, roots) ?? "",
     buildPath,
     requested.map(({ name }) => name),
   );
   const sboms = collectSboms(inside, names, types, descriptor.sbomFormats);
   const launchPath = `${inside}/launch.toml`;
   const launch = parseLaunchToml(
-    await readContained(launchPath, roots) ?? "",
+    readContained(launchPath, roots) ?? "",
     launchPath,
     member.id,
     can.buildpack,

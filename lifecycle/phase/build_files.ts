@@ -5,10 +5,10 @@ import type { Owner } from "./detect_types.ts";
  * Makes the directory `path` (on this machine), whose parent is there. One that is there already is
  * taken over; a link is removed first, since an earlier buildpack may have planted it.
  */
-export async function makeDirFor(path: string, owner: Owner | undefined): Promise<void> {
-  await removeLink(path);
-  await Deno.mkdir(path, { recursive: true, mode: 0o755 });
-  await give(path, owner);
+export function makeDirFor(path: string, owner: Owner | undefined): void {
+  removeLink(path);
+  Deno.mkdirSync(path, { recursive: true, mode: 0o755 });
+  give(path, owner);
 }
 
 /**
@@ -16,20 +16,20 @@ export async function makeDirFor(path: string, owner: Owner | undefined): Promis
  *
  * @param mode Default: only its owner can read it.
  */
-export async function makeFileFor(
+export function makeFileFor(
   path: string,
   content: string,
   owner: Owner | undefined,
   mode = 0o600,
-): Promise<void> {
-  await Deno.writeTextFile(path, content, { mode, createNew: true });
-  await give(path, owner);
+): void {
+  Deno.writeTextFileSync(path, content, { mode, createNew: true });
+  give(path, owner);
 }
 
 /** Removes `path` when it is a link, so that what is written to it later stays where it belongs. */
-export async function removeLink(path: string): Promise<void> {
+export function removeLink(path: string): void {
   try {
-    if ((await Deno.lstat(path)).isSymlink) await Deno.remove(path);
+    if (Deno.lstatSync(path).isSymlink) Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
@@ -44,8 +44,8 @@ export async function removeAll(path: string): Promise<void> {
   }
 }
 
-async function give(path: string, owner: Owner | undefined): Promise<void> {
+function give(path: string, owner: Owner | undefined): void {
   if (owner === undefined) return;
-  const { uid, gid } = await Deno.lstat(path);
-  if (uid !== owner.uid || gid !== owner.gid) await Deno.chown(path, owner.uid, owner.gid);
+  const { uid, gid } = Deno.lstatSync(path);
+  if (uid !== owner.uid || gid !== owner.gid) Deno.chownSync(path, owner.uid, owner.gid);
 }

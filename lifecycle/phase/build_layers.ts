@@ -25,10 +25,10 @@ export async function readLayers(
     const name = file.endsWith(".toml") ? file.slice(0, -".toml".length) : "";
     if (!isLayerName(name)) continue;
     const path = `${directory}/${file}`;
-    if ((await findContained(path, roots))?.info.isDirectory) continue;
-    const source = await readContained(path, roots);
+    if ((findContained(path, roots))?.info.isDirectory) continue;
+    const source = readContained(path, roots);
     if (source === undefined) continue;
-    const found = await findContained(`${directory}/${name}`, roots);
+    const found = findContained(`${directory}/${name}`, roots);
     layers.push({
       name,
       file: parseLayerToml(source, path),
@@ -43,7 +43,7 @@ export async function listNames(
   directory: string,
   roots: readonly Dir[],
 ): Promise<readonly string[]> {
-  const found = await findContained(directory, roots);
+  const found = findContained(directory, roots);
   if (!found?.info.isDirectory) return [];
   const names: string[] = [];
   for await (const entry of Deno.readDir(found.outside)) names.push(entry.name);
@@ -75,21 +75,21 @@ export async function ignoreUnusedLayers(
  * `env` with what the build layers of one buildpack contribute for all after it: for each layer its
  * directories, then `env`, then `env.build` (ENV-14).
  */
-export async function contributeBuildLayers(
+export function contributeBuildLayers(
   env: Env,
   layers: readonly BuiltLayer[],
   directory: string,
   roots: readonly Dir[],
-): Promise<Env> {
+): Env {
   const inFileOrder = layers
     .filter(({ file, hasDirectory }) => file.types.build && hasDirectory)
     .sort((a, b) => compareBytes(`${a.name}.toml`, `${b.name}.toml`));
   let out = env;
   for (const { name } of inFileOrder) {
     const layerDir = `${directory}/${name}`;
-    out = withRoots(out, layerDir, await readRoots(layerDir, roots, BUILD_ROOTS), BUILD_ROOTS);
+    out = withRoots(out, layerDir, readRoots(layerDir, roots, BUILD_ROOTS), BUILD_ROOTS);
     for (const sub of ["env", "env.build"]) {
-      out = modifyEnv(out, await readEnvFiles(`${layerDir}/${sub}`, roots), "override");
+      out = modifyEnv(out, readEnvFiles(`${layerDir}/${sub}`, roots), "override");
     }
   }
   return out;

@@ -148,7 +148,7 @@ export class Expansion<T> {
         this.#skipExecEnv(element, descriptor.execEnv);
         continue;
       }
-      const refused = await this.#mismatch(element, module, can);
+      const refused = this.#mismatch(element, module, can);
       const run = refused ? Promise.resolve(refused) : this.#start(module, can);
       done.push({ element, descriptor, run });
     }
@@ -178,14 +178,14 @@ export class Expansion<T> {
   }
 
   /** The result of a buildpack that does not suit the run image and so is not run (DT-10). */
-  async #mismatch(
+  #mismatch(
     element: Element,
     module: Module,
     can: Capabilities,
-  ): Promise<DetectRun | undefined> {
+  ): DetectRun | undefined {
     if (!this.#platform.targets) return undefined;
     const { target, buildDistro } = this.#input;
-    const targets = await targetsOf(module, can);
+    const targets = targetsOf(module, can);
     if (suitsRunImage(targets, target, buildDistro)) return undefined;
     // Go runs an optional one all the same; the text says to leave it out (D15).
     const verdict = element.optional ? "skip" : "error";
@@ -231,21 +231,21 @@ function isSame(a: Element, b: Element): boolean {
   return a.id === b.id && a.extension === b.extension;
 }
 
-async function targetsOf(module: Module, can: Capabilities): Promise<readonly Target[]> {
+function targetsOf(module: Module, can: Capabilities): readonly Target[] {
   if (module.kind === "buildpack") {
-    const hasBuild = await exists(`${module.dir.outside}/bin/build`);
+    const hasBuild = exists(`${module.dir.outside}/bin/build`);
     return inferTargets(module.descriptor, can.buildpack.targets, hasBuild);
   }
   const bin = `${module.dir.outside}/bin`;
   return inferExtensionTargets(
     module.descriptor,
-    await exists(`${bin}/detect`) || await exists(`${bin}/generate`),
+    exists(`${bin}/detect`) || exists(`${bin}/generate`),
   );
 }
 
-async function exists(path: string): Promise<boolean> {
+function exists(path: string): boolean {
   try {
-    await Deno.lstat(path);
+    Deno.lstatSync(path);
     return true;
   } catch {
     return false;

@@ -36,7 +36,7 @@ export async function runDetect(
 ): Promise<DetectRun> {
   const { kind, descriptor, dir } = module;
   if (kind === "extension" && await isAbsent(`${dir.outside}/bin/detect`)) {
-    return await readPlan(module, `${dir.inside}/detect/plan.toml`, dir, new Uint8Array());
+    return readPlan(module, `${dir.inside}/detect/plan.toml`, dir, new Uint8Array());
   }
   const planDir = `detect-${crypto.randomUUID()}`;
   const outside = `${input.tempDir.outside}/${planDir}`;
@@ -44,9 +44,9 @@ export async function runDetect(
   const planPath = `${inside}/plan.toml`;
   const output = collector();
   try {
-    await makeDirFor(outside, input.owner);
-    await makeFileFor(`${outside}/plan.toml`, "", input.owner);
-    const env = await buildpackEnv(buildEnv(input.env), {
+    makeDirFor(outside, input.owner);
+    makeFileFor(`${outside}/plan.toml`, "", input.owner);
+    const env = buildpackEnv(buildEnv(input.env), {
       can,
       descriptor,
       fixed: { [kind === "buildpack" ? "CNB_BUILDPACK_DIR" : "CNB_EXTENSION_DIR"]: dir.inside },
@@ -75,21 +75,25 @@ export async function runDetect(
       return failed(descriptor, -1, output.bytes(), `killed by ${outcome.signal}`);
     }
     if (outcome.code !== 0) return failed(descriptor, outcome.code, output.bytes(), "");
-    return await readPlan(module, planPath, { inside, outside }, output.bytes());
+    return readPlan(module, planPath, { inside, outside }, output.bytes());
   } finally {
-    await Deno.remove(outside, { recursive: true }).catch(() => {});
+    try {
+      Deno.removeSync(outside, { recursive: true });
+    } catch {
+      // It goes with the directory it is in.
+    }
   }
 }
 
 /** What was written, if it can be used; of nothing, a plan of nothing. */
-async function readPlan(
+function readPlan(
   { kind, descriptor }: Module,
   path: string,
   within: Dir,
   output: Uint8Array,
-): Promise<DetectRun> {
+): DetectRun {
   try {
-    const text = await readContained(path, [within]);
+    const text = readContained(path, [within]);
     const plan = text === undefined ? EMPTY_BUILD_PLAN : parseBuildPlan(text, path);
     if (kind === "extension" && [plan, ...plan.or].some(({ requires }) => requires.length > 0)) {
       // It could not use what it gets: its Dockerfiles are carried out before any buildpack runs (BPL-3).

@@ -78,7 +78,7 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
   for (const name of await layerNames(directory.outside)) {
     const path = `${directory.inside}/${name}.toml`;
     try {
-      const file = parseLayerToml(await readContained(path, [input.layers]) ?? "", path);
+      const file = parseLayerToml(readContained(path, [input.layers]) ?? "", path);
       const place = within(directory, name);
       layers.push({
         member,
@@ -101,7 +101,7 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
     );
   }
   const store = `${directory.inside}/store.toml`;
-  const source = await readContained(store, [input.layers]);
+  const source = readContained(store, [input.layers]);
   return {
     member,
     layers,

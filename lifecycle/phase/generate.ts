@@ -69,7 +69,7 @@ export async function generate(input: GenerateInput, ctx: Context): Promise<Gene
         ? within(input.generatedDir, member)
         : within(input.tempDir, member, `generate-${crypto.randomUUID()}-`);
       try {
-        await makeDirFor(place.outside, input.owner);
+        makeDirFor(place.outside, input.owner);
         await produce({ member, extension, can, place, requested }, input, ctx);
         const dockerfiles = await readOutput(member, place, platform, ctx);
         found.push(...dockerfiles);
@@ -123,7 +123,7 @@ interface Work {
 async function produce(work: Work, input: GenerateInput, ctx: Context): Promise<void> {
   const { member, extension: { descriptor, dir }, can, place, requested } = work;
   const name = moduleName(member);
-  if (await findContained(`${dir.inside}/bin/generate`, [dir]) === undefined) {
+  if (findContained(`${dir.inside}/bin/generate`, [dir]) === undefined) {
     ctx.log.debug(`Extension ${name} has no bin/generate: its directory generate is the output`);
     // Go takes it where it lies, and its extender then does not find it.
     await copyTree(`${dir.outside}/generate`, place.outside);
@@ -133,10 +133,10 @@ async function produce(work: Work, input: GenerateInput, ctx: Context): Promise<
   const planOutside = `${input.tempDir.outside}/${planDir}`;
   const planPath = `${input.tempDir.inside}/${planDir}/plan.toml`;
   try {
-    await makeDirFor(planOutside, input.owner);
+    makeDirFor(planOutside, input.owner);
     const entries = formatBuildpackPlan(requested);
-    await makeFileFor(`${planOutside}/plan.toml`, entries, input.owner, 0o644);
-    const env = await buildpackEnv(buildEnv(input.env), {
+    makeFileFor(`${planOutside}/plan.toml`, entries, input.owner, 0o644);
+    const env = buildpackEnv(buildEnv(input.env), {
       can,
       descriptor,
       fixed: {
@@ -194,12 +194,12 @@ async function readOutput(
   ctx: Context,
 ): Promise<readonly Generated[]> {
   const configPath = `${place.inside}/extend-config.toml`;
-  const config = await readContained(configPath, [place]);
+  const config = readContained(configPath, [place]);
   if (config !== undefined) parseExtendConfig(config, configPath);
   const found: Generated[] = [];
   for (const kind of ["run", "build"] as const) {
     const path = `${place.inside}/${kind}.Dockerfile`;
-    const source = await readContained(path, [place]);
+    const source = readContained(path, [place]);
     if (source === undefined) continue;
     try {
       const dockerfile = parseDockerfile(source, path);
@@ -218,16 +218,16 @@ async function readOutput(
     }
     ctx.log.debug(`Found ${kind}.Dockerfile for processing`);
   }
-  if (platform.stableExtensions) await checkContexts(member, place);
+  if (platform.stableExtensions) checkContexts(member, place);
   return found;
 }
 
 /** One context for both images, or one for each (EXC-1). */
-async function checkContexts(member: GroupMember, place: Dir): Promise<void> {
-  const isThere = async (name: string) =>
-    (await findContained(`${place.inside}/${name}`, [place]))?.info.isDirectory === true;
-  const shared = await isThere("context");
-  if (shared && (await isThere("context.build") || await isThere("context.run"))) {
+function checkContexts(member: GroupMember, place: Dir): void {
+  const isThere = (name: string) =>
+    findContained(`${place.inside}/${name}`, [place])?.info.isDirectory === true;
+  const shared = isThere("context");
+  if (shared && (isThere("context.build") || isThere("context.run"))) {
     throw new LifecycleError(
       ExitCode.generate,
       `Cannot use the contexts of extension ${member.id}: image-specific context dir is provided ` +
@@ -240,7 +240,7 @@ async function checkContexts(member: GroupMember, place: Dir): Promise<void> {
 async function keepOld({ member, kind }: Generated, from: Dir, generated: Dir): Promise<void> {
   const into = `${generated.outside}/${kind}/${escapeId(member.id)}`;
   const copy = async (name: string, as: string) => {
-    const text = await readContained(`${from.inside}/${name}`, [from]);
+    const text = readContained(`${from.inside}/${name}`, [from]);
     if (text !== undefined) await writeText(`${into}/${as}`, text);
   };
   await copy(`${kind}.Dockerfile`, "Dockerfile");

@@ -4,22 +4,24 @@ import { z } from "zod";
 
 const attempt = z.object({ stage: z.string(), errno: z.number().int() });
 
-const probeSchema = z.object({
-  kernel: z.string(),
-  uid: z.number().int(),
-  gid: z.number().int(),
-  userns: attempt,
-  usernsWithoutPids: attempt,
-  rootns: attempt,
-  rootnsWithoutPids: attempt,
-  landlock: z.number().int(),
-  seccomp: z.number().int(),
-  noNewPrivs: z.boolean(),
-  setuid: z.boolean(),
-  setgid: z.boolean(),
-  chown: z.boolean(),
-  kill: z.boolean(),
-});
+const probeSchema = z.lazy(() =>
+  z.object({
+    kernel: z.string(),
+    uid: z.number().int(),
+    gid: z.number().int(),
+    userns: attempt,
+    usernsWithoutPids: attempt,
+    rootns: attempt,
+    rootnsWithoutPids: attempt,
+    landlock: z.number().int(),
+    seccomp: z.number().int(),
+    noNewPrivs: z.boolean(),
+    setuid: z.boolean(),
+    setgid: z.boolean(),
+    chown: z.boolean(),
+    kill: z.boolean(),
+  })
+);
 
 /** How far an attempt at namespaces came: `stage` is `ok` or the step that failed with `errno`. */
 export type Attempt = z.infer<typeof attempt>;

@@ -88,7 +88,7 @@ export async function tryWalls(
 ): Promise<string | undefined> {
   const status = ["--status", statusFile, "--check", "--"];
   const { code } = await start(helper, ["run", ...walls, ...status], {}, "null").status;
-  const said = await readStatus(statusFile);
+  const said = readStatus(statusFile);
   if (code === 0) return undefined;
   return said.failure?.message ?? `the sandbox helper ended with ${code} and no reason`;
 }
@@ -125,7 +125,7 @@ export async function runBehind(
       pass(child.stderr, end, (chunk) => command.onOutput(chunk, "stderr")),
     ]);
     for (const result of ended) if (result.status === "rejected") throw result.reason;
-    const said = await readStatus(statusFile);
+    const said = readStatus(statusFile);
     command.signal.throwIfAborted();
     return outcome(await child.status, said);
   } finally {
@@ -279,20 +279,24 @@ function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
   }
 }
 
-const exitLine = z.object({
-  exit: z.number().int(),
-  signal: z.number().int(),
-  timeout: z.boolean(),
-  maxrss_kb: z.number().int(),
-});
+const exitLine = z.lazy(() =>
+  z.object({
+    exit: z.number().int(),
+    signal: z.number().int(),
+    timeout: z.boolean(),
+    maxrss_kb: z.number().int(),
+  })
+);
 
-const failLine = z.object({
-  fail: z.union([z.literal(125), z.literal(126), z.literal(127)]),
-  act: z.string(),
-  thing: z.string(),
-  errno: z.number().int(),
-  error: z.string(),
-});
+const failLine = z.lazy(() =>
+  z.object({
+    fail: z.union([z.literal(125), z.literal(126), z.literal(127)]),
+    act: z.string(),
+    thing: z.string(),
+    errno: z.number().int(),
+    error: z.string(),
+  })
+);
 
 /** What the helper wrote: how the program ended, or why it never began. */
 interface Status {
@@ -300,12 +304,12 @@ interface Status {
   failure?: StartError;
 }
 
-async function readStatus(path: string): Promise<Status> {
+function readStatus(path: string): Status {
   const status: Status = {};
   let text = "";
   try {
-    text = await Deno.readTextFile(path);
-    await Deno.remove(path);
+    text = Deno.readTextFileSync(path);
+    Deno.removeSync(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
   }

@@ -30,18 +30,22 @@ const MAX_FILE = 1024 * 1024;
 const HELPER_MS = 3_600_000;
 const HELPER_FAILED_MS = 5_000;
 
-const entrySchema = z.object({
-  auth: z.string().optional(),
-  username: z.string().optional(),
-  password: z.string().optional(),
-  identitytoken: z.string().optional(),
-  registrytoken: z.string().optional(),
-});
-const configSchema = z.object({
-  auths: z.record(z.string(), entrySchema.nullable()).nullish(),
-  credHelpers: z.record(z.string(), z.string()).nullish(),
-  credsStore: z.string().nullish(),
-});
+const entrySchema = z.lazy(() =>
+  z.object({
+    auth: z.string().optional(),
+    username: z.string().optional(),
+    password: z.string().optional(),
+    identitytoken: z.string().optional(),
+    registrytoken: z.string().optional(),
+  })
+);
+const configSchema = z.lazy(() =>
+  z.object({
+    auths: z.record(z.string(), entrySchema.nullable()).nullish(),
+    credHelpers: z.record(z.string(), z.string()).nullish(),
+    credsStore: z.string().nullish(),
+  })
+);
 type Entry = z.infer<typeof entrySchema>;
 type Config = z.infer<typeof configSchema>;
 

@@ -8,18 +8,22 @@ import {
   normalLocation,
 } from "./mirror_table.ts";
 
-const hostsSchema = z.object({
-  server: z.string().optional(),
-  host: z.record(
-    z.string(),
-    z.object({
-      capabilities: z.array(z.string()).default(["pull", "resolve", "push"]),
-      skip_verify: z.boolean().default(false),
-      override_path: z.boolean().default(false),
-    }),
-  ).default({}),
-});
-const daemonSchema = z.object({ "registry-mirrors": z.array(z.string()).default([]) });
+const hostsSchema = z.lazy(() =>
+  z.object({
+    server: z.string().optional(),
+    host: z.record(
+      z.string(),
+      z.object({
+        capabilities: z.array(z.string()).default(["pull", "resolve", "push"]),
+        skip_verify: z.boolean().default(false),
+        override_path: z.boolean().default(false),
+      }),
+    ).default({}),
+  })
+);
+const daemonSchema = z.lazy(() =>
+  z.object({ "registry-mirrors": z.array(z.string()).default([]) })
+);
 
 /**
  * Reads containerd's `certs.d/HOST/hosts.toml`: hosts that may pull, in order; those that may not resolve serve

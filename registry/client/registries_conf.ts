@@ -19,18 +19,20 @@ export interface RegistrySettings {
 }
 
 const pullSchema = z.enum(["all", "digest-only", "tag-only"]);
-const registrySchema = z.object({
-  prefix: z.string().optional(),
-  location: z.string().optional(),
-  insecure: z.boolean().default(false),
-  blocked: z.boolean().default(false),
-  "mirror-by-digest-only": z.boolean().default(false),
-  mirror: z.array(z.object({
-    location: z.string().min(1),
+const registrySchema = z.lazy(() =>
+  z.object({
+    prefix: z.string().optional(),
+    location: z.string().optional(),
     insecure: z.boolean().default(false),
-    "pull-from-mirror": pullSchema.optional(),
-  })).default([]),
-});
+    blocked: z.boolean().default(false),
+    "mirror-by-digest-only": z.boolean().default(false),
+    mirror: z.array(z.object({
+      location: z.string().min(1),
+      insecure: z.boolean().default(false),
+      "pull-from-mirror": pullSchema.optional(),
+    })).default([]),
+  })
+);
 const registriesSchema = z.object({ registry: z.array(registrySchema).default([]) });
 const ownSchema = registriesSchema.extend({
   mirror: z.array(z.strictObject({

@@ -224,13 +224,15 @@ async function follow(
   );
 }
 
-const tokenSchema = z.object({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
-  refresh_token: z.string().optional(),
-  expires_in: z.number().optional().catch(undefined),
-  issued_at: z.string().optional().catch(undefined),
-});
+const tokenSchema = z.lazy(() =>
+  z.object({
+    token: z.string().optional(),
+    access_token: z.string().optional(),
+    refresh_token: z.string().optional(),
+    expires_in: z.number().optional().catch(undefined),
+    issued_at: z.string().optional().catch(undefined),
+  })
+);
 
 async function readToken(
   response: TransportResponse,

@@ -57,31 +57,33 @@ export interface ImageConfig {
 }
 
 const strings = z.array(z.string()).nullable().optional();
-const configSchema = z.looseObject({
-  os: z.string().default(""),
-  architecture: z.string().default(""),
-  variant: z.string().optional(),
-  created: z.string().optional(),
-  config: z.looseObject({
-    User: z.string().optional(),
-    Env: strings,
-    Entrypoint: strings,
-    Cmd: strings,
-    WorkingDir: z.string().optional(),
-    Labels: z.record(z.string(), z.string()).nullable().optional(),
-  }).nullish().transform((config) => config ?? {}),
-  rootfs: z.looseObject({
-    type: z.literal("layers").default("layers"),
-    diff_ids: z.array(digestSchema).nullish().transform((ids) => ids ?? []),
-  }),
-  history: z.array(z.looseObject({
+const configSchema = z.lazy(() =>
+  z.looseObject({
+    os: z.string().default(""),
+    architecture: z.string().default(""),
+    variant: z.string().optional(),
     created: z.string().optional(),
-    created_by: z.string().optional(),
-    author: z.string().optional(),
-    comment: z.string().optional(),
-    empty_layer: z.boolean().optional(),
-  })).nullish().transform((history) => history ?? undefined),
-});
+    config: z.looseObject({
+      User: z.string().optional(),
+      Env: strings,
+      Entrypoint: strings,
+      Cmd: strings,
+      WorkingDir: z.string().optional(),
+      Labels: z.record(z.string(), z.string()).nullable().optional(),
+    }).nullish().transform((config) => config ?? {}),
+    rootfs: z.looseObject({
+      type: z.literal("layers").default("layers"),
+      diff_ids: z.array(digestSchema).nullish().transform((ids) => ids ?? []),
+    }),
+    history: z.array(z.looseObject({
+      created: z.string().optional(),
+      created_by: z.string().optional(),
+      author: z.string().optional(),
+      comment: z.string().optional(),
+      empty_layer: z.boolean().optional(),
+    })).nullish().transform((history) => history ?? undefined),
+  })
+);
 
 /**
  * Reads an image config.

@@ -42,21 +42,25 @@ export const digestSchema: z.ZodType<Digest, string> = z.string().refine(isDiges
   message: "want sha256: and 64 lower-case hex digits",
 }) as unknown as z.ZodType<Digest, string>;
 
-const platformSchema = z.looseObject({
-  os: z.string().default(""),
-  architecture: z.string().default(""),
-  variant: z.string().optional(),
-  "os.version": z.string().optional(),
-});
+const platformSchema = z.lazy(() =>
+  z.looseObject({
+    os: z.string().default(""),
+    architecture: z.string().default(""),
+    variant: z.string().optional(),
+    "os.version": z.string().optional(),
+  })
+);
 
 /** Reads a descriptor from a document; keys it does not know stay. */
-export const descriptorSchema: z.ZodType<Descriptor, unknown> = z.looseObject({
-  mediaType: z.string(),
-  digest: digestSchema,
-  size: z.int().nonnegative(),
-  annotations: z.record(z.string(), z.string()).optional(),
-  platform: platformSchema.optional(),
-  artifactType: z.string().optional(),
-  urls: z.array(z.string()).optional(),
-  data: z.string().optional(),
-});
+export const descriptorSchema: z.ZodType<Descriptor, unknown> = z.lazy(() =>
+  z.looseObject({
+    mediaType: z.string(),
+    digest: digestSchema,
+    size: z.int().nonnegative(),
+    annotations: z.record(z.string(), z.string()).optional(),
+    platform: platformSchema.optional(),
+    artifactType: z.string().optional(),
+    urls: z.array(z.string()).optional(),
+    data: z.string().optional(),
+  })
+);

@@ -50,12 +50,16 @@ const common = {
   artifactType: z.string().optional(),
   annotations: z.record(z.string(), z.string()).optional(),
 };
-const manifestSchema = z.looseObject({
-  ...common,
-  config: descriptorSchema,
-  layers: z.array(descriptorSchema),
-});
-const indexSchema = z.looseObject({ ...common, manifests: z.array(descriptorSchema) });
+const manifestSchema = z.lazy(() =>
+  z.looseObject({
+    ...common,
+    config: descriptorSchema,
+    layers: z.array(descriptorSchema),
+  })
+);
+const indexSchema = z.lazy(() =>
+  z.looseObject({ ...common, manifests: z.array(descriptorSchema) })
+);
 
 /**
  * Reads a manifest or index. The same bytes can never be both: a document with keys of both kinds, or one

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { stop } from "esbuild";
 import { bundle } from "./bundle.ts";
 import { makeRequire } from "./loader.js";
@@ -27,7 +28,7 @@ async function inTree<T>(
 async function runChunks(chunks: ReadonlyMap<string, Chunk>): Promise<unknown> {
   const scope = globalThis as unknown as { said?: Promise<unknown> };
   // The loader takes the whole buffer of what it is given.
-  makeRequire((name: string) => chunks.get(name)?.slice()).require("./main.js");
+  makeRequire((name: string) => chunks.get(name)?.slice())("./main.js");
   const said = await scope.said;
   delete scope.said;
   return said;
@@ -103,4 +104,60 @@ Deno.test({
       inTree({ "main.ts": `\nimport("./gone.ts");` }, (root) => bundle("main", "main.ts", root)),
       /Cannot bundle main.ts: main.ts:2: Could not resolve ".\/gone.ts"/,
     ),
+});
+
+Deno.test({
+  name: "a module of Node's is loaded when it is used, not when it is imported",
+  ...quiet,
+  fn: () =>
+    inTree({
+      "main.ts": `import { createHash, Hash } from "node:crypto";
+        import { basename } from "node:path";
+        import zlib, { constants } from "node:zlib";
+        import { Readable } from "node:stream";
+        globalThis.said = Promise.resolve({
+          path: basename("/a/b"),
+          hash: () => createHash("sha256").update("x").digest("hex").slice(0, 4),
+          rest: () => [zlib.gzipSync("x")[0], constants.Z_BEST_SPEED,
+            new Readable() instanceof Readable, "prototype" in Readable, typeof Hash],
+        });`,
+    }, async (root) => {
+      const { chunks } = await bundle("main", "main.ts", root);
+      const { getBuiltinModule } = process;
+      const asked: string[] = [];
+      process.getBuiltinModule = ((name: string) => {
+        asked.push(name);
+        return getBuiltinModule(name);
+      }) as typeof getBuiltinModule;
+      try {
+        const said = await runChunks(chunks) as {
+          readonly path: string;
+          readonly hash: () => string;
+          readonly rest: () => unknown;
+        };
+        assert.equal(said.path, "b");
+        assert.deepEqual(asked, []);
+        assert.equal(said.hash(), "2d71");
+        assert.deepEqual(asked, ["node:crypto"]);
+        assert.deepEqual(said.rest(), [0x1f, 1, true, true, "function"]);
+      } finally {
+        process.getBuiltinModule = getBuiltinModule;
+      }
+    }),
+});
+
+Deno.test({
+  name: "the program's chunks are small: V8 reads all of one that is needed, each time",
+  ...quiet,
+  fn: async () => {
+    const root = decodeURIComponent(new URL("../..", import.meta.url).pathname);
+    try {
+      const { chunks } = await bundle("main", "cli/main.ts", root);
+      for (const [name, bytes] of chunks) {
+        assert(bytes.length < 200_000, `${name}: ${bytes.length}`);
+      }
+    } finally {
+      await stop();
+    }
+  },
 });

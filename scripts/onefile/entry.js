@@ -1,7 +1,7 @@
 // The script Deno runs in dist/wherry, from a memory file. `scripts/onefile/entry.ts` puts the places in.
 //
 // It must stay tiny: Deno parses it with its TypeScript compiler on every start. The program itself is the
-// bundle, compiled from V8's code cache. Both are read from the executable, which is /proc/self/exe.
+// bundle. Both are read from the executable, which is /proc/self/exe.
 import { makeRequire } from "./loader.js";
 
 // Where each asset stands in the part "assets", and that part in the executable.
@@ -44,14 +44,13 @@ const read = (name) => {
   return bytes;
 };
 
-const { require, rejected } = makeRequire(read);
+const require = makeRequire(read);
 
 globalThis.__wherry = {
   file,
   argv0: stubbed ?? "wherry",
   environment,
   assets: places,
-  rejected,
   helper: here === undefined ? "/proc/self/fd/@HELPER@" : here + "helper",
   // A worker has no import.meta of its own to find its code by: one line that reads it from the executable.
   workerUrl(name) {

@@ -3,7 +3,7 @@ import { HELPER_FD } from "../../cli/assets.ts";
 import { compileC } from "../compile_c.ts";
 import { assemble, type PartInput } from "./assemble.ts";
 import { type Bundle, bundle } from "./bundle.ts";
-import { DENO_ARGS, DENO_SETTINGS, makeCodeCaches } from "./code_cache.ts";
+import { DENO_ARGS, DENO_SETTINGS } from "./deno_args.ts";
 import { type Places, prepareEntry } from "./entry.ts";
 import { fetchDeno, fetchLibraries, type InputRecord, type Say } from "./inputs.ts";
 import { writeNotices } from "./notices.ts";
@@ -48,16 +48,6 @@ async function bundleWorkers(): Promise<readonly Bundle[]> {
   return workers;
 }
 
-/** The commands whose chunks are compiled ahead: one file each. */
-async function commandNames(): Promise<readonly string[]> {
-  const names: string[] = [];
-  for await (const file of Deno.readDir(`${ROOT}cli/command`)) {
-    const name = /^(.*)(?<!_test)\.ts$/.exec(file.name)?.[1];
-    if (name !== undefined) names.push(name.replaceAll("_", "-"));
-  }
-  return names.sort();
-}
-
 /** What an executable is made from. */
 export interface ExecutableInput {
   readonly arch: Arch;
@@ -85,14 +75,6 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   const bundles = [main, ...workers];
 
   const assets = new Map<string, Uint8Array>(bundles.flatMap((each) => [...each.chunks]));
-  if (arch === "amd64" && Deno.build.arch === "x86_64") {
-    const caches = await makeCodeCaches(main.chunks, await commandNames(), [Deno.execPath()]);
-    for (const [name, bytes] of caches) assets.set(`${name}.cache`, bytes);
-  } else {
-    say(
-      `WARNING: no V8 code cache in the ${arch} executable, it is made by running that Deno: slower to start`,
-    );
-  }
   for (const { name, bytes } of native) if (name !== "helper") assets.set(name, bytes);
   const text = new TextEncoder();
   const notices = await writeNotices({

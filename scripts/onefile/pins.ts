@@ -117,5 +117,5 @@ export const PINS: Readonly<Record<Arch, Pins>> = {
   },
 };
 
-/** The Deno that `deno task build` must run under, so that the code cache fits the amd64 program. */
+/** The Deno that `deno task build` must run under: the one whose modules the amd64 program has. */
 export const DENO_VERSION = "2.9.6";

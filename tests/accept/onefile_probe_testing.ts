@@ -26,8 +26,6 @@ export interface ProbeResult {
   readonly startEnvironment: Readonly<Record<string, string>>;
   /** The descriptors a child has, or nothing where there is no `ls`. */
   readonly childDescriptors: string;
-  /** Chunks whose code cache V8 did not take. */
-  readonly rejected: readonly string[];
   /** Name to "ok" or the error. */
   readonly works: Readonly<Record<string, string>>;
 }
@@ -97,17 +95,13 @@ async function probe(): Promise<ProbeResult> {
     childDescriptors: list
       ? new TextDecoder().decode(list.stdout).trim().replaceAll("\n", " ")
       : "",
-    rejected: (globalThis as unknown as { __wherry: { rejected: string[] } }).__wherry.rejected,
     works,
   };
 }
 
 async function main(): Promise<number> {
   const say = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
-  // Node is there now, so from here on chunks come with their code cache.
   await import("./onefile_probe_chunk_testing.ts");
-  // The build runs every command's --help to make the code cache.
-  if (Deno.args.at(-1) === "--help" || Deno.args[0] === "version") return 0;
   if (Deno.args[0] === "hold") {
     say("ready");
     await Deno.stdin.read(new Uint8Array(1));

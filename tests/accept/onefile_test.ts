@@ -152,7 +152,6 @@ test("runs here, and /proc/self/exe is the file", async () => {
   assert.deepEqual(probe.args, ["a", "b"]);
   assert.equal(probe.execPath, await probeFile());
   assert.equal(probe.isExecutable, true);
-  assert.deepEqual(probe.rejected, [], "V8 must take the code caches");
   assertWorks(probe);
 });
 
