@@ -71,7 +71,7 @@ export async function generate(input: GenerateInput, ctx: Context): Promise<Gene
       try {
         makeDirFor(place.outside, input.owner);
         await produce({ member, extension, can, place, requested }, input, ctx);
-        const dockerfiles = await readOutput(member, place, platform, ctx);
+        const dockerfiles = readOutput(member, place, platform, ctx);
         found.push(...dockerfiles);
         // Every one of them counts as met: there is no file to say otherwise (GE-1).
         plan = withoutMet(plan, requested.map((one) => one.name));
@@ -187,12 +187,12 @@ async function produce(work: Work, input: GenerateInput, ctx: Context): Promise<
 }
 
 /** Reads and checks all that one extension left; `run` before `build`, as Go has them. */
-async function readOutput(
+function readOutput(
   member: GroupMember,
   place: Dir,
   platform: PlatformCapabilities,
   ctx: Context,
-): Promise<readonly Generated[]> {
+): readonly Generated[] {
   const configPath = `${place.inside}/extend-config.toml`;
   const config = readContained(configPath, [place]);
   if (config !== undefined) parseExtendConfig(config, configPath);
