@@ -2,7 +2,7 @@ import type { Nearness } from "./address.ts";
 import { type Challenge, chooseChallenge, parseChallenges } from "./challenge.ts";
 import type { Credential, CredentialSource, RetryOptions } from "./options.ts";
 import { Refusal } from "./refusal.ts";
-import { orAborted } from "./retry.ts";
+import { orAborted } from "../abort.ts";
 import { coversScopes, mergeScopes, parseScopes, resourceOf } from "./scope.ts";
 import { basicHeader, fetchToken, type Token } from "./token.ts";
 import type { Transport } from "./transport.ts";

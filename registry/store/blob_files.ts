@@ -15,8 +15,11 @@ const UNLOCKED_MS = 60 * 1000;
 /** Digests whose durability is remembered. */
 const MAX_SETTLED = 100_000;
 
-/** Who may still write to an ingest file: an upload of a client lives between requests, a push does not. */
-export type IngestKind = "upload" | "push";
+/**
+ * Who may still write to an ingest file: an upload of a client lives between requests, a push does not. A pull has the
+ * digest of a long blob for its id and outlives its process: whoever wants the blob next goes on where it ended (C-DL-03).
+ */
+export type IngestKind = "upload" | "push" | "pull";
 
 /** How the files of a place are named, and who may see them. */
 export interface FileShape {
@@ -118,6 +121,34 @@ export class BlobFiles {
     }
   }
 
+  /**
+   * Opens the file of a pull, at its end, whether there was one or not; it is locked for us. `undefined` when somebody else
+   * is at it.
+   */
+  async openPull(id: string): Promise<{ file: Deno.FsFile; size: number } | undefined> {
+    const path = this.#ingestPath(id, "pull");
+    const open = () => Deno.open(path, { create: true, read: true, write: true, mode: 0o600 });
+    const file = await open().catch(async (error: unknown) => {
+      if (error instanceof Deno.errors.PermissionDenied) await Deno.chmod(path, 0o600); // its writer ended while sealing it
+      else if (error instanceof Deno.errors.NotFound) {
+        await makeDir(dirname(path), this.#shape.dirMode);
+      } else throw translate(error, `write to ${path}`);
+      return await open();
+    });
+    try {
+      const mine = await file.tryLock(true);
+      const [held, named] = [await file.stat(), await Deno.lstat(path).catch(ignoreAbsent)];
+      if (mine && held.ino === named?.ino) {
+        return { file, size: await file.seek(0, Deno.SeekMode.End) };
+      }
+      file.close(); // it was published while we opened it
+      return undefined;
+    } catch (error) {
+      file.close();
+      throw translate(error, `write to ${path}`);
+    }
+  }
+
   /** Drops an ingest file. Never throws: what cannot be removed now is purged later. Idempotent. */
   async discard(id: string, kind: IngestKind): Promise<void> {
     await Deno.remove(this.#ingestPath(id, kind)).catch(() => {});
@@ -145,7 +176,14 @@ export class BlobFiles {
       file.close();
     }
     await makeDir(dirname(to), this.#shape.dirMode);
-    return () => renameSync(from, to);
+    return () => {
+      try {
+        renameSync(from, to);
+      } catch (error) {
+        // Of a pull another process may have found the whole file and been faster: it is there, then.
+        if (kind !== "pull" || this.sizeOf(digest) === undefined) throw error;
+      }
+    };
   }
 
   /**
@@ -248,7 +286,7 @@ export class BlobFiles {
       const info = await Deno.lstat(path).catch(ignoreAbsent);
       if (info === undefined || !info.isFile) continue;
       const age = now - (info.mtime?.getTime() ?? 0);
-      if (age < (name.startsWith("upload-") ? UPLOAD_TTL_MS : UNLOCKED_MS)) continue;
+      if (age < (/^(upload|pull)-/.test(name) ? UPLOAD_TTL_MS : UNLOCKED_MS)) continue;
       if (!name.startsWith("upload-") && await isLocked(path)) continue;
       await Deno.remove(path).catch(ignoreAbsent);
       removed++;

@@ -1,5 +1,6 @@
 /** The store over files and one database; see `store.ts` for what it promises. */
 import { resolve } from "node:path";
+import { orAborted } from "../abort.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import {
   type Algorithm,
@@ -9,7 +10,7 @@ import {
   isDigest,
   parseDigest,
 } from "../oci/digest.ts";
-import { OciError } from "../oci/error.ts";
+import { isOciError, OciError } from "../oci/error.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "../oci/media_type.ts";
 import { childrenOf, type Document, parseDocument } from "../oci/manifest.ts";
 import { isRepositoryName, isTag } from "../oci/reference.ts";
@@ -57,6 +58,8 @@ const PAGE = 1000;
 const MAX_OPEN = 64;
 /** Uploads known at once; the oldest is dropped then. */
 const MAX_UPLOADS = 4096;
+/** Shorter blobs are read anew when reading them was cut. */
+const RESUMED_BYTES = 1024 * 1024;
 
 /** A content that a document needs. */
 interface Child {
@@ -82,6 +85,8 @@ export class FileStore implements Store, UploadHost {
   readonly #held = new Set<() => void>();
   readonly #uploads = new Map<string, FileUpload>();
   readonly #open = new Set<FileUpload>();
+  /** Long blobs on their way in: each is read once, however many images want it (C-DL-09). */
+  readonly #pulls = new Map<Digest, Promise<void>>();
 
   private constructor(
     dir: string,
@@ -237,13 +242,45 @@ export class FileStore implements Store, UploadHost {
     // The caller is this machine's user and may see all of the store: bytes that are here are not read again.
     const elsewhere = this.#db.get("SELECT size FROM content WHERE digest = ?", digest);
     if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
-    await fillUpload(
-      this.#newUpload(repository, "push", algorithmOf(digest)),
-      descriptor,
-      source,
-      options,
-    );
+    if (size < RESUMED_BYTES) {
+      const upload = this.#newUpload(repository, "push", algorithmOf(digest));
+      await fillUpload(upload, descriptor, source, options);
+      return "uploaded";
+    }
+    const other = this.#pulls.get(digest);
+    if (other !== undefined) {
+      await orAborted(other.catch(() => {}), options.signal);
+      return await this.pushBlob(repository, descriptor, source, options);
+    }
+    const pull = this.#pull(repository, descriptor, source, options);
+    this.#pulls.set(digest, pull);
+    try {
+      await pull;
+    } finally {
+      this.#pulls.delete(digest);
+    }
     return "uploaded";
+  }
+
+  /** Goes on with what an earlier try left of a long blob; if that was something else, begins anew. */
+  async #pull(
+    repository: string,
+    descriptor: Descriptor,
+    source: Source,
+    options: PushOptions,
+  ): Promise<void> {
+    this.#mayWrite();
+    const { digest } = descriptor;
+    const algorithm = algorithmOf(digest);
+    const pull = new FileUpload(this, digest.replace(":", "-"), "pull", repository, algorithm);
+    const upload = await pull.takeUp() ? pull : this.#newUpload(repository, "push", algorithm); // another process is at it
+    const resumed = upload.size > 0;
+    try {
+      await fillUpload(upload, descriptor, source, options);
+    } catch (error) {
+      if (!resumed || !isOciError(error, "DIGEST_INVALID", "SIZE_INVALID")) throw error;
+      await this.#pull(repository, descriptor, source, options);
+    }
   }
 
   async upload(

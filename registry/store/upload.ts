@@ -42,6 +42,8 @@ export class FileUpload implements BlobUpload {
   #file: Deno.FsFile | undefined;
   #busy = false;
   #ended = false;
+  /** The bytes are not the blob's: nobody shall go on with them. */
+  #wrong = false;
 
   constructor(
     host: UploadHost,
@@ -62,9 +64,12 @@ export class FileUpload implements BlobUpload {
     return this.#size;
   }
 
-  /** Takes up an upload that an earlier process left: its bytes are hashed again. */
+  /** Takes up an upload, or begins or goes on with a pull, that an earlier process left: its bytes are hashed again. */
   async takeUp(): Promise<boolean> {
-    const found = await this.#host.files.reopen(this.id);
+    const { files } = this.#host;
+    const found = this.#kind === "pull"
+      ? await files.openPull(this.id)
+      : await files.reopen(this.id);
     if (found === undefined) return false;
     this.#file = found.file;
     this.#spilled = true;
@@ -91,6 +96,7 @@ export class FileUpload implements BlobUpload {
           this.#size += chunk.byteLength;
           return;
         } catch (cause) {
+          this.#wrong = true; // a full disk shall get its room back
           await this.#end(); // half a chunk may be on the disk: nothing after it can be right
           throw translate(cause, `store blob of ${this.repository}`);
         }
@@ -107,6 +113,7 @@ export class FileUpload implements BlobUpload {
         const digester = wanted === this.#algorithm ? this.#digester : await this.#rehash(wanted);
         const seen = digester.digest();
         if (digest !== undefined && seen !== digest) {
+          this.#wrong = true;
           throw new OciError(
             "DIGEST_INVALID",
             `Cannot store blob in ${this.repository}: its bytes have digest ${seen}, want ${digest}`,
@@ -134,9 +141,14 @@ export class FileUpload implements BlobUpload {
     await this.#end();
   }
 
+  /** What was written is not what was promised: {@linkcode abort} leaves nothing of a pull, then. */
+  spoil(): void {
+    this.#wrong = true;
+  }
+
   /** Closes the file until the next call, unless one is under way. */
   park(): void {
-    if (this.#busy || this.#kind === "push") return;
+    if (this.#busy || this.#kind !== "upload") return;
     this.#file?.close();
     this.#file = undefined;
   }
@@ -208,12 +220,13 @@ export class FileUpload implements BlobUpload {
     this.#inline = [];
     this.#file?.close();
     this.#file = undefined;
-    if (this.#spilled) await this.#host.files.discard(this.id, this.#kind);
+    const goesOn = this.#kind === "pull" && !this.#wrong && this.#size > 0;
+    if (this.#spilled && !goesOn) await this.#host.files.discard(this.id, this.#kind);
   }
 }
 
 /**
- * Reads `source` into `upload` and publishes it as `descriptor`; the upload is over either way.
+ * Reads `source` into `upload`, behind what it has already, and publishes it as `descriptor`; the upload is over either way.
  *
  * @throws {OciError} `SIZE_INVALID`, `DIGEST_INVALID`.
  */
@@ -224,13 +237,16 @@ export async function fillUpload(
   { signal, onProgress }: PushOptions,
 ): Promise<void> {
   try {
-    for await (const chunk of await source.open({ signal, reuse: true, verify: false })) {
+    const offset = Math.min(upload.size, size);
+    if (offset > 0) onProgress?.(offset);
+    for await (const chunk of await source.open({ offset, signal, reuse: true, verify: false })) {
       signal?.throwIfAborted();
       await upload.write(chunk);
       if (upload.size > size) break;
       onProgress?.(chunk.byteLength);
     }
     if (upload.size !== size) {
+      upload.spoil();
       const seen = upload.size > size ? "more" : String(upload.size);
       throw new OciError(
         "SIZE_INVALID",
