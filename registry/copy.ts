@@ -3,7 +3,7 @@ import type { Descriptor, Platform } from "./oci/descriptor.ts";
 import type { Digest } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "./oci/media_type.ts";
-import { type Document, parseDocument } from "./oci/manifest.ts";
+import { childrenOf, type Document, parseDocument } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
 import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
 import type { Source } from "./source.ts";
@@ -133,7 +133,7 @@ class Copy {
     const known = [...before.values()].find(({ digest }) => digest === raw.digest);
     if (known === undefined) return await this.#document(raw, tags, 0);
     const wrong = tags.filter((tag) => before.get(tag)?.digest !== raw.digest);
-    return wrong.length === 0 ? known : await this.#put(raw, wrong);
+    return wrong.length === 0 ? known : await this.#put(raw, wrong, 0);
   }
 
   /** Copies one document after all it needs. */
@@ -152,16 +152,33 @@ class Copy {
     // A place takes a manifest only when its children are there, so its presence says they are.
     if (known === undefined) await this.#children(document, depth);
     if (known !== undefined && tags.length === 0) return known;
-    return await this.#put(raw, tags);
+    return await this.#put(raw, tags, depth);
   }
 
-  async #put(raw: RawManifest, tags: readonly string[]): Promise<Descriptor> {
+  /** What the place turns out to lack is sent, once (C-PUT-03): it may have lost what it had a while ago. */
+  async #put(raw: RawManifest, tags: readonly string[], depth: number): Promise<Descriptor> {
     const { signal } = this.#options;
-    return await this.#to.pushManifest(
-      this.#toRepository,
-      { mediaType: raw.mediaType, bytes: raw.bytes },
-      { signal, tags, ...(raw.digest.startsWith("sha256:") ? {} : { digest: raw.digest }) },
-    );
+    const push = () =>
+      this.#to.pushManifest(
+        this.#toRepository,
+        { mediaType: raw.mediaType, bytes: raw.bytes },
+        { signal, tags, ...(raw.digest.startsWith("sha256:") ? {} : { digest: raw.digest }) },
+      );
+    try {
+      return await push();
+    } catch (error) {
+      if (!isOciError(error, "MANIFEST_BLOB_UNKNOWN")) throw error;
+      const document = parseDocument(raw.bytes, raw.mediaType);
+      const children = childrenOf(document);
+      const said = JSON.stringify(error.detail ?? null);
+      const named = children.filter(({ digest }) => said.includes(digest));
+      for (const { digest } of named.length > 0 ? named : children) {
+        this.#blobs.delete(digest);
+        this.#documents.delete(digest);
+      }
+      await this.#children(document, depth);
+      return await push();
+    }
   }
 
   async #children(document: Document, depth: number): Promise<void> {

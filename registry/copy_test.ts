@@ -120,6 +120,32 @@ Deno.test("C-MIRROR, C-MNT-05 copy: what a mirror stands for is mounted there, n
   deepEqual(seen, ["mounted", "mounted"]);
 });
 
+Deno.test("C-PUT-03 copy: what the place turns out to lack is sent, once", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });
+  const layer = digestOf(sampleBytes(1000, 1));
+  let pushes = 0;
+  const push = to.pushManifest;
+  to.pushManifest = async (...args) => {
+    // A collection between the last blob and the manifest.
+    if (pushes++ === 0) await to.deleteBlob("dst", layer);
+    return await push.apply(to, args);
+  };
+  await copy(from, "src", "v1", to, "dst");
+  equal((await to.stat("dst", "v1"))?.digest, digest);
+  equal(pushes, 2);
+  to.pushManifest = () => {
+    pushes++;
+    const error = new OciError("MANIFEST_BLOB_UNKNOWN", "Cannot push", { detail: [layer] });
+    return Promise.reject(error);
+  };
+  await rejects(
+    () => copy(from, "src", "v1", to, "other"),
+    (error) => isOciError(error, "MANIFEST_BLOB_UNKNOWN"),
+  );
+  equal(pushes, 4);
+});
+
 Deno.test("copy: by digest sets no tag", async () => {
   const [from, to] = [memoryRegistry(), memoryRegistry()];
   const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });

@@ -2,7 +2,7 @@
 import { type ImageConfig, parseConfig } from "./oci/config.ts";
 import type { Descriptor, Platform } from "./oci/descriptor.ts";
 import { type Digest, digestOf } from "./oci/digest.ts";
-import { OciError } from "./oci/error.ts";
+import { isOciError, OciError } from "./oci/error.ts";
 import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
 import { type Index, type Manifest, parseDocument } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
@@ -221,10 +221,19 @@ export async function pushImage(
   repository: string,
   options: PushImageOptions = {},
 ): Promise<readonly LayerMove[]> {
-  const moved = await pushContents(image, to, repository, options);
   const { signal, tags = [] } = options;
-  await to.pushManifest(repository, image.raw, { signal, tags });
-  return moved;
+  const push = async () => {
+    const moved = await pushContents(image, to, repository, options);
+    await to.pushManifest(repository, image.raw, { signal, tags });
+    return moved;
+  };
+  try {
+    return await push();
+  } catch (error) {
+    // The place may have lost what it had a while ago, and knows it now (C-PUT-03).
+    if (!isOciError(error, "MANIFEST_BLOB_UNKNOWN")) throw error;
+    return await push();
+  }
 }
 
 /** How a layer came to be in a place. */

@@ -31,7 +31,8 @@ import { asReferrer, changeFallback, listReferrers } from "./referrers.ts";
 import { repositoryScope } from "./scope.ts";
 import { discard, Session } from "./session.ts";
 import { Transport } from "./transport.ts";
-import { cancelUpload, pushBlob, startUpload, Whereabouts } from "./upload.ts";
+import { cancelUpload, pushBlob, startUpload } from "./upload.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 /**
  * A registry by the host of a {@linkcode Reference}. Nothing is sent before the first call.
@@ -93,7 +94,7 @@ class RemoteRegistry implements RegistryClient {
   readonly name: string;
   readonly #session: Session;
   readonly #transport: Transport;
-  readonly #whereabouts = new Whereabouts();
+  readonly #whereabouts: Whereabouts;
   readonly #held: Held = new Set();
   readonly #close: () => Promise<void>;
   /** Changes of one fallback index come one after the other. */
@@ -107,6 +108,7 @@ class RemoteRegistry implements RegistryClient {
   ) {
     this.name = host;
     this.#transport = transport;
+    this.#whereabouts = new Whereabouts(options.now ?? Date.now);
     this.#session = new Session(host, apiHost(host), transport, options);
     this.#close = close;
   }
@@ -135,7 +137,8 @@ class RemoteRegistry implements RegistryClient {
     const place = this.#place(repository);
     this.#checkDigest(digest);
     const source = await getBlob(this.#session, this.#held, { ...place, digest }, options);
-    if (source !== undefined) this.#whereabouts.add(repository, digest);
+    if (source === undefined) this.#whereabouts.remove(repository, digest);
+    else this.#whereabouts.add(repository, digest);
     return source;
   }
 
@@ -371,8 +374,10 @@ class RemoteRegistry implements RegistryClient {
     try {
       return await putManifest(this.#session, place, manifest, digest, options);
     } catch (error) {
-      if (isOciError(error, "MANIFEST_BLOB_UNKNOWN") && Array.isArray(error.detail)) {
-        for (const lost of error.detail) this.#whereabouts.remove(place.repository, lost);
+      if (isOciError(error, "MANIFEST_BLOB_UNKNOWN")) {
+        const lost = Array.isArray(error.detail) ? error.detail : [];
+        for (const digest of lost) this.#whereabouts.remove(place.repository, digest);
+        if (lost.length === 0) this.#whereabouts.forget(place.repository);
       }
       throw error;
     }

@@ -2,6 +2,7 @@ import { algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { CallOptions } from "../registry.ts";
 import { bytesSource, collect, type OpenOptions, type Source } from "../source.ts";
+import { RANGE_BYTES, RangeReader, type RangeSource, type Read } from "./ranges.ts";
 import type { Release } from "./retry.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, type ApiRequest, discard, type Session } from "./session.ts";
@@ -76,6 +77,12 @@ interface Wanted {
   readonly verify: boolean;
 }
 
+/** What a body is read with. */
+interface BodyReader {
+  read(): Promise<Read>;
+  cancel(reason?: unknown): Promise<void>;
+}
+
 /** A blob too long to keep. Reading it to the end verifies it; a connection that is cut is taken up again. */
 class RemoteBlob implements Source {
   readonly size: number;
@@ -114,13 +121,22 @@ class RemoteBlob implements Source {
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     // The rest of nothing: asked for as a range it would be a 416.
     if (offset > 0 && offset >= this.size) return ReadableStream.from([]);
+    if (offset > 0) void this.drop();
     const leave = await this.#session.down.enter(signal);
     try {
-      const first = offset === 0 ? this.#take() : undefined;
+      const first = this.#take();
       const wanted = { offset, signal, reuse, verify };
+      if (first !== undefined && this.#inRanges(first)) {
+        first.reuse();
+        return this.#verified(
+          new RangeReader(this.#ranges(signal), first.body.getReader()),
+          wanted,
+          leave,
+        );
+      }
       if (reuse) first?.reuse();
       const body = first?.body ?? await this.#from(wanted);
-      return this.#verified(body, wanted, leave);
+      return this.#verified(body.getReader(), wanted, leave);
     } catch (error) {
       leave();
       throw error;
@@ -133,6 +149,54 @@ class RemoteBlob implements Source {
     clearTimeout(this.#timer);
     this.#held.delete(this);
     return first;
+  }
+
+  /** Whether it is worth several requests at once, and the registry says it serves parts (C-DL-04). */
+  #inRanges({ status, headers }: Answer): boolean {
+    return status === 200 && this.size >= this.#session.rangesFrom &&
+      this.size > RANGE_BYTES && /\bbytes\b/i.test(headers.get("accept-ranges") ?? "");
+  }
+
+  /** A part that fails in any way is a cut: what follows is read as one then, and says what is wrong. */
+  #ranges(whole: AbortSignal | undefined): RangeSource {
+    const { size } = this;
+    return {
+      size,
+      enter: () => this.#session.down.tryEnter(),
+      fetch: async (from, into, over) => {
+        const signal = whole === undefined ? over : AbortSignal.any([over, whole]);
+        try {
+          await this.#part(from, into, signal);
+        } catch (cause) {
+          signal.throwIfAborted();
+          throw new TransportError("reset", this.#session.host, `a part did not come (${cause})`);
+        }
+      },
+    };
+  }
+
+  async #part(from: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
+    const answer = await this.#session.send({
+      ...this.#request,
+      signal,
+      headers: { range: `bytes=${from}-${from + into.byteLength - 1}` },
+    });
+    const range = answer.headers.get("content-range")?.trim();
+    if (
+      answer.status !== 206 ||
+      !range?.startsWith(`bytes ${from}-${from + into.byteLength - 1}/`)
+    ) {
+      await answer.body.cancel();
+      throw new Error(`answered with ${answer.status} and ${JSON.stringify(range)}`);
+    }
+    answer.reuse();
+    let got = 0;
+    for await (const chunk of answer.body) {
+      if (got + chunk.byteLength > into.byteLength) throw new Error("it is too long");
+      into.set(chunk, got);
+      got += chunk.byteLength;
+    }
+    if (got < into.byteLength) throw new Error(`it ended after ${got} bytes`);
   }
 
   /** The bytes from `offset` on, whether the registry knows ranges or not (C-DL-03). */
@@ -168,7 +232,7 @@ class RemoteBlob implements Source {
   }
 
   #verified(
-    body: ReadableStream<Uint8Array<ArrayBuffer>>,
+    body: BodyReader,
     wanted: Wanted,
     leave: Release,
   ): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -178,15 +242,17 @@ class RemoteBlob implements Source {
     const digester = offset === 0 && wanted.verify
       ? new Digester(algorithmOf(this.#digest))
       : undefined;
-    let reader = body.getReader();
+    let reader = body;
     let at = offset;
     let cuts = 0;
     let lastCut = offset;
     const next = async (): Promise<Uint8Array<ArrayBuffer> | undefined> => {
       for (;;) {
         try {
-          const { done, value } = await reader.read();
-          if (!done) return value;
+          const { value } = await reader.read();
+          if (value !== undefined) {
+            return wanted.reuse || !(reader instanceof RangeReader) ? value : value.slice();
+          }
           if (at === this.size) return undefined;
           throw new TransportError(
             "reset",
@@ -204,6 +270,7 @@ class RemoteBlob implements Source {
             });
           }
           this.#session.debug(`${error.message}; going on behind byte ${at} of ${this.#digest}`);
+          await reader.cancel().catch(() => {});
           await this.#session.backOff(cuts, signal);
           reader = (await this.#from({ ...wanted, offset: at })).getReader();
         }

@@ -251,3 +251,84 @@ Deno.test("C-REFR-04 a referrer that is deleted leaves the tag that stands in fo
   assert.equal(await registry.deleteManifest("app", pushed[0]!.digest), true);
   assert.deepEqual(await left(), [pushed[1]!.digest]);
 });
+
+/** A registry that keeps blobs, and may lose them; says which a manifest lacks, or only that it lacks some. */
+function forgetful(names: boolean) {
+  const blobs = new Set<string>();
+  const server = quirkServer(({ method, url }) => {
+    const digest = decodeURIComponent(/sha256(?::|%3A)[0-9a-f]{64}/.exec(url)?.[0] ?? "");
+    if (method === "HEAD") return new Response(null, { status: blobs.has(digest) ? 200 : 404 });
+    if (method === "POST") {
+      return new Response(null, { status: 202, headers: { location: "/v2/app/blobs/uploads/1" } });
+    }
+    if (method === "PUT" && url.includes("/uploads/")) {
+      blobs.add(digest);
+      return new Response(null, { status: 201 });
+    }
+    if (blobs.size > 0) return new Response(null, { status: 201 });
+    const error = {
+      code: "MANIFEST_BLOB_UNKNOWN",
+      message: "lost",
+      detail: { digest: BIG.digest },
+    };
+    return Response.json({ errors: [names ? error : { ...error, detail: null }] }, { status: 400 });
+  });
+  return Object.assign(server, { blobs });
+}
+
+const BIG_BYTES = new Uint8Array(100_000).fill(7);
+const BIG = {
+  mediaType: MediaType.ociLayer,
+  digest: digestOf(BIG_BYTES),
+  size: BIG_BYTES.byteLength,
+};
+
+Deno.test("C-PUT-03 what a manifest turns out to lack is asked for again, named or not", async () => {
+  for (const names of [true, false]) {
+    await using server = forgetful(names);
+    await using registry = connectRegistry(server.host);
+    const push = () => registry.pushBlob("app", BIG, bytesSource(BIG_BYTES));
+    assert.equal(await push(), "uploaded");
+    assert.equal(await push(), "exists");
+    server.blobs.clear();
+    await assert.rejects(
+      () =>
+        registry.pushManifest("app", {
+          mediaType: MediaType.ociIndex,
+          bytes: encodeJson({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [] }),
+        }),
+      (error) => isOciError(error, "MANIFEST_BLOB_UNKNOWN"),
+    );
+    assert.equal(await push(), "uploaded");
+  }
+});
+
+Deno.test("C-MNT-05 what was seen in a repository is believed for ten minutes", async () => {
+  let now = 0;
+  await using server = forgetful(true);
+  await using registry = connectRegistry(server.host, { now: () => now });
+  const push = () => registry.pushBlob("app", BIG, bytesSource(BIG_BYTES));
+  assert.equal(await push(), "uploaded");
+  server.blobs.clear();
+  now = 9 * 60_000;
+  assert.equal(await push(), "exists");
+  now = 10 * 60_000;
+  assert.equal(await push(), "uploaded");
+});
+
+Deno.test("C-MNT-05 a blob that turns out to be gone is not mounted from there", async () => {
+  await using server = quirkServer(({ method, url }) => {
+    if (method === "GET") return errorBody(404, "BLOB_UNKNOWN", "gone");
+    if (method === "HEAD") return new Response(null, { status: url.includes("/b/") ? 404 : 200 });
+    return new Response(null, {
+      status: method === "POST" ? 202 : 201,
+      headers: { location: "/u" },
+    });
+  });
+  await using registry = connectRegistry(server.host);
+  const push = () => registry.pushBlob("b", BIG, bytesSource(BIG_BYTES));
+  assert.equal(await registry.pushBlob("a", BIG, bytesSource(BIG_BYTES)), "exists");
+  assert.equal(await registry.blob("a", BIG.digest), undefined);
+  assert.equal(await push(), "uploaded");
+  assert.ok(!server.seen.some(({ url }) => url.includes("mount=")));
+});

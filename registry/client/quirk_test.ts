@@ -435,6 +435,29 @@ Deno.test("C-AUTH-14 a host reached by redirect that challenges gets an anonymou
   ]);
 });
 
+Deno.test("C-DL-06 a signed address that has expired: the registry is asked for another, once", async () => {
+  for (const expired of [1, 9]) {
+    let signed = 0;
+    await using storage = quirkServer(({ url }) =>
+      Number(/sig=(\d+)/.exec(url)?.[1]) <= expired
+        ? new Response("<Error>expired</Error>", { status: 403 })
+        : new Response(big)
+    );
+    await using server = quirkServer(() =>
+      new Response(null, {
+        status: 307,
+        headers: { location: `http://${storage.host}/blob?sig=${++signed}` },
+      })
+    );
+    await using registry = connectRegistry(server.host, FAST);
+    if (expired === 1) {
+      const source = await registry.blob("app", bigDigest);
+      assert.deepEqual(await readAll(source!, big.byteLength), big);
+    } else await assert.rejects(() => registry.blob("app", bigDigest), /403/);
+    assert.equal(signed, 2);
+  }
+});
+
 Deno.test("C-DL-05 no more than ten redirects", async () => {
   await using server = quirkServer(({ url }) =>
     new Response(null, { status: 302, headers: { location: url } })

@@ -77,6 +77,17 @@ export class Governor {
     };
   }
 
+  /** A place, when one is free and nobody waits for it. */
+  tryEnter(): Release | undefined {
+    if (this.#taken >= this.#limit || this.#waiting.length > 0) return undefined;
+    this.#taken++;
+    let given = false;
+    return () => {
+      if (!given) this.#leave();
+      given = true;
+    };
+  }
+
   /** The registry complained: half as many from now on. */
   press(): void {
     this.#limit = Math.max(1, Math.floor(this.#limit / 2));

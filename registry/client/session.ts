@@ -175,6 +175,11 @@ export class Session {
     await wait(ownPause(attempt, this.#options.retry), signal);
   }
 
+  /** Blobs this long are read by several requests at once (C-DL-04). */
+  get rangesFrom(): number {
+    return this.#options.rangesFrom ?? 64 * 1024 * 1024;
+  }
+
   /** Tries in all. */
   get tries(): number {
     return this.#options.retry?.tries ?? 5;
@@ -373,16 +378,27 @@ export class Session {
   async #follow(request: ApiRequest, grant: Grant | undefined): Promise<Answer> {
     const base = await this.base(request.signal);
     let target = typeof request.to === "string" ? this.#named(base, request.to) : request.to;
+    const reads = request.method === "GET" || request.method === "HEAD";
+    let renewals = typeof request.to === "string" ? 1 : 0;
     for (let hop = 0;; hop++) {
       const ours = sameOrigin(target, base);
       let answer = await this.#exchange(request, target, ours ? grant?.value : undefined, ours);
+      if (answer.status === 403 && !ours && hop > 0 && reads && renewals-- > 0) {
+        // The address was signed for a time that is over: the registry signs another (C-DL-06).
+        await discard(answer);
+        this.debug(
+          `${answer.target.host} denies what ${this.host} led to; asking for another address`,
+        );
+        target = this.#named(base, request.to as string);
+        hop = -1;
+        continue;
+      }
       if (!ours && hop > 0 && answer.status === 401) {
         answer = await this.#asStranger(request, answer);
       }
       if (!REDIRECTS.includes(answer.status) || request.expect.includes(answer.status)) {
         return answer;
       }
-      const reads = request.method === "GET" || request.method === "HEAD";
       if (!reads && answer.status !== 307 && answer.status !== 308) return answer;
       await discard(answer);
       if (hop >= MAX_HOPS) {

@@ -1,5 +1,4 @@
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { PushOptions } from "../registry.ts";
 import type { Source } from "../source.ts";
@@ -8,45 +7,7 @@ import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { discard, type Session } from "./session.ts";
 import { type Target, withQuery } from "./url.ts";
-
-/** Which repositories of a registry are known to hold a blob (C-MNT-05). */
-export class Whereabouts {
-  readonly #repositories = new Map<Digest, Set<string>>();
-  readonly #refused = new Set<string>();
-
-  /** `repository` holds `digest`. */
-  add(repository: string, digest: Digest): void {
-    const known = this.#repositories.get(digest) ?? new Set();
-    known.delete(repository);
-    known.add(repository);
-    this.#repositories.set(digest, known);
-  }
-
-  /** Whether that is known. */
-  has(repository: string, digest: Digest): boolean {
-    return this.#repositories.get(digest)?.has(repository) ?? false;
-  }
-
-  /** It no longer does. */
-  remove(repository: string, digest: Digest): void {
-    this.#repositories.get(digest)?.delete(repository);
-  }
-
-  /** Mounting between the two does not work: of many layers only the first shall find that out. */
-  refuse(from: string, to: string): void {
-    this.#refused.add(`${from} ${to}`);
-  }
-
-  /** Whether {@linkcode refuse} was said of the two. */
-  refuses(from: string, to: string): boolean {
-    return this.#refused.has(`${from} ${to}`);
-  }
-
-  /** Another repository that holds it, the latest seen. */
-  elsewhere(repository: string, digest: Digest): string | undefined {
-    return [...this.#repositories.get(digest) ?? []].findLast((other) => other !== repository);
-  }
-}
+import type { Whereabouts } from "./whereabouts.ts";
 
 /** A blob that is to be in a repository. */
 export interface BlobPush {
@@ -82,6 +43,8 @@ export async function pushBlob(
   const mountable = from !== undefined && from !== repository && !known.refuses(from, repository);
   const mount = mountable ? await tryMount(session, push, from, options.signal) : undefined;
   if (mountable && mount === undefined) known.refuse(from, repository);
+  // An upload was begun instead: the other repository does not have it, or that cannot be mounted.
+  if (mountable && mount !== "mounted") known.remove(from, digest);
   if (mount === "mounted") {
     known.add(repository, digest);
     return "mounted";
