@@ -9,6 +9,8 @@ import {
   collectTags,
   type FleetFlags,
 } from "../rebase/flags.ts";
+import type { RollbackFlags } from "../rebase/journals.ts";
+import type { PlanFlags } from "../rebase/plan.ts";
 
 /** Flags of `wherry rebase`. */
 export interface RebaseFlags extends FleetFlags {
@@ -25,40 +27,96 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "[names...]",
       "images, store:NAME, oci:DIR, or patterns as in registry.example/team/*:*",
     )
-    .usage("NAME... [FLAGS]").helpCommand(false).enablePositionalOptions(false);
+    .usage("NAME... [FLAGS]").helpCommand(false);
   addFleetFlags(addBaseFlags(command))
     .option("-t, --tag <name>", "another name for the result (repeatable)", collectTags)
     .option("--previous-image <ref>", "rebase this image and write the result to NAME")
-    .option(
-      "--tag-template <template>",
-      "a tag for the result instead of the image's own: '{tag}-r{date}'",
-    )
     .option("--dry-run", "say what would be done")
-    .option("--report-output-dir <dir>", "also write report.toml there")
-    .addOption(
-      new Option("-o, --output <format>", "human, json (one line an image) or csv")
-        .choices(["human", "json", "csv"]).default("human"),
-    );
-  addRunFlags(command);
-  addRegistryFlags(command);
-  addCommonFlags(command);
+    .option("--report-output-dir <dir>", "also write report.toml there");
+  addOutput(addTagTemplate(command));
+  addCommonFlags(addRegistryFlags(addRunFlags(command)));
   command.addHelpText("after", HELP);
   command.action(async (names: readonly string[], flags: RebaseFlags) => {
-    if (names.length === 0 && flags.from === undefined) {
-      throw new UsageError(
-        "Cannot rebase nothing: want NAME... or --from FILE (see: wherry rebase --help)",
-      );
-    }
+    refuseNothing(names, flags);
     const { rebase } = await import("../rebase/rebase.ts");
     done(await rebase(io, names, flags));
   });
+  // Flags before the word belong to it as well: `rebase --publish plan NAME`.
+  const sub = (name: string, summary: string) =>
+    command.command(name).summary(summary).description(summary).usage("[FLAGS]")
+      .helpOption("-h, --help", "show this help");
+  const merged = <Flags>(one: Command) => one.optsWithGlobals() as Flags;
+
+  const plan = sub("plan", "Say what a rebase of these images would do, and keep it for apply")
+    .argument("[names...]", "as for rebase").usage("NAME... [FLAGS]")
+    .option("--out <file>", "also write the plan there, for wherry rebase apply");
+  addOutput(addTagTemplate(addFleetFlags(addBaseFlags(plan))));
+  plan.option("--concurrency <n>", "images under way at once (default: 32)")
+    .option("--shard <k/n>", "only the K-th of N parts");
+  addCommonFlags(addRegistryFlags(plan)).addHelpText(
+    "after",
+    "\nExits with 3 when some image cannot be rebased or read, else with 0.",
+  ).action(async (names: readonly string[]) => {
+    const flags = merged<PlanFlags>(plan);
+    refuseNothing(names, flags);
+    const { plan: make } = await import("../rebase/plan.ts");
+    done(await make(io, names, flags));
+  });
+
+  const apply = sub("apply", "Do what a plan says, to images that are still as it says")
+    .argument("<plan>", "a file, or - for standard input").usage("PLAN [FLAGS]")
+    .option("--policy <file>", "a TOML file: run-images, frozen, opt-out-label");
+  addOutput(apply);
+  addCommonFlags(addRegistryFlags(addRunFlags(apply))).action(async (file: string) => {
+    const { apply: act } = await import("../rebase/plan.ts");
+    done(await act(io, file, merged<FleetFlags>(apply)));
+  });
+
+  const rollback = sub("rollback", "Put back the tags that a run moved")
+    .argument("<journal>", "of the run").usage("JOURNAL [FLAGS]")
+    .option("--only <name>", "this image alone (repeatable)", collectTags)
+    .option("--publish", "images in their registries, as for the run");
+  addOutput(rollback);
+  addCommonFlags(addRegistryFlags(addRunFlags(rollback))).action(async (file: string) => {
+    const { rollback: act } = await import("../rebase/journals.ts");
+    done(await act(io, file, merged<RollbackFlags>(rollback)));
+  });
+
+  const report = sub("report", "Merge the journals of all shards, and fail on gaps")
+    .argument("<journals...>", "of all shards").usage("JOURNAL... [FLAGS]");
+  addCommonFlags(addOutput(report)).action(async (files: readonly string[]) => {
+    const { report: tell } = await import("../rebase/journals.ts");
+    done(await tell(io, files, merged<FleetFlags>(report)));
+  });
+}
+
+function addOutput(command: Command): Command {
+  return command.addOption(
+    new Option("-o, --output <format>", "human, json (one line an image) or csv")
+      .choices(["human", "json", "csv"]).default("human"),
+  );
+}
+
+function addTagTemplate(command: Command): Command {
+  return command.option(
+    "--tag-template <template>",
+    "a tag for the result instead of the image's own: '{tag}-r{date}'",
+  );
+}
+
+function refuseNothing(names: readonly string[], flags: { readonly from?: string }): void {
+  if (names.length > 0 || flags.from !== undefined) return;
+  throw new UsageError(
+    "Cannot rebase nothing: want NAME... or --from FILE (see: wherry rebase --help)",
+  );
 }
 
 const HELP = `
 Examples:
   wherry rebase registry.example/shop --publish --run-image registry.example/run:2
   wherry rebase --from images.txt --publish --run-image registry.example/run:2 --journal run.jsonl
-  wherry rebase 'registry.example/team/**:*' --publish --run-image registry.example/run:2 --dry-run
+  wherry rebase plan 'registry.example/team/**:*' --publish --run-image registry.example/run:2 --out plan.jsonl
+  wherry rebase apply plan.jsonl --journal run.jsonl --canary 5 --then 20% --pause 10m --max-failures 3
 
 Without --publish images are those of the local store. No layer of an app is read or sent.
 Exit codes: 0 all is well, 2 some images failed, 72 none succeeded; for one image its own (72 a check refused it).`;

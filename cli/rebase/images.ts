@@ -1,8 +1,9 @@
 /** `wherry rebase NAME...` and `--from`: one image, or a fleet with journal, waves and report. */
 import { digestOf } from "../../registry/oci/digest.ts";
-import { type Journal, JournalFile } from "../../lifecycle/fleet/journal.ts";
+import { type Intent, type Journal, JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/result.ts";
 import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
+import { isPattern } from "../../lifecycle/fleet/pattern.ts";
 import { isInShard, parseShard, type Shard, shardFromEnv } from "../../lifecycle/fleet/shard.ts";
 import { formatCsv } from "../../lifecycle/fleet/plan.ts";
 import { RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
@@ -112,6 +113,8 @@ export interface FleetWork {
   readonly items: readonly RebaseItem[];
   /** What the run is, for its journal: the same text for all shards and for a run that goes on. */
   readonly identity: string;
+  /** Whether its images are in their registries. */
+  readonly publish: boolean;
   /** Does one. */
   readonly act: (item: RebaseItem, worker: number) => Promise<Outcome>;
   /** Reads what all images need, first. */
@@ -133,9 +136,7 @@ export async function runWork(
   const { log, io } = session;
   const started = performance.now();
   const shard = shardOf(io, flags);
-  const mine = shard === undefined
-    ? work.items
-    : work.items.filter(({ name }) => isInShard(repositoryOf(name), shard));
+  const mine = work.items.filter(({ name }) => isInMyShard(name, shard));
   if (shard !== undefined) {
     log.info(`Shard ${shard.index}/${shard.count}: ${mine.length} of ${work.items.length} images`);
   }
@@ -166,7 +167,10 @@ export async function runWork(
     items: todo,
     signal: session.ctx.signal,
     act: async (item, worker) => {
-      const { result } = await work.act(item, worker);
+      const result = afterIntent(
+        (await work.act(item, worker)).result,
+        journal?.before?.open.get(item.name),
+      );
       journal?.file.add(result);
       await journal?.file.durable();
       return result;
@@ -210,6 +214,13 @@ export async function runWork(
   return outcome === "all" ? 0 : outcome === "some" ? SOME_FAILED : ExitCode.rebase;
 }
 
+/** What a killed run was about to do may be done: then that run did it, and its old digest is not forgotten. */
+function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResult {
+  const { decision, old } = result;
+  if (intent === undefined || decision !== "current" || old?.digest !== intent.new) return result;
+  return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
+}
+
 function settingsOf(flags: FleetFlags, count: number): {
   readonly concurrency: number;
   readonly waves: readonly number[];
@@ -231,7 +242,8 @@ function settingsOf(flags: FleetFlags, count: number): {
   }
 }
 
-function numberOf(
+/** Reads a flag that is a number. */
+export function numberOf(
   text: string | undefined,
   flag: string,
   least: number,
@@ -291,6 +303,7 @@ async function openJournal(
     total: work.items.length,
     shard: named,
     mine: mine.length,
+    publish: work.publish,
     started: session.ctx.now().toISOString(),
   });
   await opened.file.durable();
@@ -333,4 +346,18 @@ export async function memoOf(session: Session): Promise<Memo | undefined> {
   } catch {
     return undefined; // a container without HOME: images are read then
   }
+}
+
+/** A pattern was expanded by the catalogue of a registry: its images are there, whatever flags say. */
+export function isOfRegistry(names: readonly string[], name: string): boolean {
+  return !name.startsWith("store:") && !names.includes(name) &&
+    names.some((word) =>
+      isPattern(word) && !word.startsWith("store:") &&
+      name.startsWith(word.slice(0, word.indexOf("/") + 1))
+    );
+}
+
+/** Whether an image belongs to the part of the fleet that is ours. */
+export function isInMyShard(name: string, shard: Shard | undefined): boolean {
+  return shard === undefined || isInShard(repositoryOf(name), shard);
 }

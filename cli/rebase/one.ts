@@ -165,7 +165,9 @@ export class Rebaser {
     }
     const raw = await source.registry.manifest(source.repository, source.reference, { signal });
     if (raw === undefined) throw this.#absent(source, place);
-    if (planned !== undefined && raw.digest === planned.new) return { decision: "current" };
+    if (planned !== undefined && raw.digest === planned.new) {
+      return { decision: "current", old: { digest: raw.digest, base: "" } };
+    }
     if (planned !== undefined && raw.digest !== planned.old) {
       return {
         decision: "moved",

@@ -7,7 +7,7 @@ import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
-import { memoOf, rebaseOne, runWork } from "./images.ts";
+import { isOfRegistry, memoOf, rebaseOne, runWork } from "./images.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -62,18 +62,10 @@ export async function rebase(
   });
   return await runWork(session, flags, {
     items,
+    publish: flags.publish ?? items.some(({ published }) => published),
     identity: items.map(({ name }) => name).join("\n"),
     open: () => rebaser.open(),
     act: (item, worker) => rebaser.rebase(item, worker),
     onJournal: (file) => journal = file,
   });
-}
-
-/** A pattern was expanded by the catalogue of a registry: its images are there, whatever flags say. */
-function isOfRegistry(names: readonly string[], name: string): boolean {
-  return !name.startsWith("store:") && !names.includes(name) &&
-    names.some((word) =>
-      isPattern(word) && !word.startsWith("store:") &&
-      name.startsWith(word.slice(0, word.indexOf("/") + 1))
-    );
 }

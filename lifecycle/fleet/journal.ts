@@ -13,6 +13,8 @@ export interface JournalHeader {
   readonly shard: string;
   /** Images of this shard. */
   readonly mine: number;
+  /** Whether its images are in their registries. */
+  readonly publish: boolean;
   /** When, RFC 3339. */
   readonly started: string;
 }

@@ -1,0 +1,138 @@
+import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
+import { JournalFile, parseJournal } from "./journal.ts";
+import { formatCsv, formatPlan, parsePlan } from "./plan.ts";
+import { mergeJournals } from "./report.ts";
+import type { FleetResult } from "./result.ts";
+import { parsePause, runFleet, wavesOf } from "./run.ts";
+
+const result = (reference: string, decision: FleetResult["decision"] = "rebased"): FleetResult => ({
+  reference,
+  decision,
+  requests: 4,
+  bytes: 100,
+  ms: 1,
+});
+const header = {
+  journal: 1 as const,
+  source: "s",
+  total: 2,
+  shard: "1/1",
+  mine: 2,
+  publish: true,
+  started: "",
+};
+
+Deno.test("a journal goes on where a killed run left it: half a line was not written", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const path = `${dir}/j`;
+    {
+      const { file, before } = await JournalFile.open(path);
+      await using _ = file;
+      equal(before, undefined);
+      file.add(header);
+      file.add({ intent: "a", old: "1", new: "2" });
+      await file.durable();
+      await rejects(() => JournalFile.open(path), /another run writes it now/);
+      file.add(result("a"));
+      await Promise.all([file.durable(), file.durable(), file.durable()]);
+    }
+    await Deno.writeTextFile(path, '{"intent":"b","old":"1","ne', { append: true });
+    {
+      const { file, before } = await JournalFile.open(path);
+      await using _ = file;
+      deepEqual([...before!.results.keys()], ["a"]);
+      equal(before!.open.size, 0);
+      file.add({ intent: "b", old: "1", new: "2" });
+    }
+    const read = parseJournal(await Deno.readTextFile(path), "j");
+    deepEqual([...read.open.keys()], ["b"]);
+    deepEqual(read.header, header);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+  throws(() => parseJournal("x\n", "j"), { message: "Cannot read journal j:1: it is not JSON" });
+  throws(() => parseJournal("{}\n", "j"), /j:1: it says nothing known/);
+  throws(() => parseJournal("", "j"), /want its first line to be of a run/);
+});
+
+Deno.test("reports of shards: what is missing is said", () => {
+  const journal = (shard: string, names: readonly string[], more = 0) => ({
+    name: shard,
+    journal: parseJournal(
+      [
+        { ...header, total: 4, shard, mine: names.length + more },
+        ...names.map((name) => result(name)),
+      ]
+        .map((line) => JSON.stringify(line) + "\n").join(""),
+      shard,
+    ),
+  });
+  deepEqual(mergeJournals([journal("1/2", ["a", "b"]), journal("2/2", ["c", "d"])]).gaps, []);
+  const gaps = (...all: Parameters<typeof mergeJournals>[0]) => mergeJournals(all).gaps.join("; ");
+  match(gaps(journal("1/2", ["a", "b"])), /shard 2\/2 never ran/);
+  match(
+    gaps(journal("1/2", ["a", "b"]), journal("2/2", ["c"], 1)),
+    /has not done 1 of its 2 images/,
+  );
+  match(
+    gaps(journal("1/2", ["a", "b"]), journal("2/2", ["b", "c"])),
+    /b was done in 1\/2 and in 2\/2/,
+  );
+  match(gaps(journal("1/2", ["a", "b"]), journal("2/3", ["c"])), /of shard 2\/3/);
+});
+
+Deno.test("plans are read back as written; a cut one is refused; cells of CSV are no formulas", () => {
+  const plan = {
+    header: {
+      plan: 1 as const,
+      source: "s",
+      total: 2,
+      created: "",
+      run_images: { run: "sha256:1" },
+      flags: {},
+    },
+    results: [result("a"), { ...result("b"), reason: '=x, "y"' }],
+  };
+  const text = formatPlan(plan);
+  deepEqual(parsePlan(text, "p"), plan);
+  throws(
+    () => parsePlan(text.split("\n").slice(0, 2).join("\n"), "p"),
+    /it has 1 images, its first line says 2/,
+  );
+  throws(() => parsePlan('{"reference":"a"}', "p"), /want what wherry rebase plan -o json wrote/);
+  match(formatCsv(plan.results), /^b,rebased,"'=x, ""y""",/m);
+});
+
+Deno.test("waves: sizes, an end after too many failures, no more at once than allowed", async () => {
+  deepEqual(wavesOf(100, "5", "20%"), [5, 20, 20, 20, 20, 20]);
+  deepEqual(wavesOf(100, "5%", undefined), [5]);
+  deepEqual(wavesOf(100, undefined, undefined), []);
+  for (const bad of ["0", "-1", "x", "101%"]) {
+    throws(() => wavesOf(100, bad, undefined), RangeError);
+  }
+  equal(parsePause("10m"), 600_000);
+  throws(() => parsePause("10"), RangeError);
+  let [most, now] = [0, 0];
+  const run = (maxFailures?: number) =>
+    runFleet({
+      items: Array.from({ length: 50 }, (_, at) => at),
+      concurrency: 4,
+      waves: [10, 10],
+      maxFailures,
+      signal: new AbortController().signal,
+      act: async (item, worker) => {
+        most = Math.max(most, ++now);
+        equal(worker < 4, true);
+        await Promise.resolve();
+        now--;
+        return result(String(item), item % 5 === 4 ? "failed" : "rebased");
+      },
+      onResult: () => {},
+    });
+  deepEqual(await run(), { total: 50, good: 40, bad: 10 });
+  equal(most, 4);
+  const stopped = await run(2);
+  equal(stopped.bad, 3);
+  match(stopped.stopped!, /3 images failed/);
+});
