@@ -28,16 +28,9 @@ export async function formatStructured(value: unknown, form: Structure): Promise
     case "json":
       return escaped(JSON.stringify(value, null, 2), form) + "\n";
     case "yaml": {
-      const { Document, isScalar, Scalar, visit } = await import("yaml");
-      const document = new Document(value, { aliasDuplicateObjects: false });
+      const { formatYaml } = await import("./yaml.ts");
       // A text that needs an escape must stand in double quotes: nowhere else are there escapes.
-      visit(document, {
-        Scalar(_key, node) {
-          if (!isScalar(node) || typeof node.value !== "string") return;
-          if (node.value.search(OBEYED) >= 0) node.type = Scalar.QUOTE_DOUBLE;
-        },
-      });
-      return escaped(document.toString({ lineWidth: 0 }), form);
+      return escaped(formatYaml(value, OBEYED), form);
     }
     case "toml": {
       const { stringify } = await import("smol-toml");
