@@ -64,8 +64,8 @@ export async function openImage(
   );
 }
 
-/** Reading makes no store where there is none. */
-async function hasStore(session: Session): Promise<boolean> {
+/** Whether there is a store at all: reading makes none. */
+export async function hasStore(session: Session): Promise<boolean> {
   let dir: string;
   try {
     dir = session.storeDir();

@@ -42,7 +42,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./command/inspect.ts"),
   },
   sbom: {
-    summary: "List, show, download and attach bills of materials",
+    summary: "List, show, download, attach and search bills of materials",
     group: "Images:",
     load: () => import("./command/sbom.ts"),
   },

@@ -2,12 +2,13 @@ import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import type { QueryFlags } from "../sbom_query.ts";
 import type { SbomFlags } from "../sbom_read.ts";
 import { anyFormat } from "../ui/structured.ts";
 
 type Flags = SbomFlags & { readonly output: string };
 
-/** `wherry sbom list`, `show`, `download` and `attach`. */
+/** `wherry sbom list`, `show`, `download` `attach` and `query`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
   command.usage("COMMAND [FLAGS]").helpCommand(false);
   const sub = (name: string, summary: string) =>
@@ -71,8 +72,33 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
         await attachSboms(io, name, { ...flags, format: format.map(bomFormat) });
       },
     );
-  done(0);
+  finish(sub("query", "Say which images hold a package"))
+    .argument("<query>", "pkg:TYPE/NAME@RANGE, NAME@RANGE or license:PATTERN")
+    .argument("[name...]", "images or patterns of names")
+    .usage("QUERY [NAME...] [--from FILE] [FLAGS]")
+    .option(
+      "--from <file>",
+      "names from a file, one a line, or - ; kubectl get pods -A -o json too",
+    )
+    .option("--platform <os/arch>", "which image of an index (default: this machine's)")
+    .option("--remote", "ask the registry, not the store")
+    .option("-o, --output <format>", "human, json or csv", "human")
+    .addHelpText("after", QUERY_HELP)
+    .action(async (query: string, names: readonly string[], flags: QueryFlags) => {
+      const { querySboms } = await import("../sbom_query.ts");
+      done(await querySboms(io, query, names, flags));
+    });
   command.action(() => {
     io.stdout.write(command.helpInformation());
   });
 }
+
+const QUERY_HELP = `
+Examples:
+  wherry sbom query 'pkg:maven/com.fasterxml.jackson.core/jackson-core@<2.15' --from fleet.txt
+  wherry sbom query 'log4j-core@>=2,<2.17.1' 'registry.example/team/**:*'
+  kubectl get pods -A -o json | wherry sbom query 'license:GPL-*' --from -
+
+Ranges: <, <=, >, >=, =, !=, ~1.2, ^1.2, a version; a comma means and, || or. Versions are compared as their ecosystem does.
+What was read is kept in the store: the next query takes one small request an image, or none for a digest.
+Exits with 1 when an image could not be asked.`;

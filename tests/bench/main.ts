@@ -1,9 +1,10 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle, registry or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle, registry, query or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
 import { benchLauncher } from "./launcher.ts";
 import { benchLayer } from "./layer.ts";
 import { benchLifecycle } from "./lifecycle.ts";
+import { benchQuery } from "./query.ts";
 import { benchRegistry } from "./registry.ts";
 import { benchStartup } from "./startup.ts";
 
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   layer: () => benchLayer({ mib }),
   build: () => benchBuild({ mib, wherry }),
   lifecycle: () => benchLifecycle({ mib, wherry }),
+  query: () => benchQuery(),
   registry: () => benchRegistry({ mib, wherry }),
 };
 

@@ -1,0 +1,62 @@
+/** What was read of bills of materials once: by the digest of their layer, which never means anything else. */
+import { join } from "node:path";
+import type { BomPackage } from "../lifecycle/bom/package.ts";
+import { type Digest, hexOf, isDigest } from "../registry/oci/digest.ts";
+import type { Store } from "../registry/store/store.ts";
+
+/** Changes with what is kept: old entries are then read anew. */
+const VERSION = "1";
+
+/** Packages by layer, in files below `cache/sbom` of the store; which layer an image has, in the store's memo. */
+export class SbomCache {
+  readonly #dir: string;
+  readonly #store: Store;
+
+  /** Keeps everything in `store`. */
+  constructor(store: Store) {
+    this.#store = store;
+    this.#dir = join(store.dir, "cache", `sbom-${VERSION}`);
+  }
+
+  /** The layer with the bills of materials of a manifest; `""` when it has none, `undefined` when that is not known. */
+  async layerOf(manifest: string, platform: string): Promise<Digest | "" | undefined> {
+    const text = await this.#store.memo.get(memoKey(manifest, platform));
+    return text === undefined || text === "" || isDigest(text) ? text : undefined;
+  }
+
+  /** Remembers {@linkcode layerOf}. A store that cannot be written forgets it. */
+  async rememberLayer(manifest: string, platform: string, layer: Digest | ""): Promise<void> {
+    await this.#store.memo.set(memoKey(manifest, platform), layer).catch(() => {});
+  }
+
+  /** The packages of a layer; `undefined` when it was not read yet. */
+  async packages(layer: Digest): Promise<readonly BomPackage[] | undefined> {
+    try {
+      return JSON.parse(await Deno.readTextFile(this.#file(layer))) as BomPackage[];
+    } catch {
+      return undefined; // not there, or cut short by a crash: it is read again
+    }
+  }
+
+  /** Remembers {@linkcode packages}. A store that cannot be written forgets it. */
+  async remember(layer: Digest, packages: readonly BomPackage[]): Promise<void> {
+    const file = this.#file(layer);
+    const temporary = `${file}.${crypto.randomUUID()}`;
+    try {
+      await Deno.mkdir(join(file, ".."), { recursive: true, mode: 0o700 });
+      await Deno.writeTextFile(temporary, JSON.stringify(packages), { mode: 0o600 });
+      await Deno.rename(temporary, file);
+    } catch {
+      await Deno.remove(temporary).catch(() => {});
+    }
+  }
+
+  #file(layer: Digest): string {
+    const hex = hexOf(layer);
+    return join(this.#dir, hex.slice(0, 2), `${hex}.json`);
+  }
+}
+
+function memoKey(manifest: string, platform: string): string {
+  return `sbom/${VERSION}/${manifest}/${platform}`;
+}

@@ -1,0 +1,112 @@
+/** `wherry sbom query` over a small fleet, with the registry counting. */
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { appImage, bench, push } from "./command_testing.ts";
+
+const sbom = (version: string) => ({
+  "samples_java/jre/sbom.cdx.json": {
+    components: [{
+      type: "library",
+      group: "com.fasterxml.jackson.core",
+      name: "jackson-core",
+      version,
+      purl: `pkg:maven/com.fasterxml.jackson.core/jackson-core@${version}`,
+      licenses: [{ license: { id: "Apache-2.0" } }],
+    }],
+  },
+});
+const QUERY = "pkg:maven/com.fasterxml.jackson.core/jackson-core@<2.15";
+
+async function fleet() {
+  const shop = await bench();
+  const old = await push(appImage({ sboms: sbom("2.14.1") }), shop.registry, "team/old", "1");
+  await push(appImage({ sboms: sbom("2.15.0") }), shop.registry, "team/new", "1");
+  await push(appImage(), shop.registry, "team/bare", "1");
+  return { shop, old, names: ["old", "new", "bare"].map((name) => `${shop.host}/team/${name}:1`) };
+}
+
+Deno.test("sbom query says which images of a list hold a package, and the second time asks once an image", async () => {
+  const { shop, names } = await fleet();
+  await using _shop = shop;
+  await Deno.writeTextFile(`${shop.dir}/fleet.txt`, `# all\n${names.join("\n")}\n`);
+  const first = await shop.wherry("sbom", "query", QUERY, "--from", "fleet.txt");
+  equal(first.code, 0, first.err);
+  match(
+    first.out,
+    new RegExp(`^${names[0]} +com\\.fasterxml\\.jackson\\.core/jackson-core +2\\.14\\.1 `, "m"),
+  );
+  equal(first.out.split("\n").length, 3);
+  match(first.err, /1 of 3 images hold it; 1 have no bill of materials$/m);
+  shop.reset();
+  const second = await shop.wherry("sbom", "query", QUERY, "--from", "fleet.txt");
+  equal(second.out, first.out);
+  const asked = shop.seen.requests.filter((request) => request !== "GET /v2/");
+  equal(asked.length, 3, asked.join("\n"));
+  ok(asked.every((request) => request.startsWith("HEAD ")), asked.join("\n"));
+  // Another question is answered from the same cache.
+  const other = await shop.wherry(
+    "sbom",
+    "query",
+    "license:apache*",
+    "--from",
+    "fleet.txt",
+    "-o",
+    "csv",
+  );
+  deepEqual(other.out.split("\n").slice(0, 1), ["IMAGE,PACKAGE,VERSION,LICENCE,BUILDPACK"]);
+  equal(other.out.trim().split("\n").length, 3);
+});
+
+Deno.test("what a cluster runs is asked by digest: no request the second time, and where it runs is said", async () => {
+  const { shop, old, names } = await fleet();
+  await using _shop = shop;
+  const pods = {
+    items: [{
+      kind: "Pod",
+      metadata: { namespace: "prod", name: "shop-1" },
+      spec: { containers: [{ name: "web", image: names[0] }] },
+      status: {
+        containerStatuses: [{ name: "web", imageID: `${shop.host}/team/old@${old.raw.digest}` }],
+      },
+    }],
+  };
+  await Deno.writeTextFile(`${shop.dir}/pods.json`, JSON.stringify(pods));
+  const first = await shop.wherry(
+    "sbom",
+    "query",
+    "jackson-core",
+    "--from",
+    "pods.json",
+    "-o",
+    "json",
+  );
+  deepEqual(JSON.parse(first.out).found[0].where, ["prod/shop-1/web"]);
+  shop.reset();
+  const second = await shop.wherry("sbom", "query", "jackson-core", "--from", "pods.json");
+  match(second.out, /RUNS IN\n.* prod\/shop-1\/web$/m);
+  deepEqual(shop.seen.requests, []);
+});
+
+Deno.test("an image that cannot be asked is told of, the others are answered, exit 1", async () => {
+  const { shop, names } = await fleet();
+  await using _shop = shop;
+  const { code, out, err } = await shop.wherry(
+    "sbom",
+    "query",
+    QUERY,
+    names[0]!,
+    `${shop.host}/absent:1`,
+  );
+  equal(code, 1);
+  ok(out.includes("jackson-core"));
+  match(err, /Warning: Cannot ask [^\n]+\/absent:1: it is not there\n/);
+  const bad = await shop.wherry("sbom", "query", "pkg:maven", names[0]!);
+  deepEqual([bad.code, bad.err], [
+    3,
+    'ERROR: Cannot read query "pkg:maven": want pkg:TYPE/NAME\n',
+  ]);
+  const none = await shop.wherry("sbom", "query", "x");
+  deepEqual([none.code, none.err], [
+    3,
+    "ERROR: Cannot query nothing: want NAME... or --from FILE\n",
+  ]);
+});
