@@ -47,16 +47,30 @@ export function fitTable(
   },
 ): string {
   const { indent = "", width = Infinity, optional } = options;
-  const gone = new Set<string>();
-  const shown = (cells: readonly string[]) => cells.filter((_, at) => !gone.has(header[at]!));
-  for (const next of [...optional, undefined]) {
-    const text = formatTable(shown(header), rows.map(shown), indent);
-    const widest = Math.max(...text.split("\n").map((line) => stringWidth(line)));
-    if (widest <= width || next === undefined) return text;
-    gone.add(next);
+  // Measured once: a list may have a million lines.
+  const lines = [header, ...rows];
+  const measured = lines.map((cells) => cells.map((cell) => stringWidth(cell)));
+  const widths = header.map((_, at) => measured.reduce((most, one) => Math.max(most, one[at]!), 0));
+  const shown = new Set(header.keys());
+  const total = () =>
+    [...shown].reduce(
+      (sum, at) => sum + widths[at]!,
+      indent.length + GAP.length * (shown.size - 1),
+    );
+  for (const name of optional) {
+    if (total() <= width) break;
+    shown.delete(header.indexOf(name));
   }
-  return ""; // not reached: the last round returns
+  const columns = [...shown];
+  return lines.map((cells, row) =>
+    (indent +
+      columns.map((at) => cells[at]! + " ".repeat(widths[at]! - measured[row]![at]!)).join(GAP))
+      .trimEnd() + "\n"
+  ).join("");
 }
+
+/** Between two columns. */
+const GAP = "   ";
 
 /**
  * A table that comes in pages, for lists of any length: columns are as wide as the widest cell so far.
