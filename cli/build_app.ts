@@ -38,13 +38,20 @@ export async function buildApp(
   const { kind } = readPlace(name);
   if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
   refuseFiles(session, flags);
-  const site = await siteRequest(session, flags);
   const created = creationTime(io, flags);
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
+  const site = await siteRequest(session, flags, stack);
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
-  const { run, runNames } = await openRun(session, flags, target, platform, stack);
+  const { run, runNames } = await openRun(
+    session,
+    flags,
+    target,
+    platform,
+    site.builder?.runImages,
+    stack,
+  );
   // Known before any buildpack runs, so it is said before.
   const launcher = launcherFor(
     run === "scratch" ? platform.architecture : run.image.config.architecture,
@@ -149,13 +156,14 @@ async function openRun(
   flags: BuildFlags,
   target: BuildTarget,
   platform: Platform,
+  ofBuilder: readonly RunImageNames[] | undefined,
   stack: AsyncDisposableStack,
 ): Promise<{ readonly run: RunImage | "scratch"; readonly runNames?: RunImageNames | undefined }> {
   const { env } = session.io;
   const asked = flags.runImage ?? env["CNB_RUN_IMAGE"];
   if (asked === "scratch") return { run: "scratch" };
   const runFile = env["CNB_RUN_PATH"] ?? "/cnb/run.toml";
-  const images = (await readDocument(runFile, parseRunToml))?.images ?? [];
+  const images = ofBuilder ?? (await readDocument(runFile, parseRunToml))?.images ?? [];
   if (asked === undefined && images.length === 0) {
     throw new LifecycleError(
       ExitCode.arguments,

@@ -19,11 +19,14 @@ export async function detectCommand(
   await using session = new Session(io, flags);
   const { os, architecture, variant = "" } = platformOf(flags);
   const target = { id: "", os, arch: architecture, variant };
-  const distro = await readDistro("/etc/os-release");
+  await using stack = new AsyncDisposableStack();
+  if (flags.builder !== undefined) stack.use(await (await session.store()).lease());
+  const site = await siteRequest(session, flags, stack);
+  const distro = site.builder ? site.builder.distro : await readDistro("/etc/os-release");
   // The tree says it all; the lines of a build's detection would say it twice.
   const quiet = { ...session.ctx.log, info: () => {}, error: () => {} };
   const outcome = await detectApp(
-    await siteRequest(session, flags),
+    site,
     { ...target, ...(distro ? { distro } : {}) },
     { ...session.ctx, log: quiet },
   );

@@ -20,6 +20,13 @@ export interface SiteFlags extends CommonFlags {
   readonly gid?: string;
   readonly platform?: string;
   readonly allowRootBuild?: boolean;
+  readonly builder?: string;
+  readonly preBuildpack?: readonly string[];
+  readonly postBuildpack?: readonly string[];
+  readonly buildpackRegistry?: string;
+  readonly disableSystemBuildpacks?: boolean;
+  readonly volume?: readonly string[];
+  readonly pullPolicy?: string;
 }
 
 /** Adds the flags that say what is built. */
@@ -28,10 +35,18 @@ export function addInputFlags(command: Command): Command {
     .optionsGroup("What goes in:")
     .option("-p, --path <path>", "the app: a directory, a zip or jar file", ".")
     .option(
+      "-B, --builder <image>",
+      "what to build in: a name, oci:DIR, FILE.tar (default: this machine itself)",
+    )
+    .option(
       "-b, --buildpack <name>",
-      "a directory, a .tgz, or id@version from --buildpacks (repeatable, in order)",
+      "a directory, .tgz, .cnb, image, id@version, from=builder (repeatable, in order)",
       collectWords,
     )
+    .option("--pre-buildpack <name>", "in front of every group (repeatable)", collectWords)
+    .option("--post-buildpack <name>", "behind every group (repeatable)", collectWords)
+    .option("-r, --buildpack-registry <dir>", "where urn:cnb:registry: names are looked up")
+    .option("--disable-system-buildpacks", "leave out those a builder puts around every group")
     .option(
       "--buildpacks <dir>",
       "where ids are looked up (default: $CNB_BUILDPACKS_DIR, /cnb/buildpacks)",
@@ -45,6 +60,7 @@ export function addInputFlags(command: Command): Command {
     )
     .option("--env-file <file>", "such variables, one a line", collect)
     .option("--binding <name=dir>", "a service binding: a directory of its entries", collect)
+    .option("--volume <host:target[:rw]>", "a directory for buildpacks, read-only", collect)
     .option("--exec-env <name>", "production, test, development, ...", "production");
 }
 

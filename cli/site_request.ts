@@ -1,6 +1,8 @@
 /** Turns the flags about app and buildpacks into a request of the platform. */
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
+import { findProject } from "../lifecycle/platform/project.ts";
+import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { parsePlatform } from "../registry/oci/platform.ts";
 import { helperPath } from "./assets.ts";
@@ -20,7 +22,11 @@ const PLATFORM_API = "0.15";
  *
  * @throws {UsageError} For a flag that makes no sense.
  */
-export async function siteRequest(session: Session, flags: SiteFlags): Promise<SiteRequest> {
+export async function siteRequest(
+  session: Session,
+  flags: SiteFlags,
+  stack: AsyncDisposableStack,
+): Promise<SiteRequest> {
   const { io } = session;
   if (!/^\/[^/]/.test(flags.workspace)) {
     throw new UsageError(
@@ -30,16 +36,30 @@ export async function siteRequest(session: Session, flags: SiteFlags): Promise<S
   if (flags.order !== undefined && flags.buildpack !== undefined) {
     throw new UsageError("Cannot use --order and --buildpack at once: want one of them");
   }
+  const platform = platformOf(flags);
+  const name = await builderName(session, flags);
+  const { openBuilder, packageOpener } = await import("./open_builder.ts");
+  const builder = name === undefined
+    ? undefined
+    : await openBuilder(session, name, flags, platform, stack);
+  const given = (variable: string) => builder ? undefined : io.env[variable];
+  const owner = builder?.owner;
   return {
     platformApi: PLATFORM_API,
+    builder,
+    around: { pre: flags.preBuildpack ?? [], post: flags.postBuildpack ?? [] },
+    openPackage: packageOpener(session, flags, platform, stack),
+    volumes: await volumesOf(session, flags),
     app: session.path(flags.path),
     appDir: flags.workspace,
     buildpacks: {
       named: flags.buildpack ?? [],
-      orderFile: flags.order ?? await defaultOrder(io),
-      dir: flags.buildpacks === undefined
-        ? io.env["CNB_BUILDPACKS_DIR"] ?? "/cnb/buildpacks"
-        : session.path(flags.buildpacks),
+      orderFile: flags.order ?? (builder ? undefined : await defaultOrder(io)),
+      dir: flags.buildpacks !== undefined
+        ? session.path(flags.buildpacks)
+        : builder
+        ? undefined
+        : io.env["CNB_BUILDPACKS_DIR"] ?? "/cnb/buildpacks",
       cwd: io.cwd,
     },
     descriptor: flags.descriptor && session.path(flags.descriptor),
@@ -55,11 +75,52 @@ export async function siteRequest(session: Session, flags: SiteFlags): Promise<S
       allowRootBuild: flags.allowRootBuild,
     },
     owner: {
-      uid: readId("--uid", flags.uid, io.env["CNB_USER_ID"]),
-      gid: readId("--gid", flags.gid, io.env["CNB_GROUP_ID"]),
+      uid: readId("--uid", flags.uid, owner ? `${owner.uid}` : given("CNB_USER_ID")),
+      gid: readId("--gid", flags.gid, owner ? `${owner.gid}` : given("CNB_GROUP_ID")),
     },
     execEnv: flags.execEnv,
   };
+}
+
+/** `--builder`, else what the descriptor says; none for `--isolation in-place`. */
+async function builderName(session: Session, flags: SiteFlags): Promise<string | undefined> {
+  if (flags.isolation === "in-place") {
+    if (flags.builder === undefined) return undefined;
+    throw new UsageError(
+      "Cannot use --isolation in-place with --builder: in-place builds with this machine as it is",
+    );
+  }
+  if (flags.builder !== undefined) return flags.builder;
+  const descriptor = flags.descriptor && session.path(flags.descriptor);
+  const found = await findProject(descriptor, session.path(flags.path), flags.execEnv).catch(
+    () => undefined, // whoever reads it next says what is wrong with it
+  );
+  return found?.project.builder || undefined;
+}
+
+/** Where volumes would hide what builds are made of. */
+const CNB_DIRS = ["/cnb", "/layers", "/platform", "/workspace", "/proc", "/sys", "/dev"];
+
+/** `--volume HOST:TARGET[:ro|rw]`, as pack has it. */
+async function volumesOf(session: Session, flags: SiteFlags): Promise<readonly SandboxDir[]> {
+  return await Promise.all((flags.volume ?? []).map(async (text): Promise<SandboxDir> => {
+    const bad = (why: string) =>
+      new UsageError(`Cannot use --volume ${JSON.stringify(text)}: ${why}`);
+    const [, host = "", target = "", mode = "ro"] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ??
+      [];
+    if (host === "") throw bad("want HOST:TARGET, HOST:TARGET:ro or HOST:TARGET:rw");
+    const inside = normalize(target).replace(/(?<=.)\/$/, "");
+    const covered = inside === "/"
+      ? "/"
+      : [...CNB_DIRS, flags.workspace].find((dir) =>
+        inside === dir || (inside.startsWith(`${dir}/`) && dir !== flags.workspace)
+      );
+    if (covered !== undefined) throw bad(`it would cover ${covered}`);
+    const outside = await Deno.realPath(session.path(host)).catch(() => {
+      throw bad(`${host} is not there`);
+    });
+    return { inside, outside, access: mode === "rw" ? "rw" : "ro", foreign: true };
+  }));
 }
 
 /** `--platform`, else this machine's. */

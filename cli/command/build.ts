@@ -33,37 +33,15 @@ const IGNORED: Readonly<Record<string, { readonly flags: string; readonly why: s
   lifecycleImage: { flags: "--lifecycle-image <image>", why: "wherry is the lifecycle" },
   dockerHost: { flags: "--docker-host <host>", why: "there is no daemon" },
   usernsHost: { flags: "--userns-host", why: "there is no daemon" },
-  disableSystemBuildpacks: {
-    flags: "--disable-system-buildpacks",
-    why: "without a builder there are none",
-  },
   interactive: { flags: "--interactive", why: "there is no terminal interface" },
 };
 
 /** pack's flags that would change the result and are not there yet: refused, with what to use instead. */
 const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instead: string }>> = {
-  builder: {
-    flags: "-B, --builder <image>",
-    instead:
-      "builders cannot be entered yet; run wherry inside the builder image, or name --buildpack",
-  },
   extension: { flags: "--extension <name>", instead: "image extensions are not supported yet" },
-  preBuildpack: {
-    flags: "--pre-buildpack <name>",
-    instead: "without a builder there is no order to put it before; name all with --buildpack",
-  },
-  postBuildpack: {
-    flags: "--post-buildpack <name>",
-    instead: "without a builder there is no order to put it after; name all with --buildpack",
-  },
-  volume: { flags: "--volume <spec>", instead: "volumes are not supported yet" },
   cacheImage: {
     flags: "--cache-image <image>",
     instead: "want --cache 'type=build;format=bind;source=DIR'",
-  },
-  buildpackRegistry: {
-    flags: "-r, --buildpack-registry <name>",
-    instead: "want a directory or .tgz with --buildpack",
   },
   sparse: { flags: "--sparse", instead: "layouts are always whole" },
 };
@@ -99,7 +77,7 @@ export function define(command: Command, io: Io): void {
     )
     .option("--clear-cache", "forget the cache first")
     .addOption(
-      new Option("--pull-policy <policy>", "whether a run image in the store will do")
+      new Option("--pull-policy <policy>", "whether an image in the store will do")
         .choices(["always", "if-not-present", "never"]).default("always"),
     );
   addRunFlags(command);
@@ -127,6 +105,7 @@ Examples:
   wherry build hello --path examples/hello --buildpack examples/buildpacks/hello --run-image scratch
   wherry build registry.example/app --publish --buildpack ./bp --run-image registry.example/run:1
   wherry build docker-archive:app.tar --path app.jar --buildpack ./bp --run-image oci:run
+  wherry build app --builder registry.example/builder --path .
 
-Buildpacks run on this machine, fenced off: they see neither credentials nor your files.
+Buildpacks run in the builder's own root, or on this machine, fenced off: they see neither credentials nor your files.
 Exit codes: 20 no buildpack detected, 21 one of them failed to, 51 a build failed, 62 export failed, 3 usage.`;

@@ -1,5 +1,5 @@
-import type { Command } from "commander";
-import { addCommonFlags } from "../common.ts";
+import { type Command, Option } from "commander";
+import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { Io } from "../io.ts";
 import { outputFormat } from "../output.ts";
 import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
@@ -14,7 +14,12 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   addInputFlags(command);
   addRunFlags(command);
   command.optionsGroup("What comes out:")
-    .option("-o, --output <format>", "human or json", "human");
+    .option("-o, --output <format>", "human or json", "human")
+    .addOption(
+      new Option("--pull-policy <policy>", "whether a builder in the store will do")
+        .choices(["always", "if-not-present", "never"]).default("always"),
+    );
+  addRegistryFlags(command);
   addCommonFlags(command);
   command.addHelpText(
     "after",

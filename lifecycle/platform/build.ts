@@ -104,6 +104,7 @@ export async function buildImage(
   const detected = await detect({
     ...input,
     order: { order: site.order, orderExtensions: [] },
+    system: site.system,
   }, ctx);
   const { group } = detected.group;
 

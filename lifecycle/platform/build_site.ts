@@ -4,13 +4,21 @@ import type { Context } from "../../registry/context.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { GroupOrder } from "../file/module.ts";
 import type { ProjectMetadata } from "../file/project_metadata_toml.ts";
+import type { System } from "../file/system_toml.ts";
 import type { Buildpack, BuildpackInput, RunTarget } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import { prepareInPlace, type Sandbox } from "../sandbox/in_place.ts";
+import { prepareInPlace, type Sandbox, type SandboxDir } from "../sandbox/in_place.ts";
+import { prepareRoot } from "../sandbox/root.ts";
 import { chooseNamespaces } from "../sandbox/probe.ts";
 import { probeMachine, removeTrees } from "../sandbox/run.ts";
 import { prepareApp } from "./app_source.ts";
-import { bringNear, gatherBuildpacks, type Gathered } from "./buildpack_source.ts";
+import type { BuilderRoot } from "./builder_root.ts";
+import {
+  bringNear,
+  gatherBuildpacks,
+  type Gathered,
+  type OpenPackage,
+} from "./buildpack_source.ts";
 import { readDistro } from "./distro.ts";
 import { isPassable } from "./passable.ts";
 import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
@@ -35,6 +43,17 @@ export interface SiteRequest {
     /** What relative names are relative to. */
     readonly cwd: string;
   };
+  /** The builder to enter; without one the machine itself is the build image. */
+  readonly builder?: BuilderRoot | undefined;
+  /** In front of every group, behind every group: as the user named them. Those of the descriptor come without. */
+  readonly around?: {
+    readonly pre: readonly string[];
+    readonly post: readonly string[];
+  } | undefined;
+  /** See `BuildpackRequest.openPackage`. */
+  readonly openPackage?: OpenPackage | undefined;
+  /** More directories for buildpacks. */
+  readonly volumes?: readonly SandboxDir[] | undefined;
   /** A project descriptor; without one `project.toml` of the app counts. */
   readonly descriptor?: string | undefined;
   /** Variables for buildpacks, from the user; they win over those of the descriptor. */
@@ -77,6 +96,8 @@ export interface Site extends AsyncDisposable {
   readonly app: Dir;
   /** Groups to try. */
   readonly order: GroupOrder;
+  /** What surrounds every group. */
+  readonly system?: System | undefined;
   /** What the descriptor says for the image's label. */
   readonly project?: ProjectMetadata | undefined;
   /** Makes the walls. The caller disposes them before the site. */
@@ -101,7 +122,8 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   // Root that can make no namespaces drops to the build's user on the machine's own tree: that user has to get
   // to all that it shall see.
   const probe = await probeMachine(machine.helper);
-  const exposed = probe.uid === 0 && chooseNamespaces(probe) === undefined;
+  const exposed = request.builder === undefined && probe.uid === 0 &&
+    chooseNamespaces(probe) === undefined;
   const parent = exposed ? machine.workDirs.find(isPassable) : machine.workDirs[0];
   const work = await openWorkDir(
     parent ?? machine.workDirs[0],
@@ -112,15 +134,17 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     const found = await findProject(request.descriptor, request.app, request.execEnv);
     const own = found?.project;
     for (const warning of own?.warnings ?? []) ctx.log.warn(warning);
-    if (own?.builder) {
-      ctx.log.warn(`project.toml asks for builder ${own.builder}, which cannot be entered yet`);
+    if (own?.builder && request.builder === undefined) {
+      ctx.log.warn(`project.toml asks for builder ${own.builder}, which was not entered`);
     }
     const list = (part: "group" | "pre" | "post") =>
       found ? wantedOf(found.project[part], found.dir) : [];
     const gathered = await gatherBuildpacks({
       buildpacks: named.length > 0 ? named : list("group"),
-      pre: list("pre"),
-      post: list("post"),
+      pre: request.around?.pre.length ? request.around.pre : list("pre"),
+      post: request.around?.post.length ? request.around.post : list("post"),
+      builder: request.builder,
+      openPackage: request.openPackage,
       orderFile,
       buildpacksDir: dir,
       cwd,
@@ -132,13 +156,18 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     const app = await prepareApp(request.app, work.app, ctx.signal, filter);
     for (const name of app.skipped) ctx.log.warn(`${name} is no file and was left out`);
     const projectEnv = Object.fromEntries((own?.env ?? []).map(({ name, value }) => [name, value]));
-    await writePlatform(work.platform, { ...projectEnv, ...request.env });
+    await writePlatform(work.platform, {
+      ...request.builder?.platformEnv,
+      ...projectEnv,
+      ...request.env,
+    });
     await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
     return {
       work,
       layers: { inside: "/layers", outside: work.layers },
       app: { inside: request.appDir, outside: work.app },
       order: near.order,
+      system: request.builder?.system,
       project: own && metadataOf(own),
       enclose: (target) => enclose(request, work, near, target),
       [Symbol.asyncDispose]: async () => await work[Symbol.asyncDispose](),
@@ -160,13 +189,16 @@ async function enclose(
     const { inside } = sandbox.plan.dirs.find((one) => one.outside === outside)!;
     return { inside, outside };
   };
-  const { machine } = request;
+  const { machine, builder } = request;
+  // Those of the builder lie where it has them.
+  const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
   const input: BuildpackInput = {
     platformApi: request.platformApi,
     store: {
       find: (id, version) => {
         const found = gathered.store.find(id, version);
-        return found && { ...found, dir: seen(found.dir.outside) };
+        if (found === undefined || own.has(found.dir.outside)) return found;
+        return { ...found, dir: seen(found.dir.outside) };
       },
     },
     executor: sandbox,
@@ -174,10 +206,14 @@ async function enclose(
     layersDir: seen(work.layers),
     platformDir: seen(work.platform),
     tempDir: seen(work.temp),
-    env: { ...machine.env, HOME: sandbox.plan.home },
+    buildConfigDir: builder?.buildConfig,
+    env: {
+      ...(builder ? enteredEnv(builder.env, machine.env) : machine.env),
+      HOME: sandbox.plan.home,
+    },
     execEnv: request.execEnv,
     target,
-    buildDistro: await readDistro("/etc/os-release"),
+    buildDistro: builder ? builder.distro : await readDistro("/etc/os-release"),
     // Where buildpacks run under another user of this machine, what we make for them must be theirs.
     ...(sandbox.plan.owner ? { owner: sandbox.plan.owner } : {}),
   };
@@ -188,24 +224,51 @@ async function enclose(
   };
 }
 
+/** A builder brings its own variables; of the machine's only the ways out of its network mean anything in there. */
+function enteredEnv(
+  builder: Readonly<Record<string, string>>,
+  machine: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const proxies = Object.entries(machine).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
+  return { PATH: STANDARD_PATH, ...builder, ...Object.fromEntries(proxies) };
+}
+
+const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 async function raiseWalls(
   request: SiteRequest,
   work: WorkDir,
   buildpacks: readonly Buildpack[],
 ): Promise<Sandbox> {
-  const { machine, owner } = request;
+  const { machine, owner, builder } = request;
+  const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
+  const dirs: readonly SandboxDir[] = [
+    { outside: work.layers, inside: "/layers", access: "rw" },
+    { outside: work.app, inside: request.appDir, access: "rw" },
+    { outside: work.platform, inside: "/platform", access: "ro" },
+    { outside: work.temp, inside: "/cnb/plans", access: "rw" },
+    ...buildpacks.filter(({ dir }) => !own.has(dir.outside))
+      .map(({ dir }) => ({ ...dir, access: "ro" as const })),
+    ...request.volumes ?? [],
+  ];
+  if (builder !== undefined) {
+    return await prepareRoot({
+      helper: machine.helper,
+      scratchDir: work.path,
+      tree: builder.tree,
+      owner: builder.unpacked,
+      dirs,
+      ...owner,
+      root: "read-only",
+      network: machine.network,
+    });
+  }
   return await prepareInPlace({
     helper: machine.helper,
     scratchDir: work.path,
-    dirs: [
-      { outside: work.layers, inside: "/layers", access: "rw" },
-      { outside: work.app, inside: request.appDir, access: "rw" },
-      { outside: work.platform, inside: "/platform", access: "ro" },
-      { outside: work.temp, inside: "/cnb/plans", access: "rw" },
-      ...buildpacks.map(({ dir }) => ({ ...dir, access: "ro" as const })),
-    ],
+    dirs,
     ...owner,
-    path: machine.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    path: machine.env["PATH"] ?? STANDARD_PATH,
     ...(machine.home === undefined ? {} : { home: machine.home }),
     hide: machine.hide,
     ...(machine.network === undefined ? {} : { network: machine.network }),

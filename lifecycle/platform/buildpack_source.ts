@@ -31,6 +31,13 @@ export interface BuildpackRequest {
   readonly pre?: readonly Wanted[] | undefined;
   /** Behind every group. */
   readonly post?: readonly Wanted[] | undefined;
+  /** Those of the builder, and its order. */
+  readonly builder?: {
+    readonly buildpacks: readonly Buildpack[];
+    readonly order?: Order | undefined;
+  } | undefined;
+  /** Opens a package by the name of an image or file: the buildpack it is for, and all in it. Absent: none can be. */
+  readonly openPackage?: OpenPackage | undefined;
   /** `--order`: an order.toml; used when no buildpack is named. */
   readonly orderFile?: string | undefined;
   /** A directory in the shape of `/cnb/buildpacks`, where ids are looked up. */
@@ -40,6 +47,12 @@ export interface BuildpackRequest {
   /** An empty directory of ours, for archives. */
   readonly scratch: string;
 }
+
+/** See {@linkcode BuildpackRequest.openPackage}. */
+export type OpenPackage = (name: string) => Promise<{
+  readonly main: { readonly id: string; readonly version: string };
+  readonly buildpacks: readonly Buildpack[];
+}>;
 
 /** What will be tried. */
 export interface Gathered {
@@ -64,32 +77,67 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
     found.set(moduleName(buildpack.descriptor), buildpack);
     return buildpack.descriptor;
   };
+  for (const buildpack of request.builder?.buildpacks ?? []) add(buildpack);
   if (request.buildpacksDir !== undefined) {
     for (const buildpack of await readBuildpacksDir(request.buildpacksDir)) add(buildpack);
   }
-  const elements = async (list: readonly Wanted[] = []): Promise<readonly GroupElement[]> => {
-    const group: GroupElement[] = [];
+  const own: Pick<Order, "order" | "warnings"> | undefined = request.buildpacks.length > 0
+    ? undefined
+    : request.orderFile !== undefined
+    ? await readOrder(request)
+    : ownOrder(request);
+  /** Groups of one word after another; `from=builder` stands for every group of the builder. */
+  const groups = async (list: readonly Wanted[] = []): Promise<GroupOrder> => {
+    let order: GroupOrder = [{ group: [] }];
     for (const wanted of list) {
-      const { id, version } = typeof wanted === "string"
-        ? await resolveOne(wanted, request, found, add)
-        : add(await writeScript(wanted, request.scratch));
-      group.push({ id, version, optional: false, execEnv: [] });
+      const next: GroupOrder = wanted === "from=builder"
+        ? builderOrder(request)
+        : [{ group: [await element(wanted)] }];
+      order = order.flatMap((before) =>
+        next.map(({ group }) => ({ group: [...before.group, ...group] }))
+      );
     }
-    return group;
+    return order;
   };
-  const named = await elements(request.buildpacks);
-  const pre = await elements(request.pre);
-  const post = await elements(request.post);
-  const order: Pick<Order, "order" | "warnings"> =
-    named.length > 0 || (pre.length + post.length > 0 && request.orderFile === undefined)
-      ? { order: [{ group: named }] }
-      : await readOrder(request);
+  const element = async (wanted: Wanted): Promise<GroupElement> => {
+    const { id, version } = typeof wanted === "string"
+      ? await resolveOne(wanted, request, found, add)
+      : add(await writeScript(wanted, request.scratch));
+    return { id, version, optional: false, execEnv: [] };
+  };
+  const named = await groups(request.buildpacks);
+  const [pre] = await groups(request.pre);
+  const [post] = await groups(request.post);
+  const around = [...pre?.group ?? [], ...post?.group ?? []];
+  const order = request.buildpacks.length > 0 || (around.length > 0 && own === undefined)
+    ? named
+    : own?.order ?? (await readOrder(request)).order;
   return {
     store: storeOf(found),
-    warnings: order.warnings ?? [],
-    order: order.order.map(({ group }) => ({ group: [...pre, ...group, ...post] })),
+    warnings: own?.warnings ?? [],
+    order: order.map(({ group }) => ({
+      group: [...pre?.group ?? [], ...group, ...post?.group ?? []],
+    })),
     all: [...found.values()],
   };
+}
+
+function ownOrder({ builder }: BuildpackRequest): Order | undefined {
+  const order = builder?.order;
+  if (order === undefined || order.orderExtensions.length === 0) return order;
+  throw new LifecycleError(
+    ExitCode.detect,
+    "Cannot use the builder: it has order-extensions, and image extensions are not supported yet",
+  );
+}
+
+function builderOrder(request: BuildpackRequest): GroupOrder {
+  const order = ownOrder(request)?.order;
+  if (order !== undefined) return order;
+  throw new LifecycleError(
+    ExitCode.arguments,
+    'Cannot use buildpack "from=builder": there is no builder with an order; want --builder NAME',
+  );
 }
 
 /** The same buildpacks, those that others cannot get to as copies in `into`. */
@@ -169,14 +217,22 @@ async function resolveOne(
   found: ReadonlyMap<string, Buildpack>,
   add: Add,
 ): Promise<BuildpackDescriptor> {
-  const later = /^(docker|https?|urn|from=builder)(:|$)|\.cnb$/.exec(text);
-  if (later) {
+  const ofBuilder = /^(?:from=builder|urn:cnb:builder):(.+)$/.exec(text)?.[1];
+  if (ofBuilder !== undefined) {
+    const [id = "", version = ""] = ofBuilder.split("@");
+    const known = storeOf(found).find(id, version);
+    if (known !== undefined) return known.descriptor;
     throw new LifecycleError(
       ExitCode.arguments,
-      `Cannot use buildpack ${
-        JSON.stringify(text)
-      }: packages, images and builders are not supported yet; want a directory, a .tgz, or id@version with --buildpacks DIR`,
+      `Cannot find buildpack ${JSON.stringify(text)}: ${
+        request.builder === undefined
+          ? "there is no builder; want --builder NAME"
+          : `the builder has ${[...found.keys()].join(", ") || "no buildpacks"}`
+      }`,
     );
+  }
+  if (/^(docker:\/\/|urn:cnb:registry:|https?:)|\.cnb$/.test(text)) {
+    return await fromPackage(text, request, found, add);
   }
   const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
@@ -200,6 +256,23 @@ async function resolveOne(
   const [id = "", version = ""] = text.split("@");
   const known = storeOf(found).find(id, version);
   if (known !== undefined) return known.descriptor;
+  const isImage = request.openPackage !== undefined &&
+    /^[a-z0-9]+([.:/_-]+[a-z0-9]+)*(@|:|$)/.test(text) &&
+    /[./:]/.test(text) && !/^(\.|\/|file:)/.test(text);
+  if (isImage) {
+    try {
+      return await fromPackage(text, request, found, add);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new LifecycleError(
+        ExitCode.arguments,
+        `Cannot find buildpack ${JSON.stringify(text)}: no such directory, ${
+          found.size > 0 ? `none of ${[...found.keys()].join(", ")}, ` : ""
+        }and no package (${reason})`,
+        { cause },
+      );
+    }
+  }
   const looksLikePath = isAbsolute(text) || text.startsWith(".") || text.startsWith("file:");
   const where = looksLikePath
     ? "no such file or directory"
@@ -211,6 +284,30 @@ async function resolveOne(
   throw new LifecycleError(
     ExitCode.arguments,
     `Cannot find buildpack ${JSON.stringify(text)}: ${where}`,
+  );
+}
+
+async function fromPackage(
+  text: string,
+  request: BuildpackRequest,
+  found: ReadonlyMap<string, Buildpack>,
+  add: Add,
+): Promise<BuildpackDescriptor> {
+  if (request.openPackage === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use buildpack ${
+        JSON.stringify(text)
+      }: want a directory, a .tgz, or id@version with --buildpacks DIR`,
+    );
+  }
+  const { main, buildpacks } = await request.openPackage(text);
+  for (const one of buildpacks) add(one);
+  const known = found.get(`${main.id}@${main.version}`);
+  if (known !== undefined) return known.descriptor;
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot use buildpack ${JSON.stringify(text)}: its layers hold no ${main.id}@${main.version}`,
   );
 }
 

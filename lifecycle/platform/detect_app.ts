@@ -34,7 +34,7 @@ export async function detectApp(
   await using enclosure = await site.enclose(target);
   try {
     const order = { order: site.order, orderExtensions: [] };
-    return await detect({ ...enclosure.input, order }, ctx);
+    return await detect({ ...enclosure.input, order, system: site.system }, ctx);
   } catch (error) {
     if (!(error instanceof DetectError)) throw error;
     return { tree: error.tree, failure: error };

@@ -27,6 +27,9 @@ export interface Tree extends AsyncDisposable {
   readonly fresh: boolean;
 }
 
+/** Layers, and the image they are of where there is one. */
+export type TreeImage = Pick<Image, "layers"> & Partial<Pick<Image, "manifest">>;
+
 /** Of the form of a tree: others are somebody else's, to be collected. */
 const FORM = 1;
 const LOCK_PAUSE_MS = 50;
@@ -39,7 +42,11 @@ const SETTLED_MS = 5 * 60 * 1000;
  *
  * @throws {Error} When it cannot be made; nothing is left then.
  */
-export async function openTree(image: Image, options: TreeOptions, ctx: Context): Promise<Tree> {
+export async function openTree(
+  image: TreeImage,
+  options: TreeOptions,
+  ctx: Context,
+): Promise<Tree> {
   const { dir } = options;
   await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
   const name = `${options.owner}-${hexOf(chainOf(image))}`;
@@ -66,7 +73,7 @@ export async function openTree(image: Image, options: TreeOptions, ctx: Context)
 }
 
 async function makeTree(
-  image: Image,
+  image: TreeImage,
   path: string,
   { helper, owner }: TreeOptions,
   ctx: Context,
@@ -84,7 +91,7 @@ async function makeTree(
       onProgress: (bytes) => meter.add(bytes),
     });
     const about: About = {
-      ...{ form: FORM, image: image.manifest.config.digest, bytes, entries, boot: await bootId() },
+      ...{ form: FORM, image: image.manifest?.config.digest, bytes, entries, boot: await bootId() },
     };
     await Deno.writeTextFile(join(part, ABOUT), JSON.stringify(about));
     await Deno.rename(part, path);
@@ -102,8 +109,8 @@ const SETTLED = "settled";
 
 interface About {
   readonly form: number;
-  /** The config's digest: while the store has it, the tree is wanted. */
-  readonly image: Digest;
+  /** The config's digest: while the store has it, the tree is wanted. Absent for layers without an image. */
+  readonly image?: Digest | undefined;
   readonly bytes: number;
   readonly entries: number;
   /** Of the kernel that wrote it. */
@@ -113,7 +120,7 @@ interface About {
 async function readAbout(path: string): Promise<About | undefined> {
   try {
     const value = JSON.parse(await Deno.readTextFile(join(path, ABOUT))) as Partial<About>;
-    const good = value.form === FORM && typeof value.image === "string" && isDigest(value.image) &&
+    const good = value.form === FORM && (value.image === undefined || isDigest(value.image)) &&
       typeof value.bytes === "number" && typeof value.boot === "string";
     return good ? value as About : undefined;
   } catch {
@@ -148,7 +155,7 @@ async function bootId(): Promise<string> {
 }
 
 /** The name of a stack of layers, as the image specification has it (ChainID). */
-function chainOf({ layers }: Image): Digest {
+function chainOf({ layers }: TreeImage): Digest {
   const encoder = new TextEncoder();
   return layers.map((layer) => layer.diffId as Digest).reduce(
     (chain, diffId) => digestOf(encoder.encode(`${chain} ${diffId}`)),
@@ -186,7 +193,9 @@ export async function collectTrees(options: {
     const about = await readAbout(path);
     const used = (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ?? 0;
     const young = used > now.getTime() - graceMs;
-    if (about !== undefined && (young || await isKept(about.image))) {
+    if (
+      about !== undefined && (young || (about.image !== undefined && await isKept(about.image)))
+    ) {
       await removeTrees(helper, [`${path}.part`]);
       continue;
     }

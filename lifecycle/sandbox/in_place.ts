@@ -10,7 +10,11 @@ import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from ".
 import { handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
 
 /** A directory for the build, and whether it may be written. */
-export type SandboxDir = Dir & { readonly access: "ro" | "rw" };
+export type SandboxDir = Dir & {
+  readonly access: "ro" | "rw";
+  /** The user's own: it is not given to the build user. */
+  readonly foreign?: boolean | undefined;
+};
 
 /** What an in-place sandbox is made from. All paths are absolute. */
 export interface InPlaceOptions {
@@ -271,7 +275,8 @@ async function raise(site: Site, walls: Walls): Promise<string | undefined> {
   if (walls.owner) {
     const own = [join(site.scratch, "home"), join(site.scratch, "tmp")];
     const { uid, gid } = walls.owner;
-    await handOver(helper, [...own, ...paths(walls.plan.dirs, "rw")], uid, gid);
+    const ours = walls.plan.dirs.filter((dir) => dir.foreign !== true);
+    await handOver(helper, [...own, ...paths(ours, "rw")], uid, gid);
   }
   const args = [...walls.args, "--cwd", walls.plan.home];
   return await tryWalls(helper, args, join(site.scratch, "status-0"));

@@ -78,8 +78,8 @@ export async function prepareRoot(options: RootOptions): Promise<RootSandbox> {
     const home = await homeOf(options.tree, options.uid);
     const args = await wallsOf(site, home);
     if (!namespaces.user) {
-      const written = options.dirs.filter(({ access }) => access === "rw").map((dir) =>
-        dir.outside
+      const written = options.dirs.filter(({ access, foreign }) => access === "rw" && !foreign).map(
+        (dir) => dir.outside,
       );
       const own = [join(scratch, "home"), join(scratch, "tmp")];
       await handOver(options.helper, [...own, ...written], options.uid, options.gid);

@@ -144,9 +144,9 @@ const CASES: readonly Case[] = [
   {
     name: "a flag of pack that would change the image: 3, with what to use",
     files: {},
-    flags: ["--builder", "x"],
+    flags: ["--sparse"],
     code: 3,
-    error: /--builder.*--buildpack/,
+    error: /--sparse.*always whole/,
   },
   {
     name: "a variable without a name: 3",

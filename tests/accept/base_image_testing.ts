@@ -44,6 +44,25 @@ export function canMakeBase(): boolean {
  * @returns The digest of its manifest.
  */
 export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
+  return await write(dir, version, `${version}`, []);
+}
+
+/**
+ * Writes a build image of the same layers into the OCI layout `dir`, tagged `build`: what a builder is made on.
+ *
+ * @returns The digest of its manifest.
+ */
+export async function writeBuildBase(dir: string): Promise<string> {
+  const ids = [`CNB_USER_ID=${CNB_ID}`, `CNB_GROUP_ID=${CNB_ID}`];
+  return await write(dir, 1, "build", ids);
+}
+
+async function write(
+  dir: string,
+  version: 1 | 2,
+  tag: string,
+  env: readonly string[],
+): Promise<string> {
   const layout = await openLayout(dir, { create: true });
   const layers = [await layerOf(layout, programs()), await layerOf(layout, configuration(version))];
   const image = makeImage({
@@ -52,7 +71,7 @@ export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
     created: "2024-01-01T00:00:00Z",
     config: {
       User: `${CNB_ID}:${CNB_ID}`,
-      Env: ["PATH=/usr/local/bin:/usr/bin:/bin", "FROM_RUN_IMAGE=yes"],
+      Env: ["PATH=/usr/local/bin:/usr/bin:/bin", "FROM_RUN_IMAGE=yes", ...env],
       Labels: {
         "io.buildpacks.stack.id": "wherry.test.static",
         "io.buildpacks.base.id": "wherry.test.static",
@@ -64,7 +83,7 @@ export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
     rootfs: { type: "layers", diff_ids: [] },
     history: layers.map((_, at) => ({ created_by: `base layer ${at + 1}` })),
   }, layers);
-  await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [`${version}`] });
+  await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [tag] });
   return image.raw.digest;
 }
 

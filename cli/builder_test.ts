@@ -1,0 +1,160 @@
+/** `wherry build --builder` and `detect --builder`, as command lines. */
+import { equal, match, notEqual } from "node:assert/strict";
+import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
+
+const options = { ignore: !canMakeBuilder };
+const BUILD = ["--builder", "oci:builder", "--path", "app", "--run-image", "oci:base:1"];
+
+Deno.test({
+  name: "build --builder: unpacked once, entered as the CNB user, the same image as anywhere else",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    const first = await shell.wherry("build", "app", ...BUILD);
+    equal(first.code, 0, first.err);
+    match(first.err, /^Unpacked oci:builder in \d+ ms$/m);
+    match(first.err, /^isolation: namespaces, the image's own root \(.*\) as 1000:1000; /m);
+    match(
+      first.err,
+      /greeter as 1000:1000 in \/workspace, HOME \/home\/cnb, os ID=busybox/,
+    );
+    const second = await shell.wherry("build", "app", ...BUILD);
+    equal(second.code, 0, second.err);
+    equal(second.err.includes("Unpacked"), false, "nothing is unpacked twice");
+    equal(second.out, first.out);
+    match(second.err, /Reusing layer 'test\/greeter:greeting'/);
+    const inPlace = await shell.wherry(
+      ...["build", "app", "--path", "app", "--run-image", "oci:base:1", "-b", "greeter"],
+      ...["--uid", "1000", "--gid", "1000"],
+    );
+    equal(inPlace.code, 0, inPlace.err);
+    equal(inPlace.out, first.out, "the same digest in every mode");
+  },
+});
+
+Deno.test({
+  name: "detect --builder: its order, its buildpacks, its distribution",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    const passed = await shell.wherry("detect", "--builder", "oci:builder", "--path", "app");
+    equal(passed.code, 0, passed.err);
+    match(passed.out, /Takes part:\n {2}test\/greeter@1\.0\.0/);
+    await Deno.remove(`${shell.dir}/app/app.txt`);
+    equal((await shell.wherry("detect", "--builder", "oci:builder", "--path", "app")).code, 20);
+  },
+});
+
+Deno.test({
+  name:
+    "BP-3 buildpacks with a builder: in front, behind, from it, by id, as a package and as a file",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    const other = (name: string) =>
+      buildpackFiles(name, `test/${name}`, { build: `echo this is ${name}` });
+    await shell.write({ ...other("one"), ...other("two") });
+    await shell.ok("buildpack", "package", "oci:pkg", "--path", "two", "--target", "linux/amd64");
+    await shell.ok(
+      "buildpack",
+      "package",
+      "two.cnb",
+      "--path",
+      "two",
+      "--format",
+      "file",
+      "--target",
+      "linux/amd64",
+    );
+    const ran = async (...flags: readonly string[]) => {
+      const { code, err, out } = await shell.wherry(
+        "build",
+        "app",
+        ...BUILD,
+        ...flags,
+        "-o",
+        "json",
+      );
+      equal(code, 0, err);
+      return JSON.parse(out).buildpacks.map(({ id }: { id: string }) => id.slice(5)).join(" ");
+    };
+    equal(await ran("--pre-buildpack", "one", "--post-buildpack", "two"), "one greeter two");
+    equal(await ran("-b", "one", "-b", "from=builder"), "one greeter");
+    equal(await ran("-b", "test/greeter@1.0.0", "-b", "one"), "greeter one");
+    equal(await ran("-b", "from=builder:test/greeter", "-b", "two.cnb"), "greeter two");
+    equal(await ran("-b", "urn:cnb:builder:test/greeter@1.0.0"), "greeter");
+    const absent = await shell.wherry("build", "app", ...BUILD, "-b", "urn:cnb:builder:test/none");
+    equal(absent.code, 3);
+    match(absent.err, /the builder has test\/greeter@1\.0\.0/);
+  },
+});
+
+Deno.test({
+  name: "build --builder: volumes, bindings, variables, workspace, ids, no network",
+  ...options,
+  async fn() {
+    await using shell = await builderShell(buildpackFiles("bp", "test/probe", {
+      build:
+        `echo "ro: $(cat /opt/certs/ca.pem)"; { echo x >/opt/certs/new; } 2>/dev/null || echo "ro kept"
+echo written >/mnt/out/result
+echo "binding: $(cat "$CNB_PLATFORM_DIR/bindings/db/password") in $(pwd) as $(id -u):$(id -g)"
+echo "env: $COLOUR $(cat /platform/env/COLOUR)"`,
+    }));
+    await shell.write({ "certs/ca.pem": "CA", "db/password": "secret", "out/.keep": "" });
+    await Deno.chmod(`${shell.dir}/out`, 0o777); // it keeps its owner: for real root builds are somebody else
+    const { code, err } = await shell.wherry(
+      ...["build", "app", ...BUILD, "--volume", "certs:/opt/certs", "--volume", "out:/mnt/out:rw"],
+      ...[
+        "--binding",
+        "db=db",
+        "--env",
+        "COLOUR=red",
+        "--workspace",
+        "/src",
+        "--uid",
+        "1234",
+        "--gid",
+        "77",
+      ],
+      ...["--network", "none"],
+    );
+    equal(code, 0, err);
+    match(err, /ro: CA\nro kept\nbinding: secret in \/src as 1234:77\nenv: red red\n/);
+    equal(await Deno.readTextFile(`${shell.dir}/out/result`), "written\n");
+  },
+});
+
+Deno.test({
+  name: "build --builder: an OCI archive, a docker archive, a plain file name; what is no builder",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    await shell.ok("copy", "oci:builder", "oci-archive:b.tar");
+    await shell.ok("copy", "oci:builder", "docker-archive:d.tar");
+    for (const name of ["oci-archive:b.tar", "b.tar", "docker-archive:d.tar", "d.tar"]) {
+      const { code, err } = await shell.wherry("detect", "--builder", name, "--path", "app");
+      equal(code, 0, `${name}: ${err}`);
+    }
+    const none = await shell.wherry("detect", "--builder", "oci:base:1", "--path", "app");
+    notEqual(none.code, 0);
+    match(none.err, /Cannot use oci:base:1 as build image: CNB_USER_ID is not set/);
+    const gone = await shell.wherry(
+      "detect",
+      "--builder",
+      "gone.tar",
+      "--pull-policy",
+      "never",
+      "--path",
+      "app",
+    );
+    match(gone.err, /Cannot find gone\.tar.* in the store, and --pull-policy is never/);
+    const inPlace = await shell.wherry(
+      "detect",
+      "--builder",
+      "oci:builder",
+      "--isolation",
+      "in-place",
+    );
+    match(inPlace.err, /Cannot use --isolation in-place with --builder/);
+  },
+});

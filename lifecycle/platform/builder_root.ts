@@ -1,0 +1,140 @@
+/** What a builder image holds, read from its unpacked form: the same files a lifecycle inside it would read. */
+import type { Image } from "../../registry/image.ts";
+import { LifecycleError } from "../error.ts";
+import { parseBuildpackToml } from "../file/buildpack_toml.ts";
+import { readDocument } from "../file/document.ts";
+import type { RunImageNames } from "../file/lifecycle_metadata.ts";
+import { type Distro, escapeId } from "../file/module.ts";
+import { type Order, parseOrderToml } from "../file/order_toml.ts";
+import { parseRunToml } from "../file/run_toml.ts";
+import { parseStackToml } from "../file/stack_toml.ts";
+import { parseSystemToml, type System } from "../file/system_toml.ts";
+import type { Buildpack } from "../phase/detect_types.ts";
+import type { Dir } from "../sandbox/executor.ts";
+import { locate, readTextIn } from "../sandbox/tree_files.ts";
+import { readDistro } from "./distro.ts";
+import { BUILDER_LABELS, buildOwner, readBuilder } from "./package/builder.ts";
+
+/** A builder that can be entered. */
+export interface BuilderRoot {
+  /** As the user named it. */
+  readonly name: string;
+  /** Its root file system on this machine; nobody writes to it. */
+  readonly tree: string;
+  /** How it was unpacked. */
+  readonly unpacked: "self" | "real";
+  /** The build user, `CNB_USER_ID` and `CNB_GROUP_ID`. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+  /** Variables of its config. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Its buildpacks. `dir.inside` is where they lie in it. */
+  readonly buildpacks: readonly Buildpack[];
+  /** `/cnb/order.toml`. */
+  readonly order?: Order | undefined;
+  /** `/cnb/system.toml`. */
+  readonly system?: System | undefined;
+  /** `/cnb/run.toml`, else `/cnb/stack.toml`, else the label. */
+  readonly runImages: readonly RunImageNames[];
+  /** Of its `/etc/os-release`. */
+  readonly distro?: Distro | undefined;
+  /** `/cnb/build-config`, where it has one. */
+  readonly buildConfig?: Dir | undefined;
+  /** Variables of its `/platform/env`: those of the user win. */
+  readonly platformEnv: Readonly<Record<string, string>>;
+}
+
+const BUILDPACKS = "/cnb/buildpacks";
+
+/**
+ * Reads a builder. Links in it are resolved as inside it: it cannot make us read a file of this machine.
+ *
+ * @param name For messages.
+ * @throws {LifecycleError} When it says no build user, or one of its files is malformed.
+ */
+export async function readBuilderRoot(
+  image: Image,
+  name: string,
+  unpacked: { readonly path: string; readonly owner: "self" | "real" },
+): Promise<BuilderRoot> {
+  const tree = unpacked.path;
+  const owner = buildOwner(image.config, name);
+  if (owner.uid === 0) {
+    throw new LifecycleError(1, `Cannot use ${name}: it wants builds to run as root`);
+  }
+  const document = async <T>(path: string, parse: (text: string, file: string) => T) => {
+    const file = await locate(tree, path);
+    return file === undefined ? undefined : await readDocument(file, parse);
+  };
+  const osRelease = await locate(tree, "/etc/os-release");
+  const config = await locate(tree, "/cnb/build-config");
+  return {
+    name,
+    tree,
+    unpacked: unpacked.owner,
+    owner,
+    env: envRecord(image.config.config.Env ?? []),
+    buildpacks: await readBuildpacks(tree),
+    order: await document("/cnb/order.toml", parseOrderToml),
+    system: await document("/cnb/system.toml", parseSystemToml),
+    runImages: await runImagesOf(image, name, document),
+    distro: osRelease === undefined ? undefined : await readDistro(osRelease),
+    ...(config === undefined
+      ? {}
+      : { buildConfig: { inside: "/cnb/build-config", outside: config } }),
+    platformEnv: await readPlatformEnv(tree),
+  };
+}
+
+/** `NAME=value` lines of a config. */
+export function envRecord(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(lines.flatMap((line) => {
+    const at = line.indexOf("=");
+    return at > 0 ? [[line.slice(0, at), line.slice(at + 1)]] : [];
+  }));
+}
+
+async function runImagesOf(
+  image: Image,
+  name: string,
+  document: <T>(path: string, parse: (text: string, file: string) => T) => Promise<T | undefined>,
+): Promise<readonly RunImageNames[]> {
+  const { images = [] } = await document("/cnb/run.toml", parseRunToml) ?? {};
+  if (images.length > 0) return images;
+  const { runImage } = await document("/cnb/stack.toml", parseStackToml) ?? {};
+  if (runImage !== undefined && runImage.image !== "") return [runImage];
+  const labelled = image.config.config.Labels?.[BUILDER_LABELS.metadata] !== undefined;
+  return labelled ? readBuilder(image, name).runImages : [];
+}
+
+/** The buildpacks below `/cnb/buildpacks` of an unpacked builder or package. */
+export async function readBuildpacks(tree: string): Promise<readonly Buildpack[]> {
+  const found: Buildpack[] = [];
+  for (const id of await namesIn(tree, BUILDPACKS)) {
+    for (const version of await namesIn(tree, `${BUILDPACKS}/${id}`)) {
+      const inside = `${BUILDPACKS}/${id}/${version}`;
+      const outside = await locate(tree, inside);
+      const file = await locate(tree, `${inside}/buildpack.toml`);
+      if (outside === undefined || file === undefined) continue;
+      const descriptor = await readDocument(file, parseBuildpackToml);
+      // The name of the directory decides the version (BPT-2).
+      if (descriptor === undefined || escapeId(descriptor.id) !== id) continue;
+      found.push({ descriptor: { ...descriptor, version }, dir: { inside, outside } });
+    }
+  }
+  return found;
+}
+
+async function readPlatformEnv(tree: string): Promise<Record<string, string>> {
+  const env: Record<string, string> = {};
+  for (const name of await namesIn(tree, "/platform/env")) {
+    const text = await readTextIn(tree, `/platform/env/${name}`);
+    if (text !== undefined) env[name] = text;
+  }
+  return env;
+}
+
+async function namesIn(tree: string, path: string): Promise<readonly string[]> {
+  const dir = await locate(tree, path);
+  if (dir === undefined || !(await Deno.lstat(dir)).isDirectory) return [];
+  return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
+}
