@@ -11,7 +11,7 @@ import type { Launcher } from "../lifecycle/phase/export_types.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
 import { readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { familiarName, parseReference, type Place, wantedOf } from "../registry/oci/reference.ts";
+import { familiarName, parseReference, type Place } from "../registry/oci/reference.ts";
 import { launcherBytes } from "./assets.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
@@ -220,10 +220,8 @@ async function openRunPlace(
 }
 
 async function readable(session: Session, name: string): Promise<boolean> {
-  const reference = parseReference(name);
-  const client = await session.source(reference.registry);
-  return await client.stat(reference.repository, wantedOf(reference)).catch(() => undefined) !==
-    undefined;
+  const { registry, repository, reference } = await fromRegistry(session, parseReference(name));
+  return await registry.stat(repository, reference).catch(() => undefined) !== undefined;
 }
 
 function accessOf(place: ImagePlace | undefined, mode: "read"): readonly AccessCheck[] {

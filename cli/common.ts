@@ -12,6 +12,8 @@ export interface CommonFlags {
   readonly insecureRegistry?: readonly string[];
   /** `--offline` */
   readonly offline?: boolean;
+  /** `build --from`: bundles that images are read from first. */
+  readonly fromBundle?: readonly string[];
   /** `--quiet` */
   readonly quiet?: boolean;
   /** `--verbose` */

@@ -79,8 +79,18 @@ export async function inRegistry(
   };
 }
 
-/** The image as its mirrors or its registry have it, to be read only. */
+/** The image as a bundle of `--from`, its mirrors or its registry have it, to be read only. */
 export async function fromRegistry(session: Session, reference: Reference): Promise<Located> {
+  const carried = await session.carried(reference);
+  if (carried !== undefined) {
+    return {
+      registry: carried.reader,
+      repository: reference.repository,
+      reference: carried.digest,
+      name: familiarName(reference),
+      repositoryName: familiarRepository(reference),
+    };
+  }
   const located = await inRegistry(session, reference);
   return { ...located, registry: await session.source(reference.registry) };
 }

@@ -1,7 +1,16 @@
 /** One run of a command: its log, its registries, its store; all of them made only when they are used. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../registry/context.ts";
+import type { Bundle } from "../registry/bundle/read.ts";
 import type { RegistryClient } from "../registry/client/options.ts";
+import type { Digest } from "../registry/oci/digest.ts";
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  sameRepository,
+} from "../registry/oci/reference.ts";
+import type { Reader } from "../registry/registry.ts";
 import type { Store } from "../registry/store/store.ts";
 import { type CommonFlags, levelOf } from "./common.ts";
 import { UsageError } from "./exit.ts";
@@ -25,6 +34,7 @@ export class Session implements AsyncDisposable {
   #store: Promise<Store> | undefined;
   #temporary: string | undefined;
   #registries: Promise<Connected> | undefined;
+  #bundle: Promise<Bundle> | undefined;
 
   /** Makes the log; opens nothing. */
   constructor(io: Io, flags: CommonFlags) {
@@ -97,6 +107,33 @@ export class Session implements AsyncDisposable {
     return (await this.#connected()).sources.client(host);
   }
 
+  /**
+   * The manifest that a bundle of `--from` has under this name, and the bundle to read it from.
+   *
+   * @returns `undefined` without such a flag, or when no bundle has it.
+   */
+  async carried(
+    reference: Reference,
+  ): Promise<{ readonly reader: Reader; readonly digest: Digest } | undefined> {
+    const files = this.flags.fromBundle;
+    if (files === undefined) return undefined;
+    const bundle = await (this.#bundle ??= this.#openBundle(files));
+    const name = formatReference(reference);
+    const found = bundle.images.find((image) => {
+      const { tag, digest, ...place } = parseReference(image.reference);
+      const at = { ...place, digest: image.descriptor.digest };
+      return name === formatReference({ ...place, tag, digest }) ||
+        name === formatReference(at) ||
+        reference.digest === image.descriptor.digest && sameRepository(place, reference);
+    });
+    return found && { reader: bundle.reader, digest: found.descriptor.digest };
+  }
+
+  async #openBundle(files: readonly string[]): Promise<Bundle> {
+    const { openBundle } = await import("../registry/bundle/read.ts");
+    return await openBundle(files.map((file) => this.path(file)), { signal: this.ctx.signal });
+  }
+
   #connected(): Promise<Connected> {
     return this.#registries ??= import("./connect.ts").then(({ connect }) =>
       connect(this.io, this.flags, this.log, VERSION)
@@ -107,7 +144,7 @@ export class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.log.flush();
     this.#progress.stop();
-    const opened = await Promise.allSettled([this.#registries, this.#store]);
+    const opened = await Promise.allSettled([this.#registries, this.#store, this.#bundle]);
     await Promise.allSettled(opened.map(async (one) => {
       if (one.status === "fulfilled") await one.value?.[Symbol.asyncDispose]();
     }));

@@ -17,6 +17,7 @@ export interface BuildFlags extends SiteFlags {
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
   readonly pullPolicy: string;
+  readonly from?: readonly string[];
   readonly output: string;
 }
 
@@ -53,6 +54,11 @@ export function define(command: Command, io: Io): void {
     .usage("NAME [FLAGS]");
   addInputFlags(command)
     .option("--run-image <image>", "the base: a name, oci:DIR, or scratch for none at all")
+    .option(
+      "--from <bundle>",
+      "take images from this bundle first (repeatable: its parts; see: wherry bundle)",
+      collect,
+    )
     .optionsGroup("What comes out:")
     .option("--publish", "straight to the registry, instead of the local store")
     .option("-t, --tag <name>", "another name for the image (repeatable)", collectWords)
@@ -96,7 +102,12 @@ export function define(command: Command, io: Io): void {
     const { buildApp } = await import("../build_app.ts");
     const notes = Object.entries(IGNORED).filter(([key]) => given[key] !== undefined)
       .map(([, { flags, why }]) => `${flags.split(" ")[0]} has no meaning here: ${why}`);
-    await buildApp(io, name, flags, notes);
+    await buildApp(
+      io,
+      name,
+      flags.from === undefined ? flags : { ...flags, fromBundle: flags.from },
+      notes,
+    );
   });
 }
 
