@@ -27,6 +27,7 @@ import { formatSize } from "./ui/size.ts";
 /** Flags of the three. */
 export interface CopyFlags extends CommonFlags {
   readonly platform?: string;
+  readonly allowNondistributable?: boolean;
   readonly output: string;
 }
 
@@ -157,6 +158,7 @@ async function move(
       signal: ctx.signal,
       tags: to.reference.includes(":") ? [] : [to.reference],
       platform: platformOf(flags),
+      foreign: flags.allowNondistributable,
       onProgress: (blob, bytes) => meterOf(blob).add(bytes),
       onBlob: (blob, how) => {
         meters.get(blob.digest)?.end();

@@ -1,12 +1,12 @@
 /** The one way anything moves between places: save, push, pull, cache and bundle are all this. */
-import type { Descriptor, Platform } from "./oci/descriptor.ts";
+import { type Descriptor, embedded, type Platform } from "./oci/descriptor.ts";
 import type { Digest } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "./oci/media_type.ts";
 import { childrenOf, type Document, parseDocument } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
 import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
-import type { Source } from "./source.ts";
+import { bytesSource, type Source } from "./source.ts";
 
 /** Options of {@linkcode copy}. */
 export interface CopyOptions extends CallOptions {
@@ -16,6 +16,8 @@ export interface CopyOptions extends CallOptions {
   readonly platform?: Platform | undefined;
   /** Blobs under way at once. Default 6. */
   readonly concurrency?: number | undefined;
+  /** Copy layers, too, whose type says that they are not to be distributed. Default: they stay where they are. */
+  readonly foreign?: boolean | undefined;
   /** Called as bytes of a blob leave. */
   readonly onProgress?: ((blob: Descriptor, bytes: number) => void) | undefined;
   /** Called when a blob is there. */
@@ -187,7 +189,9 @@ class Copy {
       // The short one first: behind the long ones its round trips would be all that is left to do.
       await this.#moveAll([
         config,
-        ...layers.filter((layer) => !isForeignLayerType(layer.mediaType)),
+        ...layers.filter(({ mediaType }) =>
+          this.#options.foreign || !isForeignLayerType(mediaType)
+        ),
       ]);
       return;
     }
@@ -242,6 +246,8 @@ class Copy {
   /** The blob, asked for only when its bytes are needed. */
   #source(blob: Descriptor): Source {
     let asked: Promise<Source | undefined> | undefined;
+    const own = embedded(blob);
+    if (own !== undefined) return bytesSource(own);
     return {
       size: blob.size,
       open: async (options) => {

@@ -1,13 +1,13 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { copy } from "./copy.ts";
 import { encodeJson } from "./image.ts";
-import { memoryRegistry } from "./memory.ts";
+import { type MemoryRegistry, memoryRegistry } from "./memory.ts";
 import type { Descriptor } from "./oci/descriptor.ts";
 import { digestOf } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { MediaType } from "./oci/media_type.ts";
 import type { Reader, Registry } from "./registry.ts";
-import { pushSampleImage, sampleBytes } from "./registry_suite_testing.ts";
+import { pushBytes, pushSampleImage, sampleBytes } from "./registry_suite_testing.ts";
 
 const mediaType = MediaType.ociIndex;
 
@@ -144,6 +144,66 @@ Deno.test("C-PUT-03 copy: what the place turns out to lack is sent, once", async
     (error) => isOciError(error, "MANIFEST_BLOB_UNKNOWN"),
   );
   equal(pushes, 4);
+});
+
+Deno.test("C-GET-05 copy: a tag that moves meanwhile mixes no images", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const first = await pushSampleImage(from, "src", { seed: 1 });
+  const second = await pushSampleImage(from, "src", { seed: 2 });
+  const moving = await pushIndex(from, [first], "v1");
+  const manifest = from.manifest;
+  from.manifest = async (...args) => {
+    const raw = await manifest.apply(from, args);
+    await pushIndex(from, [second], "v1");
+    return raw;
+  };
+  const { descriptor } = await copy(from, "src", "v1", to, "dst");
+  equal(descriptor.digest, moving.digest);
+  equal((await to.stat("dst", "v1"))?.digest, moving.digest);
+  equal(await to.stat("dst", second.digest), undefined);
+});
+
+/** An image with a layer of a type that is not to be distributed, and one that nobody knows. */
+async function pushForeign(registry: MemoryRegistry, data: boolean): Promise<Descriptor[]> {
+  const foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+  const layers = [
+    {
+      ...await pushBytes(registry, "src", sampleBytes(90, 1), foreign),
+      urls: ["https://x.example/l"],
+    },
+    await pushBytes(registry, "src", sampleBytes(91, 2), "application/x-never-heard-of"),
+  ];
+  const text = encodeJson({ a: 1 });
+  const config = await pushBytes(registry, "src", text, "application/x-config");
+  const mediaType = MediaType.ociManifest;
+  const bytes = encodeJson({
+    schemaVersion: 2,
+    mediaType,
+    config: data ? { ...config, data: text.toBase64() } : config,
+    layers,
+  });
+  await registry.pushManifest("src", { mediaType, bytes }, { tags: ["v1"] });
+  return [...layers, config];
+}
+
+Deno.test("C-MT-04, C-DL-08 copy: layers that are not to be distributed stay, unless asked for", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const [foreign, unknown] = await pushForeign(from, false);
+  const { uploaded } = await copy(from, "src", "v1", to, "dst");
+  equal(uploaded, 2);
+  equal(await to.blob("dst", foreign!.digest), undefined);
+  equal((await to.blob("dst", unknown!.digest))?.size, 91);
+  const all = memoryRegistry();
+  equal((await copy(from, "src", "v1", all, "dst", { foreign: true })).uploaded, 3);
+  equal((await all.blob("dst", foreign!.digest))?.size, 90);
+});
+
+Deno.test("C-MT-07 copy: what a descriptor carries is not asked for", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const [, , config] = await pushForeign(from, true);
+  await from.deleteBlob("src", config!.digest);
+  await copy(from, "src", "v1", to, "dst");
+  equal((await to.blob("dst", config!.digest))?.size, config!.size);
 });
 
 Deno.test("copy: by digest sets no tag", async () => {

@@ -1,6 +1,6 @@
 /** An image as a value: what its documents say, and layers whose bytes are opened only when wanted. */
 import { type ImageConfig, parseConfig } from "./oci/config.ts";
-import type { Descriptor, Platform } from "./oci/descriptor.ts";
+import { type Descriptor, embedded, type Platform } from "./oci/descriptor.ts";
 import { type Digest, digestOf } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
@@ -95,7 +95,10 @@ export async function readImage(
     document = parseDocument(raw.bytes, raw.mediaType);
   }
   const { manifest } = document;
-  const source = await registry.blob(repository, manifest.config.digest, options);
+  const own = embedded(manifest.config);
+  const source = own === undefined
+    ? await registry.blob(repository, manifest.config.digest, options)
+    : bytesSource(own);
   if (source === undefined) {
     throw new OciError(
       "BLOB_UNKNOWN",

@@ -13,6 +13,7 @@ export function define(command: Command, io: Io): void {
     )
     .usage("FROM TO [FLAGS]")
     .option("--platform <os/arch>", "only this image of an index")
+    .option("--allow-nondistributable", "layers, too, that say they are not to be distributed")
     .option("-o, --output <format>", "human or json", "human");
   addRegistryFlags(command);
   addCommonFlags(command);

@@ -7,6 +7,7 @@ import type { CopyFlags } from "../copy_image.ts";
 export function define(command: Command, io: Io): void {
   command.argument("<name>", "the image, as its registry calls it").usage("NAME [FLAGS]")
     .option("--platform <os/arch>", "only this image of an index")
+    .option("--allow-nondistributable", "layers, too, that say they are not to be distributed")
     .option("-o, --output <format>", "human or json", "human");
   addRegistryFlags(command);
   addCommonFlags(command);

@@ -182,3 +182,16 @@ Deno.test("RB-13 the same input gives the same digest, and a second rebase chang
   assert.equal(rebase().raw.digest, once.raw.digest);
   assert.equal(rebase({ app: once }).raw.digest, once.raw.digest);
 });
+
+Deno.test("C-MT-05 an app of Docker's family stays in it, whatever the base's is", () => {
+  const plain = app();
+  const raw = { ...plain.raw, mediaType: "application/vnd.docker.distribution.manifest.v2+json" };
+  const docker = makeImage(plain.config, plain.layers, { ...plain, raw });
+  const types = (
+    { raw, manifest }: Image,
+  ) => [raw.mediaType, manifest.config.mediaType, ...manifest.layers.map((one) => one.mediaType)];
+  assert.ok(
+    types(rebase({ app: docker })).every((type) => /^application\/vnd\.docker\./.test(type)),
+  );
+  assert.ok(types(rebase()).every((type) => /^application\/vnd\.oci\./.test(type)));
+});

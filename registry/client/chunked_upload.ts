@@ -1,12 +1,12 @@
 import type { Descriptor } from "../oci/descriptor.ts";
-import { algorithmOf, type Digest, Digester } from "../oci/digest.ts";
+import { type Algorithm, algorithmOf, type Digest, Digester } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { BlobUpload } from "../registry.ts";
 import { joined } from "../source.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, discard, type Session } from "./session.ts";
-import { cancelUpload, startUpload } from "./upload.ts";
+import { cancelUpload, exists, startUpload } from "./upload.ts";
 import { type Target, withQuery } from "./url.ts";
 
 /** What GHCR takes at most (C-UP-07). */
@@ -27,6 +27,8 @@ export class RemoteUpload implements BlobUpload {
   #sent = 0;
   #location: Target;
   #over = false;
+  /** The registry called the last piece the end: some have the blob then, some want it closed as ever (C-UP-08). */
+  #closed = false;
 
   private constructor(
     session: Session,
@@ -47,8 +49,9 @@ export class RemoteUpload implements BlobUpload {
     session: Session,
     push: { readonly name: string; readonly repository: string },
     signal?: AbortSignal,
+    algorithm?: Algorithm,
   ): Promise<RemoteUpload> {
-    const { location, headers } = await startUpload(session, push, signal);
+    const { location, headers } = await startUpload(session, push, signal, algorithm);
     const least = Number(headers.get("oci-chunk-min-length") ?? 0);
     const chunk = Math.min(MAX_CHUNK, Math.max(CHUNK, Number.isFinite(least) ? least : 0));
     return new RemoteUpload(session, push, location, chunk, signal);
@@ -63,7 +66,7 @@ export class RemoteUpload implements BlobUpload {
     this.#digester.update(chunk);
     this.#pending.push(chunk.slice());
     this.#pendingSize += chunk.byteLength;
-    if (this.#pendingSize >= this.#chunk) await this.#flush();
+    if (this.#pendingSize >= this.#chunk) await this.#flush(this.#chunk);
   }
 
   async commit(digest?: Digest): Promise<Descriptor> {
@@ -78,9 +81,16 @@ export class RemoteUpload implements BlobUpload {
     }
     const named = digest ?? computed;
     // What fits into one piece goes with the closing request.
-    if (this.#sent > 0) await this.#flush();
+    if (this.#sent > 0) await this.#flush(1);
     const rest = joined(this.#pending, this.#pendingSize);
     const size = this.size;
+    if (
+      this.#closed && rest.byteLength === 0 &&
+      await exists(this.#session, this.#push, named, this.#signal)
+    ) {
+      this.#over = true;
+      return { mediaType: "application/octet-stream", digest: named, size };
+    }
     const answer = await this.#bulk(() =>
       this.#send("PUT", withQuery(this.#location, "digest", named), rest, {}, [200, 201, 204])
     );
@@ -106,14 +116,17 @@ export class RemoteUpload implements BlobUpload {
     }
   }
 
-  /** Sends what is pending; after a cut it asks how far the registry got and goes on there (C-UP-05, 06). */
-  async #flush(): Promise<void> {
+  /**
+   * Sends what is pending in pieces, as long as there are `least` bytes; after a cut it asks how far the registry got and
+   * goes on there (C-UP-05, 06).
+   */
+  async #flush(least: number): Promise<void> {
     let bytes = joined(this.#pending, this.#pendingSize);
     this.#pending = [];
-    for (let attempt = 1; bytes.byteLength > 0; attempt++) {
+    for (let attempt = 1; bytes.byteLength >= least; attempt++) {
       let got: number;
       try {
-        got = await this.#patch(bytes);
+        got = await this.#patch(bytes.subarray(0, this.#chunk));
       } catch (error) {
         if (!mayPass(error) || attempt >= this.#session.tries) throw error;
         await this.#session.backOff(attempt, this.#signal);
@@ -126,6 +139,7 @@ export class RemoteUpload implements BlobUpload {
       this.#pendingSize -= got;
       bytes = bytes.subarray(got);
     }
+    if (bytes.byteLength > 0) this.#pending = [bytes];
   }
 
   /** Sends one piece; returns how much of it the registry took. */
@@ -136,6 +150,7 @@ export class RemoteUpload implements BlobUpload {
       this.#send("PATCH", this.#location, bytes, headers, [201, 202, 204, 416])
     );
     await discard(answer);
+    this.#closed = answer.status === 201;
     if (answer.status === 416) return Math.max(0, await this.#progress() - this.#sent);
     if (answer.headers.has("location")) {
       this.#location = await this.#session.locate(answer, this.#act);

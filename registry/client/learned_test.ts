@@ -332,3 +332,44 @@ Deno.test("C-MNT-05 a blob that turns out to be gone is not mounted from there",
   assert.equal(await push(), "uploaded");
   assert.ok(!server.seen.some(({ url }) => url.includes("mount=")));
 });
+
+Deno.test("C-PUT-06 a tag is set only from where it is believed to be, whether the registry looks or not", async () => {
+  await using server = await ours();
+  const held = new Map<string, Uint8Array>();
+  // As most do: no word of conditions.
+  await using deaf = quirkServer(({ method, url, body }) => {
+    if (method === "PUT") held.set(url, body);
+    const bytes = held.get(url);
+    if (bytes === undefined) return errorBody(404, "MANIFEST_UNKNOWN", "no");
+    return new Response(method === "HEAD" ? null : new Uint8Array(bytes), {
+      status: method === "PUT" ? 201 : 200,
+      headers: {
+        "content-type": MediaType.ociIndex,
+        "content-length": String(method === "PUT" ? 0 : bytes.byteLength),
+        "docker-content-digest": digestOf(bytes),
+      },
+    });
+  });
+  const next = {
+    mediaType: MediaType.ociIndex,
+    bytes: encodeJson({
+      schemaVersion: 2,
+      mediaType: MediaType.ociIndex,
+      manifests: [],
+      annotations: {},
+    }),
+  };
+  for (const { host } of [server, deaf]) {
+    await using registry = connectRegistry(host, FAST);
+    const put = (is: "absent" | "present" | (typeof digest)[], what = manifest) =>
+      registry.pushManifest("app", what, { tags: ["1"], expect: [{ tag: "1", is }] });
+    const unmet = (error: unknown) => isOciError(error, "PRECONDITION_FAILED");
+    await assert.rejects(() => put("present"), unmet);
+    assert.equal((await put("absent")).digest, digest);
+    await assert.rejects(() => put("absent", next), unmet);
+    await assert.rejects(() => put([digestOf(next.bytes.slice(1))], next), unmet);
+    assert.equal((await registry.stat("app", "1"))?.digest, digest);
+    await put([digest], next);
+    assert.equal((await registry.stat("app", "1"))?.digest, digestOf(next.bytes));
+  }
+});

@@ -500,7 +500,7 @@ Deno.test("C-LIST-01 a Link to another host is not followed", async () => {
   await assert.rejects(() => Array.fromAsync(registry.tags("app")), /it goes on at another host/);
 });
 
-Deno.test("C-REFR-01 the referrers API; C-REFR-02, 03 the tag that stands in for it", async () => {
+Deno.test("C-REFR-01 the referrers API; C-REFR-02, C-REFR-03 the tag that stands in for it", async () => {
   const documents = new Map<
     string,
     { readonly type: string; readonly bytes: Uint8Array<ArrayBuffer> }

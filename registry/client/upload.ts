@@ -1,5 +1,6 @@
 import type { Descriptor } from "../oci/descriptor.ts";
-import { OciError } from "../oci/error.ts";
+import { type Algorithm, algorithmOf, type Digest } from "../oci/digest.ts";
+import { isOciError, OciError } from "../oci/error.ts";
 import type { PushOptions } from "../registry.ts";
 import type { Source } from "../source.ts";
 import { RemoteUpload } from "./chunked_upload.ts";
@@ -49,7 +50,10 @@ export async function pushBlob(
     known.add(repository, digest);
     return "mounted";
   }
-  if (!(options.fresh && mount === undefined) && await exists(session, push, options.signal)) {
+  if (
+    !(options.fresh && mount === undefined) &&
+    await exists(session, push, digest, options.signal)
+  ) {
     known.add(repository, digest);
     if (mount !== undefined) await cancelUpload(session, push, mount);
     return "exists";
@@ -113,19 +117,34 @@ export async function startUpload(
   session: Session,
   push: { readonly name: string; readonly repository: string },
   signal?: AbortSignal,
+  algorithm: Algorithm = "sha256",
 ): Promise<{ readonly location: Target; readonly headers: Headers }> {
   const act = `push to ${push.name}`;
+  // A registry that hashes as bytes come must know how (C-UP-12); all others do not look at it.
+  const query = algorithm === "sha256" ? "" : `?digest-algorithm=${algorithm}`;
   const answer = await session.send({
     act,
     method: "POST",
-    to: `/v2/${push.repository}/blobs/uploads/`,
+    to: `/v2/${push.repository}/blobs/uploads/${query}`,
     repository: push.repository,
     scopes: [repositoryScope(push.repository, "pull", "push")],
     expect: [202],
     signal,
+  }).catch((error) => {
+    throw unlessUnmade(error, act);
   });
   await discard(answer);
   return { location: await session.locate(answer, act), headers: answer.headers };
+}
+
+/** Some registries, ECR for one, take nothing into a repository that nobody made before (C-PUT-04). */
+function unlessUnmade(error: unknown, act: string): unknown {
+  if (!isOciError(error, "NAME_UNKNOWN") || error.status !== 404) return error;
+  return new OciError(
+    "NAME_UNKNOWN",
+    `Cannot ${act}: the registry has no such repository and does not make one by itself; want it made there first`,
+    { status: 404, cause: error },
+  );
 }
 
 /** Drops an upload. That it fails is no matter: registries clean up, and some want a right for it (C-AUTH-11). */
@@ -151,11 +170,16 @@ export async function cancelUpload(
 }
 
 /** A probe: what is denied may be there or not, and is pushed then (C-GET-06). */
-async function exists(session: Session, push: BlobPush, signal?: AbortSignal): Promise<boolean> {
+export async function exists(
+  session: Session,
+  push: { readonly name: string; readonly repository: string },
+  digest: Digest,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const answer = await session.send({
     act: `push to ${push.name}`,
     method: "HEAD",
-    to: `/v2/${push.repository}/blobs/${push.descriptor.digest}`,
+    to: `/v2/${push.repository}/blobs/${digest}`,
     repository: push.repository,
     scopes: [repositoryScope(push.repository, "pull", "push")],
     expect: [200, 400, 403, 404, 405, 501],
@@ -203,30 +227,77 @@ async function upload(
   const { signal } = options;
   const onSent = forward(options.onProgress);
   let location = opened;
-  let whole = true;
+  let way: Way = "whole";
   for (let attempt = 1;; attempt++) {
     // An upload in pieces takes a place for each piece.
-    const leave = whole ? await session.up.enter(signal) : () => {};
+    const leave = way === "pieces" ? () => {} : await session.up.enter(signal);
     try {
       const sent = onSent();
-      if (!whole) return await pieces(session, push, sent, signal);
+      if (way === "pieces") return await pieces(session, push, sent, signal);
       await using bytes = new EarlyBytes(push.source, signal);
-      location ??= (await startUpload(session, push, signal)).location;
+      const algorithm = algorithmOf(push.descriptor.digest);
+      location ??= (await startUpload(session, push, signal, algorithm)).location;
+      if (way === "stream") {
+        location = await patch(session, push, location, bytes, sent, signal);
+        return await put(session, push, location, undefined, undefined, signal);
+      }
       return await put(session, push, location, bytes, sent, signal);
     } catch (error) {
       if (location !== undefined) await cancelUpload(session, push, location);
       signal?.throwIfAborted();
-      // Something on the way takes no long bodies, or none in one piece.
-      const tooLong = whole && error instanceof OciError &&
-        [405, 411, 413, 501].includes(error.status);
-      if (tooLong) whole = false;
-      else if (!mayPass(error) || attempt >= session.tries) throw error;
+      const next = nextWay(way, error);
+      if (next === way && (!mayPass(error) || attempt >= session.tries)) throw error;
       location = undefined;
+      if (next !== way) {
+        way = next;
+        continue;
+      }
     } finally {
       leave();
     }
-    if (whole) await session.backOff(attempt, signal);
+    await session.backOff(attempt, signal);
   }
+}
+
+/** How a blob's bytes go: in the closing request; in several before it; in one before it, as crane does (C-UP-02). */
+type Way = "whole" | "pieces" | "stream";
+
+/** Something on the way takes no long bodies, or none in one piece; some registries know no pieces. */
+function nextWay(way: Way, error: unknown): Way {
+  if (!(error instanceof OciError)) return way;
+  const { status } = error;
+  if (way === "whole" && [405, 411, 413, 501].includes(status)) return "pieces";
+  if (way === "pieces" && [400, 404, 405, 411, 415, 416, 501].includes(status)) return "stream";
+  return way;
+}
+
+/** All bytes in one request that names no range; returns where the upload is closed. */
+async function patch(
+  session: Session,
+  push: BlobPush,
+  location: Target,
+  bytes: EarlyBytes,
+  onSent: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Target> {
+  const { repository, descriptor: { digest, size } } = push;
+  const act = `push blob ${digest} to ${push.name}`;
+  const answer = await session.send({
+    act,
+    method: "PATCH",
+    to: location,
+    repository,
+    scopes: [repositoryScope(repository, "pull", "push")],
+    headers: { "content-type": "application/octet-stream" },
+    body: { size, open: () => bytes.open() },
+    expect: [201, 202, 204],
+    bulk: true,
+    retry: false,
+    onSent,
+    signal,
+  });
+  await discard(answer);
+  return answer.headers.has("location") ? await session.locate(answer, act) : location;
 }
 
 /**
@@ -262,8 +333,9 @@ async function put(
   session: Session,
   push: BlobPush,
   location: Target,
-  bytes: EarlyBytes,
-  onSent: (bytes: number) => void,
+  /** Absent when they have gone before. */
+  bytes: EarlyBytes | undefined,
+  onSent: ((bytes: number) => void) | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { repository, descriptor: { digest, size } } = push;
@@ -274,7 +346,7 @@ async function put(
     repository,
     scopes: [repositoryScope(repository, "pull", "push")],
     headers: { "content-type": "application/octet-stream" },
-    body: { size, open: () => bytes.open() },
+    body: bytes && { size, open: () => bytes.open() },
     expect: [200, 201, 204],
     bulk: true,
     retry: false,
@@ -290,7 +362,8 @@ async function pieces(
   onSent: (bytes: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const parts = await RemoteUpload.start(session, push, signal);
+  const algorithm = algorithmOf(push.descriptor.digest);
+  const parts = await RemoteUpload.start(session, push, signal, algorithm);
   try {
     for await (const chunk of await push.source.open({ signal, reuse: true })) {
       await parts.write(chunk);

@@ -60,8 +60,9 @@ Deno.test("one pass gives diffID, digest and size of the very bytes that were wr
   equal(layer.descriptor.size < layer.tarSize / 2, true);
 });
 
-Deno.test("TA-10 one gzip member with a fixed header, and system gzip takes it", async () => {
-  const { bytes } = await write(large);
+Deno.test("TA-10, C-MT-08 one gzip member with a fixed header, and system gzip takes it", async () => {
+  const { bytes, layer } = await write(large);
+  equal(layer.descriptor.mediaType, "application/vnd.oci.image.layer.v1.tar+gzip");
   deepEqual([...bytes.subarray(0, 10)], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
   const path = await Deno.makeTempFile({ suffix: ".gz" });
   try {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Digest, isDigest } from "./digest.ts";
+import { algorithmOf, type Digest, digestOf, isDigest } from "./digest.ts";
 
 /** One platform of an image index; empty text is never used, absent means "any". */
 export interface Platform {
@@ -11,6 +11,8 @@ export interface Platform {
   readonly variant?: string | undefined;
   /** Windows only. */
   readonly "os.version"?: string | undefined;
+  /** Windows only: what the image needs of the system. */
+  readonly "os.features"?: readonly string[] | undefined;
 }
 
 /**
@@ -37,6 +39,22 @@ export interface Descriptor {
   readonly data?: string | undefined;
 }
 
+/** Longer content is no small document; it is asked for. */
+const MAX_EMBEDDED = 64 * 1024;
+
+/** The content that a descriptor carries itself, when it is what the descriptor says (C-MT-07). */
+export function embedded({ digest, size, data }: Descriptor): Uint8Array<ArrayBuffer> | undefined {
+  if (data === undefined || size > MAX_EMBEDDED) return undefined;
+  try {
+    const bytes = Uint8Array.fromBase64(data);
+    return bytes.byteLength === size && digestOf(bytes, algorithmOf(digest)) === digest
+      ? bytes
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Reads a digest from a document. */
 export const digestSchema: z.ZodType<Digest, string> = z.string().refine(isDigest, {
   message: "want sha256: and 64 lower-case hex digits",
@@ -48,6 +66,7 @@ const platformSchema = z.lazy(() =>
     architecture: z.string().default(""),
     variant: z.string().optional(),
     "os.version": z.string().optional(),
+    "os.features": z.array(z.string()).optional(),
   })
 );
 

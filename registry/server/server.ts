@@ -2,11 +2,10 @@
 import { Hono } from "hono";
 import { isOciError, OciError } from "../oci/error.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
-import { type Call, HANDLERS, type Said } from "./handlers.ts";
-import { type Answer, type Ask, dropBody } from "./http/message.ts";
-import { answerOf, askOf, requestOf, responseOf } from "./http/web.ts";
+import { type Answer, type Call, HANDLERS } from "./handlers.ts";
 import { type ApiRequest, parseRequest } from "./request.ts";
 import { isFromPage } from "./auth/browser.ts";
+import { type Patience, patientAnswer, patientBody, TooSlow } from "./slow_client.ts";
 import type { Digest } from "../oci/digest.ts";
 
 /** One answered request, for logs and for tests that count. */
@@ -82,12 +81,14 @@ export interface ServerOptions {
   readonly locate?: ((digest: Digest) => Promise<string | undefined>) | undefined;
   /** Asked once for each request of the API before any handler sees it. Without it everybody may do all. */
   readonly authorize?:
-    | ((ask: Ask, parsed: ApiRequest, peer: Peer) => Promise<Judgement>)
+    | ((request: Request, parsed: ApiRequest, peer: Peer) => Promise<Judgement>)
     | undefined;
   /** Answers what lies beside the API: pages, tokens, metrics. `undefined`: there is no such thing. */
   readonly site?:
     | ((request: Request, peer: Peer) => Promise<SiteAnswer | undefined>)
     | undefined;
+  /** How long slow clients are waited for. */
+  readonly patience?: Patience | undefined;
   /** Called when a request comes in. */
   readonly onBegin?: (() => void) | undefined;
   /** Called once for each request when its answer is ready. */
@@ -96,11 +97,9 @@ export interface ServerOptions {
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
-/** A registry server as functions: what {@linkcode serve} listens with, and tests call. */
+/** A registry server as a function: what {@linkcode serve} listens with, and tests call. */
 export interface RegistryServer {
-  /** Answers one request, which came from `peer`. Never rejects. Where it is missing, `fetch` is asked. */
-  answer?(ask: Ask, peer: Peer): Promise<Answer>;
-  /** The same for whoever listens by other means. Slow clients are theirs to deal with. */
+  /** Answers one request, which came from `peer`. Never rejects. */
   fetch(request: Request, peer?: Peer): Promise<Response>;
 }
 
@@ -113,18 +112,8 @@ export function createServer(
 ): RegistryServer {
   const app = new Hono<{ Bindings: { peer: Peer } }>();
   app.get("/healthz", () => Response.json({ status: "ok" }));
-  app.all("*", async (context) => {
-    const request = context.req.raw;
-    return responseOf(await answer(askOf(request), context.env.peer, registry, options, request));
-  });
-  return {
-    fetch: async (request, peer = NOWHERE) => await app.fetch(request, { peer }),
-    // The API has its own table of routes, and needs no objects made for it that it then takes apart.
-    answer: async (ask, peer) =>
-      isApi(pathOf(ask))
-        ? await answer(ask, peer, registry, options)
-        : answerOf(await app.fetch(requestOf(ask), { peer })),
-  };
+  app.all("*", (context) => answer(context.req.raw, context.env.peer, registry, options));
+  return { fetch: async (request, peer = NOWHERE) => await app.fetch(request, { peer }) };
 }
 
 const NOWHERE: Peer = { remote: "" };
@@ -132,78 +121,65 @@ const NOWHERE: Peer = { remote: "" };
 /** Registries make addresses of names, tags and digests; none of them comes near this. */
 const MAX_URL = 16 * 1024;
 
-const NO_QUERY: URLSearchParams = new URLSearchParams();
-
-function isApi(path: string): boolean {
-  return path === "/v2" || path.startsWith("/v2/");
-}
-
-function pathOf({ target }: Ask): string {
-  const at = target.indexOf("?");
-  return at < 0 ? target : target.slice(0, at);
-}
-
 async function answer(
-  ask: Ask,
+  request: Request,
   peer: Peer,
   registry: Registry & ResumableUploads,
   options: ServerOptions,
-  request?: Request,
-): Promise<Answer> {
+): Promise<Response> {
   const started = performance.now();
-  const { method, target, headers } = ask;
-  const path = pathOf(ask);
+  const url = new URL(request.url);
   let parsed: ApiRequest | undefined;
   let bytesIn = 0;
   let user: string | undefined;
   let result: Answer | undefined;
+  let response: Response | undefined;
   options.onBegin?.();
   try {
-    if (target.length > MAX_URL) {
+    if (request.url.length > MAX_URL) {
       throw new OciError("UNSUPPORTED", `Cannot read an address longer than ${MAX_URL} bytes`, {
         status: 414,
       });
     }
-    if (request !== undefined && options.site !== undefined && !isApi(path)) {
+    if (options.site !== undefined && !/^\/v2(\/|$)/.test(url.pathname)) {
       const page = await options.site(request, peer);
-      if (page !== undefined) [result, user] = [answerOf(page.response), page.user];
+      ({ response, user } = page ?? { response, user });
     }
-    if (result === undefined) {
+    if (response === undefined) {
       // Before anything is understood: what is not understood cannot slip past (R-02).
-      if (options.readOnly && method !== "GET" && method !== "HEAD") {
+      if (options.readOnly && request.method !== "GET" && request.method !== "HEAD") {
         throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only", {
           detail: { allow: ["GET", "HEAD"] },
         });
       }
-      const query = path.length === target.length
-        ? NO_QUERY
-        : new URLSearchParams(target.slice(path.length + 1));
-      parsed = parseRequest(method, path, query);
-      result = finished(await handle(parsed), method === "HEAD");
+      parsed = parseRequest(request.method, url.pathname, url.searchParams);
+      result = await handle(parsed);
     }
   } catch (error) {
-    result = finished(errorAnswer(error, options), method === "HEAD");
+    result = errorAnswer(error, options);
   }
+  if (request.body !== null && !request.bodyUsed) await request.body.cancel().catch(() => {});
+  response ??= respond(result!, request.method === "HEAD", options.patience);
   options.onRequest?.({
-    method,
-    path: target,
+    method: request.method,
+    path: url.pathname + url.search,
     kind: parsed?.kind ?? "other",
     repository: parsed !== undefined && "repository" in parsed ? parsed.repository : undefined,
-    status: result.status,
+    status: response.status,
     bytesIn,
-    bytesOut: method === "HEAD" ? 0 : Number(result.headers["content-length"] ?? 0),
+    bytesOut: request.method === "HEAD" ? 0 : Number(response.headers.get("content-length") ?? 0),
     durationMs: performance.now() - started,
     remote: peer.remote,
     user,
-    userAgent: headers.get("user-agent") ?? undefined,
+    userAgent: request.headers.get("user-agent") ?? undefined,
   });
-  return result;
+  return response;
 
-  async function handle(parsed: ApiRequest): Promise<Said> {
-    if (CHANGES.has(parsed.kind) && isFromPage(headers)) {
+  async function handle(parsed: ApiRequest): Promise<Answer> {
+    if (CHANGES.has(parsed.kind) && isFromPage(request.headers)) {
       throw new OciError("DENIED", "Cannot change anything for a web page");
     }
-    const judgement = await options.authorize?.(ask, parsed, peer);
+    const judgement = await options.authorize?.(request, parsed, peer);
     user = judgement?.user;
     if (judgement?.kind === "refuse") {
       const refusal = errorAnswer(judgement.error, options);
@@ -211,15 +187,15 @@ async function answer(
     }
     const call: Call = {
       registry: judgement?.registry ?? registry,
-      headers,
-      body: ask.body,
-      head: method === "HEAD",
+      headers: request.headers,
+      body: request.body && patientBody(request.body, options.patience),
+      head: request.method === "HEAD",
       manifestLimit: options.manifestLimit ?? MANIFEST_LIMIT,
       locate: options.locate,
       received: (bytes) => bytesIn += bytes,
     };
     // The table pairs each kind with the handler of just that kind.
-    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Said>;
+    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Answer>;
     return await handler(parsed, call);
   }
 }
@@ -235,23 +211,29 @@ const CHANGES: ReadonlySet<ApiRequest["kind"]> = new Set([
   "cancelUpload",
 ]);
 
-function finished({ status, headers = {}, body = null }: Said, head: boolean): Answer {
-  const all: Record<string, string | readonly string[]> = {
-    ...headers,
-    "docker-distribution-api-version": "registry/2.0",
-    "x-content-type-options": "nosniff",
-  };
-  if (body instanceof Uint8Array) all["content-length"] = String(body.byteLength);
-  else if (body === null && status !== 204 && status !== 304) all["content-length"] ??= "0";
-  if (!head) return { status, headers: all, body };
-  dropBody(body);
-  return { status, headers: all, body: null };
+function respond(
+  { status, headers = {}, body = null }: Answer,
+  head: boolean,
+  patience: Patience | undefined,
+): Response {
+  const all = new Headers(headers);
+  all.set("docker-distribution-api-version", "registry/2.0");
+  all.set("x-content-type-options", "nosniff");
+  if (body instanceof Uint8Array) all.set("content-length", String(body.byteLength));
+  else if (body === null && status !== 204 && status !== 304 && !all.has("content-length")) {
+    all.set("content-length", "0");
+  }
+  if (head && body instanceof ReadableStream) body.cancel().catch(() => {});
+  const sent = head ? null : body instanceof ReadableStream ? patientAnswer(body, patience) : body;
+  return new Response(sent, { status, headers: all });
 }
 
 function errorAnswer(
-  error: unknown,
+  caught: unknown,
   options: ServerOptions,
-): Said & { headers: Record<string, string> } {
+): Answer & { headers: Record<string, string> } {
+  // A handler says that a body ended early; why it did says more.
+  const error = caught instanceof Error && caught.cause instanceof TooSlow ? caught.cause : caught;
   const known = isOciError(error);
   if (!known || error.code === "UNAVAILABLE") options.onError?.(error);
   const said = known
