@@ -98,16 +98,25 @@ async function namesIn(dir: string): Promise<readonly string[]> {
   }
 }
 
-/** Of other engines' files those that are not for us count as absent; our own must be readable. */
+/** Of other engines' files those that are not for us count as absent; our own, where it can be seen, must be readable. */
 async function readOptional(path: string, own = false): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    if (isAbsent(error) || (!own && error instanceof Deno.errors.PermissionDenied)) {
+    if (isAbsent(error)) return undefined;
+    if (error instanceof Deno.errors.PermissionDenied && (!own || await isClosed(path))) {
       return undefined;
     }
     throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** A home we may not even look into is another user's: platforms leave HOME at root's for a build that is not. */
+async function isClosed(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(
+    () => false,
+    (error) => error instanceof Deno.errors.PermissionDenied,
+  );
 }
 
 function isAbsent(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { flagsOf, readInputs } from "./inputs.ts";
-import type { PhaseName } from "./inputs_table.ts";
+import { INPUTS, type PhaseName } from "./inputs_table.ts";
 
 function read(
   phase: PhaseName,
@@ -101,4 +101,90 @@ Deno.test("CR-3 skipping restores: one switch under two names", () => {
   assert.equal(read("analyze", "0.13", [], { CNB_SKIP_RESTORE: "1" }).inputs.skipLayers, true);
   assert.equal(read("create", "0.13", [], { CNB_SKIP_LAYERS: "1" }).inputs.skipRestore, true);
   assert.equal(read("create", "0.13", ["-skip-restore"]).inputs.skipRestore, true);
+});
+
+/** 2.2: variable, flag, a phase that has both, the platform API it came with, and the input's name here. */
+const TABLE: readonly (readonly [string, string, PhaseName, number, keyof typeof INPUTS])[] = [
+  ["CNB_LOG_LEVEL", "log-level", "detect", 7, "logLevel"],
+  ["CNB_APP_DIR", "app", "export", 7, "appDir"],
+  ["CNB_LAYERS_DIR", "layers", "build", 7, "layersDir"],
+  ["CNB_PLATFORM_DIR", "platform", "detect", 7, "platformDir"],
+  ["CNB_BUILD_CONFIG_DIR", "build-config", "create", 11, "buildConfigDir"],
+  ["CNB_BUILDPACKS_DIR", "buildpacks", "detect", 7, "buildpacksDir"],
+  ["CNB_EXTENSIONS_DIR", "extensions", "detect", 10, "extensionsDir"],
+  ["CNB_ORDER_PATH", "order", "create", 7, "orderPath"],
+  ["CNB_SYSTEM_PATH", "system", "detect", 15, "systemPath"],
+  ["CNB_RUN_PATH", "run", "restore", 14, "runPath"],
+  ["CNB_STACK_PATH", "stack", "create", 15, "stackPath"],
+  ["CNB_ANALYZED_PATH", "analyzed", "build", 12, "analyzedPath"],
+  ["CNB_GROUP_PATH", "group", "restore", 7, "groupPath"],
+  ["CNB_PLAN_PATH", "plan", "build", 7, "planPath"],
+  ["CNB_GENERATED_DIR", "generated", "restore", 12, "generatedDir"],
+  ["CNB_EXTENDED_DIR", "extended", "export", 12, "extendedDir"],
+  ["CNB_EXTEND_KIND", "kind", "extend", 12, "extendKind"],
+  ["CNB_REPORT_PATH", "report", "rebase", 7, "reportPath"],
+  ["CNB_PROJECT_METADATA_PATH", "project-metadata", "export", 7, "projectMetadataPath"],
+  ["CNB_CACHE_DIR", "cache-dir", "restore", 7, "cacheDir"],
+  ["CNB_CACHE_IMAGE", "cache-image", "analyze", 7, "cacheImage"],
+  ["CNB_LAUNCH_CACHE_DIR", "launch-cache", "analyze", 9, "launchCacheDir"],
+  ["CNB_PREVIOUS_IMAGE", "previous-image", "rebase", 11, "previousImage"],
+  ["CNB_RUN_IMAGE", "run-image", "analyze", 7, "runImage"],
+  ["CNB_BUILD_IMAGE", "build-image", "restore", 10, "buildImage"],
+  ["CNB_PROCESS_TYPE", "process-type", "export", 7, "processType"],
+  ["CNB_LAYOUT_DIR", "layout-dir", "export", 12, "layoutDir"],
+];
+
+const SWITCHES: readonly (readonly [string, string, PhaseName, number, keyof typeof INPUTS])[] = [
+  ["CNB_NO_COLOR", "no-color", "build", 7, "noColor"],
+  ["CNB_SKIP_LAYERS", "skip-layers", "restore", 7, "skipLayers"],
+  ["CNB_SKIP_RESTORE", "skip-restore", "create", 7, "skipRestore"],
+  ["CNB_FORCE_REBASE", "force", "rebase", 12, "forceRebase"],
+  ["CNB_USE_DAEMON", "daemon", "restore", 12, "useDaemon"],
+  ["CNB_USE_LAYOUT", "layout", "create", 12, "useLayout"],
+  ["CNB_PARALLEL_EXPORT", "parallel", "export", 7, "parallelExport"],
+];
+
+Deno.test("IN-2 2.2 every input has its name as variable and as flag, and the flag wins", () => {
+  for (const [variable, flag, phase, since, name] of TABLE) {
+    const api = `0.${since}`;
+    assert.equal(read(phase, api, [], { [variable]: "/given" }).inputs[name], "/given", variable);
+    const both = read(phase, api, [`-${flag}=/flag`], { [variable]: "/given" }).inputs;
+    assert.equal(both[name], "/flag", `-${flag}`);
+  }
+  for (const [variable, flag, phase, since, name] of SWITCHES) {
+    const api = `0.${since}`;
+    assert.equal(read(phase, api, [], { [variable]: "true" }).inputs[name], true, variable);
+    assert.equal(
+      read(phase, api, [`-${flag}=false`], { [variable]: "1" }).inputs[name],
+      false,
+      flag,
+    );
+  }
+  const ids = { CNB_USER_ID: "7", CNB_GROUP_ID: "8" };
+  const { uid, gid } = read("extend", "0.12", ["-gid=9"], ids).inputs;
+  assert.deepEqual([uid, gid], [7, 9]);
+  const only: [string, keyof typeof INPUTS][] = [
+    ["CNB_EXEC_ENV", "execEnv"],
+    ["CNB_DEPRECATION_MODE", "deprecationMode"],
+    ["CNB_EXPERIMENTAL_MODE", "experimentalMode"],
+  ];
+  for (const [variable, name] of only) {
+    assert.equal(read("detect", "0.15", [], { [variable]: "x" }).inputs[name], "x");
+  }
+  // No row of the code is without one here.
+  const known = new Set([...TABLE, ...SWITCHES].map(([, , , , name]) => name as string));
+  const rest = Object.keys(INPUTS).filter((name) => !known.has(name)).sort();
+  assert.deepEqual(rest, [
+    "deprecationMode",
+    "execEnv",
+    "experimentalMode",
+    "gid",
+    "insecureRegistries",
+    "kanikoCacheTtl",
+    "launcherPath",
+    "launcherSbomDir",
+    "oldRunImage",
+    "tags",
+    "uid",
+  ]);
 });

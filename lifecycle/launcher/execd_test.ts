@@ -185,3 +185,19 @@ Deno.test("LA-13 exec.d that is a file, and a link to a directory in it, are err
   await Deno.symlink("../other", `${other.layers}/some_bp/l/exec.d/web`);
   assert.match((await other.launch({ type: "web" })).stderr, /exec\.d\/web': permission denied\n$/);
 });
+
+Deno.test("LA-9 LA-12 15.3 variables, then exec.d in the app directory, then the working directory, then the shell", async () => {
+  await using scene = await Scene.make();
+  await scene.metadata({
+    processes: [{ type: "web", command: ["../probe"], args: ["$X"], "working-dir": "sub" }],
+    buildpacks: [{ id: "some/bp", api: "0.8" }],
+  });
+  await scene.mkdir("app/sub");
+  await scene.write(`${L}/l/env/X`, "file");
+  await scene.script(`${L}/l/exec.d/1`, `echo "X = '$X exec.d in $(basename "$(pwd)")'" >&3`);
+  await scene.write(`${L}/l/profile.d/1`, 'export X="$X profile in $(basename "$(pwd)")"\n');
+  const { seen } = await scene.launch({ type: "web" });
+  assert.equal(seen?.env.get("X"), "file exec.d in app profile in app");
+  assert.equal(seen?.cwd, `${scene.app}/sub`);
+  assert.deepEqual(seen?.argv.slice(1), ["file exec.d in app profile in app"]);
+});

@@ -1,5 +1,6 @@
 /** The image is checked against itself before anybody can pull it. */
 import type { Image } from "../../registry/image.ts";
+import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { isDockerType } from "../../registry/oci/media_type.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
@@ -25,12 +26,14 @@ export function checkImage(image: Image, base: Image): void {
   layers.forEach((layer, at) => {
     const listed = manifest.layers[at]!;
     if (layer.diffId !== diffIds[at]) throw contradiction(`layer ${at} is not ${diffIds[at]}`);
-    if (layer.descriptor.digest !== listed.digest || layer.descriptor.size !== listed.size) {
-      throw contradiction(`layer ${at} is not ${listed.digest} of ${listed.size} bytes`);
-    }
+    if (!same(layer.descriptor, listed)) throw contradiction(`layer ${at} is not ${say(listed)}`);
     const under = base.layers[at];
-    if (under !== undefined && under.diffId !== layer.diffId) {
+    if (under === undefined) return;
+    if (under.diffId !== layer.diffId) {
       throw contradiction(`layer ${at} is not the base's ${under.diffId}`);
+    }
+    if (!same(layer.descriptor, under.descriptor)) {
+      throw contradiction(`layer ${at} is not the base's ${say(under.descriptor)}`);
     }
   });
   if (layers.length < base.layers.length) throw contradiction("it lacks layers of its base");
@@ -48,6 +51,14 @@ export function checkImage(image: Image, base: Image): void {
   const odd = [manifest.config, ...manifest.layers.slice(base.layers.length)]
     .find(({ mediaType }) => isDockerType(mediaType) !== family);
   if (odd) throw contradiction(`${odd.mediaType} in a ${image.raw.mediaType}`);
+}
+
+function same(a: Descriptor, b: Descriptor): boolean {
+  return a.digest === b.digest && a.size === b.size && a.mediaType === b.mediaType;
+}
+
+function say({ digest, size, mediaType }: Descriptor): string {
+  return `${digest} of ${size} bytes as ${mediaType}`;
 }
 
 function contradiction(what: string): LifecycleError {

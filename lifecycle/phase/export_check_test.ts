@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Image, makeImage } from "../../registry/image.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
+import { MediaType } from "../../registry/oci/media_type.ts";
 import { LifecycleError } from "../error.ts";
 import { checkImage } from "./export_check.ts";
 import { runImage } from "./export_testing.ts";
@@ -46,6 +47,29 @@ const BROKEN: readonly (readonly [string, (image: Image) => Image])[] = [
       descriptor: { ...layer.descriptor, size: layer.descriptor.size + 1 },
     })),
   })],
+  ["another media type in the manifest", (image) => ({
+    ...image,
+    manifest: {
+      ...image.manifest,
+      layers: image.manifest.layers.map((one) => ({ ...one, mediaType: MediaType.ociLayer })),
+    },
+  })],
+  ["a type of Docker's among OCI's", (image) => {
+    const typed = <T extends { readonly mediaType: string }>(one: T) => ({
+      ...one,
+      mediaType: MediaType.dockerLayerGzip,
+    });
+    return {
+      ...image,
+      layers: image.layers.map((layer, at) =>
+        at === 0 ? layer : { ...layer, descriptor: typed(layer.descriptor) }
+      ),
+      manifest: {
+        ...image.manifest,
+        layers: image.manifest.layers.map((one, at) => at === 0 ? one : typed(one)),
+      },
+    };
+  }],
   ["another config", (image) => ({ ...image, rawConfig: new Uint8Array([123, 125]) })],
   ["another manifest", (image) => ({ ...image, raw: { ...image.raw, digest: other } })],
 ];
@@ -62,6 +86,17 @@ for (const [why, change] of BROKEN) {
 
 Deno.test("an image that does not stand on its base is found", () => {
   const { base, image } = exported();
-  const wrong = { ...base, layers: [{ ...base.layers[0]!, diffId: other }] };
-  assert.throws(() => checkImage(image, wrong), /the base's/);
+  const [bottom] = base.layers;
+  const { descriptor } = bottom!;
+  for (
+    const changed of [
+      { diffId: other },
+      { descriptor: { ...descriptor, digest: other } },
+      { descriptor: { ...descriptor, size: descriptor.size + 1 } },
+      { descriptor: { ...descriptor, mediaType: MediaType.ociLayer } },
+    ]
+  ) {
+    const wrong = { ...base, layers: [{ ...bottom!, ...changed }] };
+    assert.throws(() => checkImage(image, wrong), /the base's/, JSON.stringify(changed));
+  }
 });

@@ -3,6 +3,8 @@ import { quietContext } from "../../registry/context.ts";
 import { readImage } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { labelOf } from "../../registry/oci/config.ts";
+import { OciError } from "../../registry/oci/error.ts";
+import { openStore } from "../../registry/store/store.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
 import { LifecycleError } from "../error.ts";
 import { parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
@@ -270,6 +272,55 @@ Deno.test("SV-1 a tag that fails does not stop the others, and the phase ends wi
   assert.ok(lines.includes("      registry.example/app:locked - tag locked is locked"));
   assert.ok(lines.includes("      registry.example/app:a"));
 });
+
+Deno.test("SV-1 self-check: with a blob of the base that nobody has, no tag moves", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const registry = memoryRegistry();
+  const input = exportInput(dir.path, memoryStore(), registry);
+  const { image } = input.run;
+  const gone = image.layers.map((layer) => ({
+    ...layer,
+    blob: () => Promise.reject(new OciError("BLOB_UNKNOWN", "the registry lacks it")),
+  }));
+  const run = { ...input.run, image: { ...image, layers: gone } };
+  await assert.rejects(
+    exportImage({ ...input, run }, quietContext()),
+    (error) => error instanceof LifecycleError && error.exitCode === 62,
+  );
+  assert.equal(await registry.manifest("app", "1"), undefined);
+});
+
+Deno.test("EX-5 layers wait as the blobs they become: an export needs no room for plain tars", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const big = `${dir.path}/layers/samples_java/jre/zeros`;
+  await Deno.writeFile(big, new Uint8Array());
+  await Deno.truncate(big, 64 * 1024 * 1024);
+  const store = await openStore(`${dir.path}/scratch`);
+  await using _closed = store;
+  let most = 0;
+  const to = memoryRegistry();
+  const push = to.pushBlob.bind(to);
+  to.pushBlob = async (...all) => {
+    most = Math.max(most, await bytesIn(`${dir.path}/scratch`));
+    return await push(...all);
+  };
+  await exportImage(exportInput(dir.path, store, to), quietContext());
+  most = Math.max(most, await bytesIn(`${dir.path}/scratch`));
+  assert.ok(most > 0 && most < 8 * 1024 * 1024, `${most} bytes`);
+});
+
+async function bytesIn(directory: string): Promise<number> {
+  let sum = 0;
+  for await (const { name, isDirectory } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    // Blocks, not sizes: a database keeps files that are mostly holes.
+    const used = async () => ((await Deno.lstat(path).catch(() => undefined))?.blocks ?? 0) * 512;
+    sum += isDirectory ? await bytesIn(path) : await used();
+  }
+  return sum;
+}
 
 Deno.test("LB-5 a buildpack cannot write labels of the lifecycle", async () => {
   await using dir = await tempDir();

@@ -68,6 +68,44 @@ Deno.test("RE-9 a cache layer that is no launch layer wins over a launch layer o
   assert.equal(from(layer("l"), layer("c"), true), "cache");
 });
 
+/**
+ * 23.2: flags; then what happens to TOML and contents with both sides equal, with another sha in the cache, with the
+ * app image alone, and with the cache alone below P0.14 and from it on. `app+` is the app image's TOML and the cache's
+ * contents, `app-` its TOML removed again with its directory, `app` TOML without contents.
+ */
+const SHAS: readonly (readonly [string, string, string, string, string, string])[] = [
+  ["", "-", "-", "-", "-", "-"],
+  ["l", "app", "app", "app", "-", "-"],
+  ["b", "-", "-", "-", "-", "-"],
+  ["c", "cache+", "cache+", "-", "cache+", "cache+"],
+  ["lb", "-", "-", "-", "-", "-"],
+  ["lc", "app+", "app-", "-", "-", "cache+"],
+  ["bc", "cache+", "cache+", "-", "cache+", "cache+"],
+  ["lbc", "app+", "app-", "-", "-", "cache+"],
+];
+
+for (const [flags, equal, differs, app, old, now] of SHAS) {
+  Deno.test(`23.2 8.4 TOML and contents of a layer with flags "${flags}"`, () => {
+    const launch = flags.includes("l") ? layer(flags) : undefined;
+    const cached = flags.includes("c") ? layer(flags) : undefined;
+    const other = cached && { ...cached, sha: "sha256:" + "b".repeat(64) };
+    const told = (a: typeof launch, c: typeof launch, can: boolean) => {
+      const [decision] = decideMetadata(side(a), side(c), { launchMetadataFromCache: can });
+      if (decision?.kind !== "restore") return "-";
+      const { kind } = decideContents(decision.layer.sha, c);
+      const from = decision.from === "cache" ? "cache" : "app";
+      return from + { restore: "+", remove: "-", leave: "" }[kind];
+    };
+    for (const can of [false, true]) {
+      assert.equal(told(launch, cached, can), equal, `equal ${can}`);
+      assert.equal(told(launch, other, can), differs, `differs ${can}`);
+      assert.equal(told(launch, undefined, can), app, `app ${can}`);
+    }
+    assert.equal(told(undefined, cached, false), old, "cache only below P0.14");
+    assert.equal(told(undefined, cached, true), now, "cache only");
+  });
+}
+
 Deno.test("RE-13 without a cache only launch layers that are not cached come back", () => {
   assert.equal(from(layer("l"), undefined, true), "app");
   assert.equal(from(layer("lc"), undefined, true), "-");

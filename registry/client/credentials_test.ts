@@ -24,7 +24,7 @@ function source(
 
 const entry = (user: string) => ({ auths: { "r.io": { auth: b64(`${user}:p`) } } });
 
-Deno.test("C-CRED the order of places", async () => {
+Deno.test("AU-2 C-CRED the order of places", async () => {
   const files = {
     "/reg": entry("1"),
     "/dc/config.json": entry("2"),
@@ -97,7 +97,7 @@ Deno.test.each([["https://index.docker.io/v1/"], ["docker.io"], ["index.docker.i
   },
 );
 
-Deno.test("C-AUTH-15 forms of an entry", async () => {
+Deno.test("AU-2 C-AUTH-15 forms of an entry", async () => {
   const of = (value: unknown) =>
     source({ "/h/.docker/config.json": { auths: { "r.io": value } } })("r.io", undefined);
   assert.deepEqual(await of({ auth: b64("u:a:b") }), basic("u", "a:b"));
@@ -111,7 +111,7 @@ Deno.test("C-AUTH-15 forms of an entry", async () => {
   assert.equal(await of({}), undefined);
 });
 
-Deno.test("C-CRED CNB_REGISTRY_AUTH", () => {
+Deno.test("AU-1 C-CRED CNB_REGISTRY_AUTH", () => {
   const parsed = parseRegistryAuth(JSON.stringify({
     "R.io": `basic ${b64("u:p")}`,
     "https://index.docker.io/v1/": "Bearer tok",
@@ -120,6 +120,19 @@ Deno.test("C-CRED CNB_REGISTRY_AUTH", () => {
   assert.deepEqual(parsed.get("r.io"), basic("u"));
   assert.deepEqual(parsed.get("index.docker.io"), { kind: "bearer", token: "tok" });
   assert.deepEqual(parsed.get("x.io:5000"), { kind: "identity", token: "id" });
+  // Docker Hub under its other name, a path of an API, a value that is split at its first blank.
+  const more = parseRegistryAuth(JSON.stringify({
+    "docker.io": "Bearer hub",
+    "http://y.io/v2/": `Basic ${b64("u:a b:c")}`,
+  }));
+  assert.deepEqual(more.get("index.docker.io"), { kind: "bearer", token: "hub" });
+  assert.deepEqual(more.get("y.io"), basic("u", "a b:c"));
+  for (
+    const bad of ["[]", '{"a":1}', '{"a":"Digest x"}', '{"a":"Basic"}', '{"a":""}', "nonsense"]
+  ) {
+    assert.throws(() => parseRegistryAuth(bad), /^TypeError: Cannot read CNB_REGISTRY_AUTH: /, bad);
+  }
+  assert.equal(parseRegistryAuth(" ").size, 0);
 });
 
 Deno.test("N-10 broken secrets are not repeated in messages", async () => {

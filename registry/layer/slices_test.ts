@@ -99,7 +99,7 @@ Deno.test("SL-1 patterns are cleaned first", async () => {
   deepEqual(await slicesOf(["."]), [ALL, []]);
 });
 
-Deno.test("D10 absolute patterns inside the app directory match, others never", async () => {
+Deno.test("SL-2 D10 absolute patterns inside the app directory match, others never", async () => {
   deepEqual((await slicesOf(["/workspace/ma*"]))[0], ["", "/main"]);
   deepEqual((await slicesOf(["/etc/*", "/main", "../*", "/workspace/../etc"]))[0], []);
 });

@@ -153,3 +153,31 @@ Deno.test("property: any text parses to something that formats back, or is an Oc
     assert.deepEqual(parseReference(formatReference(parsed)), parsed);
   }));
 });
+
+Deno.test("RG-1 the defaults of an image name, and its limits", () => {
+  const rows: [string, string, string, string | undefined, string | undefined][] = [
+    ["app", HUB, "library/app", "latest", undefined],
+    ["some/app", HUB, "some/app", "latest", undefined],
+    ["docker.io/app:1", HUB, "library/app", "1", undefined],
+    ["localhost/app", "localhost", "app", "latest", undefined],
+    ["host:5000/a/b:c", "host:5000", "a/b", "c", undefined],
+    ["host.example/a", "host.example", "a", "latest", undefined],
+    [`host.example/a@${D}`, "host.example", "a", undefined, D],
+    [`host.example/a:1@${D}`, "host.example", "a", "1", D],
+  ];
+  for (const [text, registry, repository, tag, digest] of rows) {
+    const found = parseReference(text);
+    assert.deepEqual(
+      [found.registry, found.repository, found.tag, found.digest],
+      [registry, repository, tag, digest],
+      text,
+    );
+  }
+  const longest = `h.io/${"a".repeat(250)}:${"t".repeat(128)}`;
+  assert.equal(formatReference(parseReference(longest)), longest);
+  for (
+    const bad of [`h.io/${"a".repeat(251)}`, `h.io/a:${"t".repeat(129)}`, "h.io/A", "h.io/a b"]
+  ) {
+    assert.throws(() => parseReference(bad), OciError, bad.slice(0, 20));
+  }
+});

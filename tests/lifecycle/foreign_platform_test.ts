@@ -8,6 +8,7 @@ import {
   startDockerRegistry,
 } from "../../registry/client/docker_registry_testing.ts";
 import { pushRunImage } from "../oracle/run_image.ts";
+import { place } from "./place_testing.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const WHERRY = Deno.env.get("WHERRY") ?? `${ROOT}dist/wherry`;
@@ -272,5 +273,44 @@ Deno.test({
       await script.inspect(`${host}/app:one`),
       await script.inspect(`${host}/app:two`),
     );
+  },
+});
+
+Deno.test({
+  name:
+    "PRIV-2 secrets only root can read are read before root becomes the user, and buildpacks get none",
+  ignore,
+  async fn() {
+    await using shell = await platform();
+    const { root, host } = shell;
+    await using closed = await place(host, { user: "ci" });
+    const home = `${root}/roots-own`;
+    await Deno.mkdir(`${home}/.docker`, { recursive: true });
+    const auths = { [closed.host]: { auth: btoa("ci:p") } };
+    await Deno.writeTextFile(`${home}/.docker/config.json`, JSON.stringify({ auths }), {
+      mode: 0o600,
+    });
+    await Deno.chmod(home, 0o700);
+    const env = { CNB_PLATFORM_API: "0.13", HOME: home, CNB_REGISTRY_AUTH: "{}" };
+    const words = ["-uid=1000", "-gid=1000", `-run-image=${closed.host}/run:base`];
+    const { code, text } = await shell.run(
+      "creator",
+      [
+        `-app=${root}/workspace`,
+        ...words,
+        `-cache-image=${closed.host}/cache`,
+        `${closed.host}/app`,
+      ],
+      env,
+      0,
+    );
+    strictEqual(code, 0, text);
+    ok(closed.seen.includes("PUT /v2/app/manifests/latest ci"));
+    ok(closed.seen.includes("PUT /v2/cache/manifests/latest ci"));
+    strictEqual((await Deno.stat(`${root}/layers/some_bp/deps/file`)).uid, 1000);
+    // As the user alone the same is refused.
+    const alone = await shell.run("analyzer", [...words, `${closed.host}/app`], env, 1000);
+    strictEqual(alone.code, 32, alone.text);
+    match(alone.text, /^ERROR: .*401/m);
   },
 });

@@ -215,3 +215,61 @@ Deno.test("ORD-1 a slip of the pen in order.toml is warned of, what Go ignores i
     "Warning: /order.toml:8: unknown key odd, want order or order-extensions",
   ]);
 });
+
+Deno.test("OL-2 OL-5 layouts: run, previous, output and cache in them, also those of other tools", async () => {
+  const build =
+    `mkdir -p "$1/l" "$1/c"; echo x > "$1/l/f"; printf '[types]\\nlaunch = true\\n' > "$1/l.toml"
+ls "$1"; printf '[types]\\nbuild = true\\ncache = true\\n' > "$1/c.toml"`;
+  await using at = await scene("0.12", "exit 0", build);
+  const { root } = at;
+  const { saveRunImage } = await import("../oracle/run_image.ts");
+  await Deno.mkdir(`${root}/layouts/index.docker.io/some/run/base`, { recursive: true });
+  await saveRunImage(`${root}/layouts/index.docker.io/some/run/base`);
+  const env = {
+    CNB_EXPERIMENTAL_MODE: "silent",
+    CNB_USE_LAYOUT: "true",
+    CNB_LAYOUT_DIR: `${root}/layouts`,
+    CNB_RUN_IMAGE: "some/run:base",
+    CNB_CACHE_DIR: `${root}/cache`,
+  };
+  const run = async () => {
+    let said = "";
+    await Deno.remove(`${root}/layers`, { recursive: true });
+    await Deno.mkdir(`${root}/layers`);
+    for (const name of ["analyze", "detect", "restore", "build", "export"] as const) {
+      const image = name === "analyze" || name === "export" ? ["some/app:1"] : [];
+      const flags = name === "export" ? [`-launcher=${root}/launcher`] : [];
+      const { code, text } = await at.phase(name, [...flags, ...image], env);
+      strictEqual(code, 0, `${name}: ${text}`);
+      said += text;
+    }
+    return said;
+  };
+  await run();
+  const dir = `${root}/layouts/index.docker.io/some/app/1`;
+  deepStrictEqual(JSON.parse(await Deno.readTextFile(`${dir}/oci-layout`)), {
+    imageLayoutVersion: "1.0.0",
+  });
+  const index = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
+  deepStrictEqual(index.manifests.map((one: { annotations: unknown }) => one.annotations), [{
+    "org.opencontainers.image.ref.name": "1",
+  }]);
+  const manifest = JSON.parse(
+    await Deno.readTextFile(`${dir}/blobs/${index.manifests[0].digest.replace(":", "/")}`),
+  );
+  for (const { digest, size } of [manifest.config, ...manifest.layers]) {
+    strictEqual((await Deno.stat(`${dir}/blobs/${digest.replace(":", "/")}`)).size, size);
+  }
+  const again = await run();
+  match(again, /^Reusing layer 'some\/bp:l'$/m);
+  match(again, /^Restoring data for "some\/bp:c" from cache$/m);
+  deepStrictEqual(JSON.parse(await Deno.readTextFile(`${dir}/index.json`)), index);
+  // Where skopeo is, it finds the same image.
+  const skopeo = await new Deno.Command("skopeo", { args: ["inspect", `oci:${dir}:1`] }).output()
+    .catch(() => undefined);
+  if (skopeo === undefined) return;
+  strictEqual(
+    JSON.parse(new TextDecoder().decode(skopeo.stdout)).Digest,
+    index.manifests[0].digest,
+  );
+});

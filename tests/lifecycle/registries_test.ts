@@ -1,64 +1,15 @@
 /** Phases and the registries they talk to: credentials, certificates, proxies. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { makePki } from "../../registry/client/pki_testing.ts";
-import { connectRegistry } from "../../registry/client/client.ts";
-import { copy } from "../../registry/copy.ts";
-import { memoryRegistry } from "../../registry/memory.ts";
-import { createServer, type RegistryServer } from "../../registry/server/server.ts";
-import { type Listening, serve } from "../../registry/server/serve.ts";
-import { type Scene, scene } from "./scene_testing.ts";
-
-/** A registry with the run image, and who asked it for what. */
-interface Place extends AsyncDisposable {
-  readonly host: string;
-  /** `METHOD path user` of each request that was let in. */
-  readonly seen: string[];
-}
-
-/** `user` is let in with the password `p`, or everybody; with `tls` over https. */
-async function place(
-  at: Scene,
-  options: {
-    readonly user?: string;
-    readonly tls?: { readonly cert: string; readonly key: string };
-  },
-): Promise<Place> {
-  const memory = memoryRegistry();
-  await using from = connectRegistry(at.host);
-  await copy(from, "run", "base", memory, "run");
-  const inner = createServer(memory);
-  const seen: string[] = [];
-  const { user, tls } = options;
-  const server: RegistryServer = {
-    fetch: async (request, peer) => {
-      const given = request.headers.get("authorization");
-      if (user !== undefined && given !== `Basic ${btoa(`${user}:p`)}`) {
-        return new Response(null, {
-          status: 401,
-          headers: { "www-authenticate": 'Basic realm="test"' },
-        });
-      }
-      seen.push(`${request.method} ${new URL(request.url).pathname} ${user ?? ""}`);
-      return await inner.fetch(request, peer);
-    },
-  };
-  const listening: Listening = await serve(server, {
-    listen: { hostname: "127.0.0.1", port: 0 },
-    tls,
-  });
-  ok("port" in listening.address);
-  return {
-    host: `127.0.0.1:${listening.address.port}`,
-    seen,
-    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
-  };
-}
+import { serve } from "../../registry/server/serve.ts";
+import { place } from "./place_testing.ts";
+import { scene } from "./scene_testing.ts";
 
 Deno.test("AU-4 AU-5 each registry gets its own credentials, and is asked for its own images only", async () => {
   await using at = await scene("0.13");
-  await using app = await place(at, { user: "app" });
-  await using run = await place(at, { user: "run" });
-  await using cache = await place(at, { user: "cache" });
+  await using app = await place(at.host, { user: "app" });
+  await using run = await place(at.host, { user: "run" });
+  await using cache = await place(at.host, { user: "cache" });
   const home = `${at.root}/home`;
   await Deno.mkdir(`${home}/.docker`, { recursive: true });
   const auth = (user: string) => btoa(`${user}:p`);
@@ -109,7 +60,7 @@ Deno.test({
   ignore: pki === undefined,
   async fn() {
     await using at = await scene("0.13");
-    await using secure = await place(at, { tls: pki!.server });
+    await using secure = await place(at.host, { tls: pki!.server });
     const { host } = secure;
     const name = `${host}/team/app`;
     const analyze = (words: readonly string[], env: Readonly<Record<string, string>> = {}) =>

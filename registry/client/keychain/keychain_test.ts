@@ -11,7 +11,7 @@ const HOSTS = {
 } as const;
 
 for (const [name, host] of Object.entries(HOSTS)) {
-  Deno.test(`C-CRED CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_${name} asks nobody`, async () => {
+  Deno.test(`AU-3 C-CRED CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_${name} asks nobody`, async () => {
     await using server = quirkServer(() => new Response(null, { status: 404 }));
     const here = `http://${server.host}`;
     const endpoints = { awsMetadata: here, googleMetadata: here, azureMetadata: here };
@@ -102,14 +102,14 @@ Deno.test("C-CONN-08 a keychain dials no host that is not allowed, and says whic
   assert.match(world.lines.at(-1)!, /Cannot reach api\.ecr\..*: --offline is on$/);
 });
 
-Deno.test("C-CRED other hosts are nobody's", async () => {
+Deno.test("AU-3 C-CRED other hosts are nobody's", async () => {
   const keychain = cloudKeychains(testWorld({ env: {} }));
   for (const host of ["index.docker.io", "registry.example:5000", "localhost"]) {
     assert.equal(await keychain(host, "a"), undefined);
   }
 });
 
-Deno.test("C-CRED the first source that has something wins", async () => {
+Deno.test("AU-3 C-CRED the first source that has something wins", async () => {
   const none = () => Promise.resolve(undefined);
   const some = (token: string) => () => Promise.resolve({ kind: "bearer" as const, token });
   assert.deepEqual(await firstCredential(none, some("a"), some("b"))("h", "r"), {
