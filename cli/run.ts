@@ -82,6 +82,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Builders:",
     load: () => import("./command/extension.ts"),
   },
+  manifest: {
+    summary: "Make indexes: one name for images of several platforms",
+    group: "Registries:",
+    load: () => import("./command/manifest.ts"),
+  },
   bundle: {
     summary: "Carry images and all they need across an air gap",
     group: "Registries:",
