@@ -4,7 +4,7 @@
  */
 import { dirname, join } from "node:path";
 import { renameSync, unlinkSync } from "node:fs";
-import { algorithmOf, type Digest, hexOf, isDigest } from "../oci/digest.ts";
+import { algorithmOf, type Digest, hexOf, isDigest, parseDigest } from "../oci/digest.ts";
 import { translate } from "./database.ts";
 
 /** An ingest that nobody finished within a day is abandoned. */
@@ -59,9 +59,13 @@ export class BlobFiles {
     this.#shape = shape;
   }
 
-  /** Where the bytes of `digest` lie, if they do. */
+  /**
+   * Where the bytes of `digest` lie, if they do.
+   *
+   * @throws {OciError} `DIGEST_INVALID` when it is none after all: nothing unchecked becomes a path (ST-11).
+   */
   path(digest: Digest): string {
-    const hex = hexOf(digest);
+    const hex = hexOf(parseDigest(digest));
     const shard = this.#shape.sharded ? hex.slice(0, 2) : "";
     return join(this.#dir, "blobs", algorithmOf(digest), shard, hex);
   }

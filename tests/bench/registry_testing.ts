@@ -108,6 +108,12 @@ export class Places implements AsyncDisposable {
   }
 }
 
+/** Processor time a process has had, in milliseconds. Linux only. */
+export function processorMs(pid: number): number {
+  const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ").at(-1)!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Watches a process's resident memory, in MiB, until it is told to stop. */
 export function lookAt(
   pid: number,
