@@ -17,6 +17,11 @@ import { parseProjectMetadataToml } from "../../lifecycle/file/project_metadata_
 import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
 import { runNamesFor } from "../../lifecycle/phase/analyze_run_image.ts";
 import type { RunImage } from "../../lifecycle/phase/analyze_types.ts";
+import {
+  type ExtendedImage,
+  hasExtendedImage,
+  readExtendedImage,
+} from "../../lifecycle/phase/extended_image.ts";
 import { exportImage } from "../../lifecycle/phase/export.ts";
 import type { Destination } from "../../lifecycle/phase/export_types.ts";
 import { type Image, pushImage, readImage } from "../../registry/image.ts";
@@ -29,6 +34,7 @@ import { type OpenedImage, type PhaseImages, readName } from "./images.ts";
 import { readLauncher, readOwnSboms } from "./launcher_input.ts";
 import {
   dropPrivileges,
+  guardExperimental,
   guardLayout,
   idsOf,
   machinePlatform,
@@ -68,6 +74,9 @@ export async function run(phase: PhaseRun): Promise<void> {
   refuseDaemon(phase);
   await dropPrivileges(phase, [inputs.cacheDir, inputs.launchCacheDir]);
   const group = await readGroup(phase, ExitCode.export);
+  if (!phase.can.stableExtensions && await hasExtendedImage(inputs.extendedDir)) {
+    guardExperimental(phase, "Dockerfiles");
+  }
   await using temp = await tempDir();
   const cache = await openCache(phase, caches, temp.path, ExitCode.export);
   try {
@@ -118,15 +127,13 @@ export async function exportBuild(
   const { tags, analyzed, group, images, cache } = work;
   const { signal } = ctx;
   await failing("export", ExitCode.export, signal, async () => {
-    if (analyzed.runImage?.extend) {
-      throw new Error("the run image was extended, and extended images are not supported yet");
-    }
     const build = await readBuild(phase, group);
     const project = await readDocument(inputs.projectMetadataPath, parseProjectMetadataToml);
     if (project === undefined) {
       log.debug(`No project metadata found at path '${inputs.projectMetadataPath}'`);
     }
     const run = await openRun(phase, analyzed, images);
+    const extended = await openExtended(phase, analyzed, run);
     const previous = await openPrevious(phase, analyzed, images);
     const target = await images.open(tags[0]!, true);
     const layouts = inputs.useLayout ? await openLayoutNames(tags, images) : [];
@@ -135,6 +142,7 @@ export async function exportBuild(
       const exported = await exportImage({
         platformApi: can.platformApi,
         run,
+        extended,
         runNames: await namesForLabel(phase, run.name, build),
         previous,
         previousMetadata: analyzed.metadata,
@@ -230,6 +238,17 @@ async function openRun(
     name: runImage?.image ?? "",
     reference: `${repositoryName}@${image.raw.digest}`,
   };
+}
+
+/** What extensions made of the run image, when they did (EX-2). */
+async function openExtended(
+  { inputs, can, log }: PhaseRun,
+  { runImage }: Analyzed,
+  run: RunImage,
+): Promise<ExtendedImage | undefined> {
+  if (!can.runImageExtension || !runImage?.extend) return undefined;
+  log.debug("Using config from extensions...");
+  return await readExtendedImage(inputs.extendedDir, run.image.layers.length);
 }
 
 async function openPrevious(

@@ -24,6 +24,7 @@ import { type MadeLayer, makeLayers } from "./export_make.ts";
 import { refuseTakenNames } from "./export_names.ts";
 import { type BuildpackOnDisk, type LayerPlan, planLayers, readBuildpacks } from "./export_plan.ts";
 import { type EarlyPush, pushToAll, startPush } from "./export_push.ts";
+import { type MadeExtensionLayer, makeExtensionLayers } from "./export_extended.ts";
 import { writeOwnSboms } from "./export_sbom.ts";
 import type { ExportInput, ExportResult } from "./export_types.ts";
 
@@ -53,8 +54,16 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
     if (repository === undefined) throw new TypeError("Cannot export image: it has no destination");
     await using early = startPush(input.to, repository, ctx);
     for (const layer of input.run.image.layers) early.add(layer);
+    const extensions = input.extended === undefined
+      ? []
+      : await makeExtensionLayers(input.extended, input.run, {
+        store: input.store,
+        repository: input.storeRepository,
+        compression: compressionFor(input, isDockerType(input.run.image.raw.mediaType), ctx),
+      }, ctx);
+    for (const { layer } of extensions) early.add(layer);
     const made = await makeAll(plans, input, early, ctx);
-    const image = composeImage(input, buildpacks, made, defaultType, ctx);
+    const image = composeImage(input, buildpacks, extensions, made, defaultType, ctx);
     checkImage(image, input.run.image);
     await pushToAll(image, input.to, input.destinations, early, ctx);
     if (input.cache) await saveCache(input, buildpacks, made, ctx);
@@ -110,11 +119,16 @@ function compressionFor(input: ExportInput, docker: boolean, ctx: Context): "gzi
 function composeImage(
   input: ExportInput,
   buildpacks: readonly BuildpackOnDisk[],
+  extensions: readonly MadeExtensionLayer[],
   made: readonly MadeLayer[],
   defaultType: string | undefined,
   ctx: Context,
 ): Image {
   const base = input.run.image;
+  // Only how it starts: system and architecture are the run image's (EX-2).
+  const baseConfig = input.extended
+    ? { ...base.config, config: input.extended.config }
+    : base.config;
   const metadata = metadataOf(input, buildpacks, made);
   const can = platformCapabilities(input.platformApi);
   const labels = composeLabels(
@@ -138,18 +152,22 @@ function composeImage(
       ? "no default process type"
       : `Setting default process type '${defaultType}'`,
   );
-  const config = composeConfig(base.config, {
+  const config = composeConfig(baseConfig, {
     platformApi: input.platformApi,
     layersDir: input.layers.inside,
     appDir: input.app.inside,
     defaultType,
     labels,
-    createdBy: made.map(({ plan }) => plan.createdBy),
+    createdBy: [
+      ...extensions.map(({ createdBy }) => createdBy),
+      ...made.map(({ plan }) => plan.createdBy),
+    ],
     history: can.history,
     created: input.created ?? DEFAULT_CREATED,
     baseLayers: base.layers.length,
   });
-  return makeImage(config, [...base.layers, ...made.map(({ layer }) => layer)], base);
+  const added = [...extensions, ...made].map(({ layer }) => layer);
+  return makeImage(config, [...base.layers, ...added], base);
 }
 
 /** What the label tells the next build (LB-1). */

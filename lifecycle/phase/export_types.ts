@@ -11,6 +11,7 @@ import type { BuildMetadata } from "../file/metadata_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { LifecycleMetadata, RunImageNames } from "../file/lifecycle_metadata.ts";
 import type { RunImage } from "./analyze_types.ts";
+import type { ExtendedImage } from "./extended_image.ts";
 
 /** The launcher that goes into the image, as bytes. */
 export interface Launcher extends Partial<LauncherVersion> {
@@ -51,6 +52,8 @@ export interface ExportInput {
   readonly platformApi: string;
   /** The base. */
   readonly run: RunImage;
+  /** What extensions made of it; absent when none extended it. */
+  readonly extended?: ExtendedImage | undefined;
   /** Names of the run image for the label, from `run.toml` (EX-4); absent when nothing is known. */
   readonly runNames?: RunImageNames | undefined;
   /** The image whose layers may be reused. */

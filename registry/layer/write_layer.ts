@@ -82,6 +82,25 @@ export async function uploadLayer(
   return { ...plain, descriptor: { mediaType: TYPES[compression], digest, size } };
 }
 
+/**
+ * As {@linkcode uploadLayer} of a tar that is there already, taken as it is.
+ *
+ * @throws What `tar` and the upload throw.
+ */
+export async function uploadTar(
+  tar: ReadableStream<Uint8Array>,
+  upload: Pick<BlobUpload, "write" | "commit">,
+  options: WriteLayerOptions = {},
+): Promise<WrittenLayer> {
+  const { compression = "gzip" } = options;
+  using blocks = streamBlocks(tar, options);
+  const plain = compression === "none"
+    ? await writePlain(blocks, upload)
+    : await writeCompressed(compression, blocks, upload, options);
+  const { digest, size } = await upload.commit();
+  return { ...plain, descriptor: { mediaType: TYPES[compression], digest, size } };
+}
+
 const TYPES = {
   gzip: MediaType.ociLayerGzip,
   zstd: MediaType.ociLayerZstd,
@@ -237,5 +256,43 @@ function tarBlocks(
       ended = true;
       for (const { buffer } of spare.splice(0)) buffer.transfer(0);
     },
+  };
+}
+
+/** A stream in blocks of the same size, so that the same tar is compressed to the same bytes wherever it comes from. */
+function streamBlocks(
+  tar: ReadableStream<Uint8Array>,
+  { signal, onProgress }: Pick<WriteLayerOptions, "signal" | "onProgress">,
+): TarBlocks {
+  let done = false;
+  async function* blocks() {
+    let block = new Uint8Array(COMPRESS_BLOCK);
+    let filled = 0;
+    for await (const chunk of tar) {
+      signal?.throwIfAborted();
+      for (let at = 0; at < chunk.byteLength;) {
+        if (filled === block.byteLength) {
+          onProgress?.(filled);
+          yield block;
+          block = new Uint8Array(COMPRESS_BLOCK);
+          filled = 0;
+        }
+        const part = chunk.subarray(at, at + block.byteLength - filled);
+        block.set(part, filled);
+        filled += part.byteLength;
+        at += part.byteLength;
+      }
+    }
+    done = true;
+    onProgress?.(filled);
+    if (filled > 0) yield block.subarray(0, filled);
+  }
+  return {
+    [Symbol.asyncIterator]: blocks,
+    get done() {
+      return done;
+    },
+    giveBack: () => {},
+    [Symbol.dispose]() {},
   };
 }

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { quietContext } from "../../registry/context.ts";
+import { type Image, type Layer, makeImage } from "../../registry/image.ts";
+import { filesLayer } from "../../registry/layer/fixed_layers.ts";
+import { writeLayer } from "../../registry/layer/write_layer.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
+import { labelOf } from "../../registry/oci/config.ts";
+import { LifecycleError } from "../error.ts";
+import { exportImage } from "./export.ts";
+import {
+  exportInput,
+  memoryStore,
+  recordingContext,
+  runImage,
+  sampleBuild,
+  tempDir,
+} from "./export_testing.ts";
+import { hasExtendedImage, readExtendedImage, saveExtendedImage } from "./extended_image.ts";
+
+const ROOT = { uid: 0, gid: 0 };
+
+async function layerOf(path: string): Promise<Layer> {
+  const memory = memoryRegistry();
+  const upload = await memory.upload("x");
+  const files = new Map([[path, new TextEncoder().encode(path)]]);
+  const { diffId, descriptor } = await writeLayer(filesLayer(files, { owner: ROOT }), upload);
+  await upload.commit();
+  const blob = async () => (await memory.blob("x", descriptor.digest))!;
+  return { diffId, descriptor, blob };
+}
+
+/** `base` with two layers of extensions. */
+async function extend(base: Image): Promise<Image> {
+  const layers = [await layerOf("/opt/one"), await layerOf("/opt/two")];
+  const { config, history = [] } = base.config;
+  return makeImage(
+    {
+      ...base.config,
+      config: { ...config, Env: ["PATH=/opt/bin", "ADDED=1"], User: "1001" },
+      history: [
+        ...history.filter(({ empty_layer }) => !empty_layer),
+        { created_by: "Layer: 'RUN one', Created by extension: some/ext" },
+        { created_by: "Layer: 'RUN two', Created by extension: some/ext" },
+      ],
+    },
+    [...base.layers, ...layers],
+    base,
+  );
+}
+
+Deno.test("XT-7 XT-9 EX-2 13.2 an extended run image: its config, its layers, their history", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const base = runImage();
+  const extended = await extend(base);
+  assert.equal(await hasExtendedImage(`${dir.path}/extended`), false);
+  await saveExtendedImage(`${dir.path}/extended`, extended, 1);
+  assert.equal(await hasExtendedImage(`${dir.path}/extended`), true);
+  const place = `${dir.path}/extended/run/${extended.raw.digest}`;
+  assert.deepEqual(
+    [...Deno.readDirSync(`${place}/blobs/sha256`)].map(({ name }) => name).sort(),
+    [
+      ...extended.layers.slice(1).map(({ descriptor }) => descriptor.digest.slice(7)),
+      extended.raw.digest.slice(7),
+      extended.manifest.config.digest.slice(7),
+    ].sort(),
+    "only layers above the run image's",
+  );
+  const read = await readExtendedImage(`${dir.path}/extended`, 1);
+  const plain = exportInput(dir.path, memoryStore(), memoryRegistry());
+  const run = { ...plain.run, image: base };
+  const { image } = await exportImage({ ...plain, run, extended: read }, quietContext());
+  assert.deepEqual(
+    image.layers.slice(0, 3).map(({ diffId }) => diffId),
+    // The bytes our extender writes are what the exporter would make of them.
+    extended.layers.map(({ diffId }) => diffId),
+  );
+  assert.deepEqual(image.config.history?.slice(0, 4).map(({ created_by }) => created_by), [
+    "ADD rootfs",
+    "Layer: 'RUN one', Created by extension: some/ext",
+    "Layer: 'RUN two', Created by extension: some/ext",
+    "Layer: 'deps', Created by buildpack: samples/java@1.2.3",
+  ]);
+  const { Env, User } = image.config.config;
+  assert.ok(Env?.includes("ADDED=1"));
+  assert.ok(Env?.includes("PATH=/cnb/process:/cnb/lifecycle:/opt/bin"));
+  assert.equal(User, "1001");
+  const label = JSON.parse(labelOf(image.config, "io.buildpacks.lifecycle.metadata")!);
+  // A rebase cuts below the extensions.
+  assert.equal(label.runImage.topLayer, base.layers[0]!.diffId);
+});
+
+Deno.test("EX-2 none, several, another base, a missing layer: refused", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const parent = `${dir.path}/extended`;
+  await assert.rejects(readExtendedImage(parent, 1), /missing extended run image/);
+  const base = runImage();
+  const extended = await extend(base);
+  await saveExtendedImage(parent, extended, 1);
+  const other = runImage({}, true);
+  const moved = { ...other, layers: [{ ...other.layers[0]!, diffId: extended.layers[1]!.diffId }] };
+  const { ctx } = recordingContext();
+  const input = exportInput(dir.path, memoryStore(), memoryRegistry());
+  await assert.rejects(
+    exportImage({
+      ...input,
+      run: { ...input.run, image: moved },
+      extended: await readExtendedImage(parent, 1),
+    }, ctx),
+    (error) =>
+      error instanceof LifecycleError && error.exitCode === 62 && /stands on/.test(error.message),
+  );
+  await Deno.mkdir(`${parent}/run/second`);
+  await assert.rejects(readExtendedImage(parent, 1), /to have only 1 item; found 2/);
+  await Deno.remove(`${parent}/run/second`);
+  const blob = extended.layers[2]!.descriptor.digest.slice(7);
+  await Deno.remove(`${parent}/run/${extended.raw.digest}/blobs/sha256/${blob}`);
+  await assert.rejects(readExtendedImage(parent, 1), /lacks layer sha256:/);
+});
