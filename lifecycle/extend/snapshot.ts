@@ -1,0 +1,178 @@
+/**
+ * What a command changed: a root file system is looked at before and after, by what `lstat` says. No content is read;
+ * whatever changes a file changes its ctime, which no program can set.
+ */
+import { compareBytes } from "../../registry/compare_bytes.ts";
+import type { EntryType, Owner, TreeEntry } from "../../registry/layer/entry.ts";
+
+/** Paths inside the root, and what was there. */
+export type Snapshot = ReadonlyMap<string, Deno.FileInfo>;
+
+/** Which part of a machine is looked at. */
+export interface SnapshotScope {
+  /** The root on this machine; `/` for the one we stand in. */
+  readonly root: string;
+  /** Paths inside that are no part of the image, nor what is below. */
+  readonly ignore: ReadonlySet<string>;
+}
+
+/** Nothing of these is ever part of an image. */
+export const NO_IMAGE: readonly string[] = ["/proc", "/sys", "/dev", "/var/run", "/run/lock"];
+
+/** The kernel's clock for files is coarse: within this two changes may have the same time, in milliseconds. */
+const COARSE_MS = 20;
+
+/** Looks at all of it. When something was changed just now, waits until a later change can be told from it. */
+export async function takeSnapshot(
+  { root, ignore }: SnapshotScope,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const found = new Map<string, Deno.FileInfo>();
+  const top = root === "/" ? "" : root;
+  const started = Date.now();
+  let newest = 0;
+  const stack = [""];
+  for (let dir = stack.pop(); dir !== undefined; dir = stack.pop()) {
+    signal.throwIfAborted();
+    for (const { name } of readDir(`${top}${dir}/`)) {
+      const inside = `${dir}/${name}`;
+      if (ignore.has(inside)) continue;
+      const info = lstat(`${top}${inside}`);
+      // Somebody else on this machine took it away.
+      if (info === undefined) continue;
+      found.set(inside, info);
+      newest = Math.max(newest, info.ctime?.getTime() ?? 0);
+      if (info.isDirectory) stack.push(inside);
+    }
+  }
+  const wait = newest + COARSE_MS - started;
+  if (wait > 0 && wait <= COARSE_MS) await new Promise((resolve) => setTimeout(resolve, wait));
+  return found;
+}
+
+function readDir(path: string): Iterable<Deno.DirEntry> {
+  try {
+    return [...Deno.readDirSync(path)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+function lstat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** What is other than it was. */
+export interface Difference {
+  /** New, or not as before; with all directories above, sorted. */
+  readonly changed: readonly string[];
+  /** Gone; not what lay below. */
+  readonly gone: readonly string[];
+}
+
+/** Compares two looks. */
+export function compareSnapshots(before: Snapshot, after: Snapshot): Difference {
+  const changed = new Set<string>();
+  for (const [path, info] of after) {
+    if (!isSame(before.get(path), info)) addWithParents(changed, path);
+  }
+  const gone: string[] = [];
+  for (const path of before.keys()) {
+    if (after.has(path)) continue;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    // A directory that is gone, or no directory any more, takes along what lay in it.
+    if (parent !== "" && !after.get(parent)?.isDirectory) continue;
+    gone.push(path);
+    if (parent !== "") addWithParents(changed, parent);
+  }
+  return { changed: [...changed].sort(compareBytes), gone: gone.sort(compareBytes) };
+}
+
+function addWithParents(set: Set<string>, path: string): void {
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    if (set.has(at)) return;
+    set.add(at);
+  }
+}
+
+function isSame(a: Deno.FileInfo | undefined, b: Deno.FileInfo): boolean {
+  if (a === undefined || a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false;
+  // Its times and size follow from what is in it.
+  if (b.isDirectory) return a.isDirectory;
+  return a.ino === b.ino && a.size === b.size && a.rdev === b.rdev &&
+    a.ctime?.getTime() === b.ctime?.getTime() && a.mtime?.getTime() === b.mtime?.getTime();
+}
+
+/**
+ * The layer that makes `before` to what is there now: entries and whiteouts, sorted so that directories come before
+ * what is in them. Owners are those on disk, unless `owner` says otherwise.
+ */
+export function* differenceEntries(
+  { changed, gone }: Difference,
+  after: Snapshot,
+  { root }: SnapshotScope,
+  owner?: (path: string, info: Deno.FileInfo) => Owner,
+): Generator<TreeEntry> {
+  const whiteouts = gone.map((path) => {
+    const at = path.lastIndexOf("/");
+    return `${path.slice(0, at)}/.wh.${path.slice(at + 1)}`;
+  });
+  const names = [...changed, ...whiteouts].sort(compareBytes);
+  const made = new Set(whiteouts);
+  for (const name of names) {
+    if (made.has(name)) {
+      yield { name, type: "file", mode: 0, uid: 0, gid: 0, size: 0, body: new Uint8Array() };
+      continue;
+    }
+    const info = after.get(name);
+    const entry = info && entryOf(name, info, `${root === "/" ? "" : root}${name}`);
+    if (entry) yield { ...entry, ...owner?.(name, info!) };
+  }
+}
+
+/** `undefined` for a socket, which no layer holds. */
+function entryOf(name: string, info: Deno.FileInfo, outside: string): TreeEntry | undefined {
+  const common = {
+    name,
+    mode: (info.mode ?? 0) & 0o7777,
+    uid: info.uid ?? 0,
+    gid: info.gid ?? 0,
+    size: 0,
+  };
+  const device = () => {
+    const rdev = info.rdev ?? 0;
+    return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
+  };
+  const type = typeOf(info);
+  switch (type) {
+    case undefined:
+      return undefined;
+    case "file": {
+      const body = { path: outside, dev: info.dev, ino: info.ino ?? 0 };
+      return { ...common, type, size: info.size, body };
+    }
+    case "symlink":
+      return { ...common, type, linkName: Deno.readLinkSync(outside) };
+    case "char":
+    case "block":
+      return { ...common, type, device: device() };
+    default:
+      return { ...common, type };
+  }
+}
+
+function typeOf(info: Deno.FileInfo): EntryType | undefined {
+  if (info.isFile) return "file";
+  if (info.isDirectory) return "directory";
+  if (info.isSymlink) return "symlink";
+  if (info.isFifo) return "fifo";
+  if (info.isCharDevice) return "char";
+  if (info.isBlockDevice) return "block";
+  return undefined;
+}
