@@ -17,8 +17,8 @@ import {
   type PhaseRun,
   refuseDaemon,
   tempDir,
+  userEnv,
 } from "./phase_run.ts";
-import { homeOf } from "./privileges.ts";
 import { restoreLayers } from "./restorer.ts";
 import { readRunNames } from "./run_names.ts";
 
@@ -80,19 +80,4 @@ function withOldRunImage(phase: PhaseRun): PhaseRun {
     throw badInputs("supply only one of -run-image or (deprecated) -image");
   }
   return { ...phase, inputs: { ...inputs, runImage: inputs.oldRunImage } };
-}
-
-/** HOME and USER of who buildpacks run as (PRIV-4). */
-async function userEnv(phase: PhaseRun): Promise<Readonly<Record<string, string>>> {
-  const { uid } = idsOf(phase);
-  return await failing(
-    `set environment for user ${uid}`,
-    ExitCode.failure,
-    phase.ctx.signal,
-    async () => {
-      const found = homeOf(await Deno.readTextFile("/etc/passwd"), uid);
-      if (found === undefined) throw new Error(`user: unknown userid ${uid}`);
-      return { ...found };
-    },
-  );
 }

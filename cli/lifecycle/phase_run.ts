@@ -15,7 +15,7 @@ import { type PhaseImages, readName } from "./images.ts";
 import type { Inputs } from "./inputs.ts";
 import type { PhaseName } from "./inputs_table.ts";
 import type { PhaseLog } from "./phase_log.ts";
-import { becomeUser, type Ids } from "./privileges.ts";
+import { becomeUser, homeOf, type Ids } from "./privileges.ts";
 
 /** One run of a phase. */
 export interface PhaseRun {
@@ -169,7 +169,9 @@ export async function readGroup(run: PhaseRun, exitCode: number): Promise<Group>
   return await failing("read buildpack group", exitCode, run.ctx.signal, async () => {
     const group = await readDocument(groupPath, parseGroupToml);
     if (group === undefined) throw new Error(`open ${groupPath}: no such file`);
-    for (const member of group.group) buildpackCapabilities(member.api, moduleName(member));
+    for (const member of [...group.group, ...group.extensions]) {
+      buildpackCapabilities(member.api, moduleName(member));
+    }
     return group;
   });
 }
@@ -190,4 +192,23 @@ export async function readAnalyzed(run: PhaseRun): Promise<Analyzed | undefined>
 export function targetOf(analyzed: Analyzed | undefined): RunTarget {
   const { id = "", os = "", arch = "", variant = "", distro } = analyzed?.runImage?.target ?? {};
   return { id, os, arch, variant, ...(distro ? { distro } : {}) };
+}
+
+/**
+ * HOME and USER of who buildpacks run as (PRIV-4).
+ *
+ * @throws {PhaseFailure} 1 when this machine does not know the user.
+ */
+export async function userEnv(phase: PhaseRun): Promise<Readonly<Record<string, string>>> {
+  const { uid } = idsOf(phase);
+  return await failing(
+    `set environment for user ${uid}`,
+    ExitCode.failure,
+    phase.ctx.signal,
+    async () => {
+      const found = homeOf(await Deno.readTextFile("/etc/passwd"), uid);
+      if (found === undefined) throw new Error(`user: unknown userid ${uid}`);
+      return { ...found };
+    },
+  );
 }

@@ -26,10 +26,7 @@ import {
   tempDir,
 } from "./phase_run.ts";
 import { readRunNames, sameName } from "./run_names.ts";
-import { saveSparse } from "./sparse_layout.ts";
-
-/** Where kaniko looks for images; there when a platform wants images extended. */
-const KANIKO = "/kaniko";
+import { KANIKO, saveSparse } from "./sparse_layout.ts";
 
 /** Runs the phase. */
 export async function run(phase: PhaseRun): Promise<void> {

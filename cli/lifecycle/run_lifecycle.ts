@@ -26,7 +26,7 @@ const PHASES: readonly Entry[] = [
   { phase: "export", binary: "exporter", load: () => import("./exporter.ts") },
   { phase: "create", binary: "creator", load: () => import("./creator.ts") },
   { phase: "rebase", binary: "rebaser", load: () => import("./rebaser.ts") },
-  { phase: "extend", binary: "extender", load: () => import("./missing.ts") },
+  { phase: "extend", binary: "extender", load: () => import("./extender.ts") },
 ];
 
 /**

@@ -1,6 +1,9 @@
 /** An OCI layout without layers: what an extender needs to know of its base (RE-2). */
 import type { Image } from "../../registry/image.ts";
 
+/** Where extenders look for images and keep their layers; there when a platform wants images extended. */
+export const KANIKO = "/kaniko";
+
 /** Writes manifest and config of `image` as a layout in `dir`; one that is there is replaced file by file. */
 export async function saveSparse(image: Image, dir: string): Promise<void> {
   const { raw, manifest, rawConfig } = image;

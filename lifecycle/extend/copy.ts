@@ -1,4 +1,5 @@
 /** COPY and ADD: files of a build context come into the root. */
+import { join } from "node:path";
 import ignore from "ignore";
 import { Digester } from "../../registry/oci/digest.ts";
 import { untarTo } from "../../registry/layer/extract.ts";
@@ -6,7 +7,9 @@ import { decompress, isCompressed } from "../../registry/layer/decompress.ts";
 import { parseGlob } from "../../registry/layer/glob.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
-import { type ExtendRoot, locateIn, makeDirectoryIn } from "./root.ts";
+import { locate } from "../sandbox/tree_files.ts";
+import { type ExtendRoot, makeDirectoryIn } from "./root.ts";
+import { lchown } from "node:fs/promises";
 
 /** A file, link or directory of a context. */
 interface ContextEntry {
@@ -158,47 +161,38 @@ export interface CopyOptions {
 /**
  * Copies.
  *
- * @returns Paths inside of what was made, for their owner.
  * @throws {TypeError} When something is in the way.
  */
 export async function copyInto(
   root: ExtendRoot,
   sources: readonly CopySource[],
   options: CopyOptions,
-): Promise<readonly string[]> {
+): Promise<void> {
   const { target, owner } = options;
-  const there = target === "/" ? undefined : await locateIn(root, target);
-  const intoDirectory = options.isDirectory || sources.length > 1 || target === "/" ||
-    there?.info.isDirectory === true;
-  const made: string[] = [];
+  const there = await locate(root.root, target);
+  const intoDirectory = options.isDirectory || sources.length > 1 ||
+    (there !== undefined && (await Deno.lstat(there)).isDirectory);
   for (const source of sources) {
     const [first] = source.entries;
     if (options.unpack && first?.info.isFile && await isArchive(first.outside)) {
       const dir = await makeDirectoryIn(root, target, owner);
-      made.push(...dir.made);
       using file = await Deno.open(first.outside);
-      await untarTo(dir.outside, file.readable, { keepSetuid: true });
+      await untarTo(dir, file.readable, { keepSetuid: true });
       continue;
     }
     const parent = first?.info.isDirectory || intoDirectory ? target : parentOf(target);
     const dir = await makeDirectoryIn(root, parent, owner);
-    made.push(...dir.made);
-    const base = first?.info.isDirectory
-      ? dir.outside
-      : `${dir.outside === "/" ? "" : dir.outside}/${
-        intoDirectory ? source.name : target.slice(target.lastIndexOf("/") + 1)
-      }`;
+    const name = intoDirectory ? source.name : target.slice(target.lastIndexOf("/") + 1);
+    const base = first?.info.isDirectory ? dir : join(dir, name);
     if (source.text !== undefined) {
       await removeFile(base);
       await Deno.writeTextFile(base, source.text);
-      await finish(root, base, options.mode ?? 0o644, owner, made);
+      await finish(root, base, options.mode ?? 0o644, owner);
     }
     for (const entry of source.entries) {
-      const outside = entry.path === "" ? base : `${base === "/" ? "" : base}/${entry.path}`;
-      await copyEntry(root, entry, outside, options, made);
+      await copyEntry(root, entry, join(base, entry.path), options);
     }
   }
-  return made;
 }
 
 function parentOf(path: string): string {
@@ -210,7 +204,6 @@ async function copyEntry(
   { path, outside: from, info }: ContextEntry,
   to: string,
   { owner, mode }: CopyOptions,
-  made: string[],
 ): Promise<void> {
   const bits = mode ?? (info.mode ?? 0o644) & 0o7777;
   if (info.isDirectory) {
@@ -221,15 +214,15 @@ async function copyEntry(
     // A directory of the image keeps its mode, as does the target itself.
     if (there !== undefined) return;
     await Deno.mkdir(to);
-    await finish(root, to, bits, owner, made);
+    await finish(root, to, bits, owner);
   } else if (info.isSymlink && path !== "") {
     await removeFile(to);
     await Deno.symlink(await Deno.readLink(from), to);
-    await own(root, to, owner, made);
+    await own(root, to, owner);
   } else if (info.isFile) {
     await removeFile(to);
     await Deno.copyFile(from, to);
-    await finish(root, to, bits, owner, made);
+    await finish(root, to, bits, owner);
   } else {
     throw new TypeError(`${from} is no file, directory or link`);
   }
@@ -247,10 +240,9 @@ async function finish(
   path: string,
   mode: number,
   owner: CopyOptions["owner"],
-  made: string[],
 ): Promise<void> {
   // Owner first: a change of owner takes setuid away.
-  await own(root, path, owner, made);
+  await own(root, path, owner);
   await Deno.chmod(path, mode);
 }
 
@@ -258,12 +250,8 @@ async function own(
   root: ExtendRoot,
   path: string,
   { uid, gid }: CopyOptions["owner"],
-  made: string[],
 ): Promise<void> {
-  made.push(path.slice(root.root === "/" ? 0 : root.root.length));
-  if (!root.realOwners) return;
-  const { lchown } = await import("node:fs/promises");
-  await lchown(path, uid, gid);
+  if (root.realOwners) await lchown(path, uid, gid);
 }
 
 /** A tar, also a compressed one. */

@@ -1,4 +1,5 @@
-/** `USER` and `--chown` as numbers, by the users and groups of the image. Pure. */
+/** `USER` and `--chown` as numbers, by the users and groups of the image. */
+import { readGroups, readUsers } from "../sandbox/tree_files.ts";
 
 /** A user as the kernel knows it, and its HOME. */
 export interface ImageUser {
@@ -10,37 +11,23 @@ export interface ImageUser {
   readonly home: string;
 }
 
-/** The texts of `/etc/passwd` and `/etc/group` of the image; empty without. */
-export interface UserFiles {
-  /** Users. */
-  readonly passwd: string;
-  /** Groups. */
-  readonly group: string;
-}
-
 /**
  * Reads `user`, `user:group`, with names or numbers. Nothing is root.
  *
+ * @param root The image's files on this machine.
  * @throws {TypeError} For a name that the image does not know.
  */
-export function findUser(text: string, { passwd, group }: UserFiles): ImageUser {
-  const [user = "", given = ""] = text.split(":");
-  const users = linesOf(passwd);
+export async function findUser(root: string, text: string): Promise<ImageUser> {
+  const [user = "", group = ""] = text.split(":");
   const wanted = user === "" ? "0" : user;
-  const line = users.find(([name]) => name === wanted) ??
-    users.find(([, , uid]) => uid === wanted);
-  const uid = number(line?.[2] ?? wanted);
+  const users = await readUsers(root);
+  const known = users.find(({ name }) => name === wanted) ??
+    users.find(({ uid }) => `${uid}` === wanted);
+  const uid = known?.uid ?? number(wanted);
   if (uid === undefined) throw new TypeError(`the image has no user ${JSON.stringify(user)}`);
-  const gidText = given === ""
-    ? line?.[3] ?? "0"
-    : linesOf(group).find(([name]) => name === given)?.[2] ?? given;
-  const gid = number(gidText);
-  if (gid === undefined) throw new TypeError(`the image has no group ${JSON.stringify(given)}`);
-  return { uid, gid, home: line?.[5] || (uid === 0 ? "/root" : "/") };
-}
-
-function linesOf(text: string): readonly (readonly string[])[] {
-  return text.split("\n").map((line) => line.split(":"));
+  const gid = group === "" ? known?.gid ?? 0 : (await readGroups(root)).get(group) ?? number(group);
+  if (gid === undefined) throw new TypeError(`the image has no group ${JSON.stringify(group)}`);
+  return { uid, gid, home: known?.home || (uid === 0 ? "/root" : "/") };
 }
 
 function number(text: string): number | undefined {

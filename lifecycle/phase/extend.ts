@@ -25,13 +25,7 @@ import {
   openContext,
 } from "../extend/copy.ts";
 import { cacheKey, type StepLayer } from "../extend/layer_cache.ts";
-import {
-  type ExtendRoot,
-  findProgram,
-  locateIn,
-  makeDirectoryIn,
-  userFilesOf,
-} from "../extend/root.ts";
+import { type ExtendRoot, findProgram, makeDirectoryIn } from "../extend/root.ts";
 import {
   compareSnapshots,
   differenceEntries,
@@ -111,7 +105,8 @@ export async function extend(input: ExtendInput, ctx: Context): Promise<ExtendRe
       }
     }
     const { user } = userOf(config);
-    if (kind === "run" && isRoot(user)) {
+    // No user is root as well; Go lets that pass, and so it may where the base has none.
+    if (kind === "run" && (isRoot(user) || (user === "" && first !== ""))) {
       throw new LifecycleError(
         ExitCode.extend,
         "the final user ID is 0 (root); please add another extension that resets the user to non-root",
@@ -232,7 +227,7 @@ async function applyStep(
     case "WORKDIR": {
       const target = absolutePath(config, expand(act.value));
       return await cached(work, ["WORKDIR", target, config.User], step, async (root) => {
-        const user = findUser(config.User ?? "", await userFilesOf(root));
+        const user = await findUser(root.root, config.User ?? "");
         await makeDirectoryIn(root, target, user);
         return user;
       });
@@ -268,7 +263,7 @@ async function applyStep(
         mode ?? null,
       ];
       return await cached(work, parts, step, async (root) => {
-        const owner = findUser(chown, await userFilesOf(root));
+        const owner = await findUser(root.root, chown);
         await copyInto(root, sources, {
           target,
           isDirectory,
@@ -357,16 +352,15 @@ async function runCommand(
 ): Promise<ImageUser> {
   const { input, ctx } = work;
   const { config } = state;
-  const user = findUser(config.User ?? "", await userFilesOf(root));
+  const user = await findUser(root.root, config.User ?? "");
   const given = environmentOf(state);
   const path = given["PATH"] ?? DEFAULT_PATH;
   const env = { PATH: path, HOME: user.home, ...given };
   const cwd = workDirOf(config);
   const words = command.form === "exec" ? command.words : [...shellOf(config), command.script];
   const [word = "", ...args] = words;
-  if (await locateIn(root, cwd) === undefined && cwd !== "/") {
-    await makeDirectoryIn(root, cwd, user);
-  }
+  // One that is named and was never made.
+  await makeDirectoryIn(root, cwd, user);
   try {
     const outcome = await root.run({
       program: await findProgram(root, word, path, cwd),

@@ -13,7 +13,7 @@ export interface RootOptions {
   readonly helper: string;
   /** An existing private directory; one of ours is made in it and removed in the end. */
   readonly scratchDir: string;
-  /** An unpacked image (see {@linkcode unpackLayers}, `furnish`). Never written to. */
+  /** An unpacked image (see {@linkcode unpackLayers}, `furnish`). Written to only with `in-tree`. */
   readonly tree: string;
   /** How it was unpacked; must be what {@linkcode treeOwner} says for this machine. */
   readonly owner: "self" | "real";
@@ -25,9 +25,10 @@ export interface RootOptions {
   readonly gid: number;
   /**
    * `read-only`: the image's files stay as they are; HOME, `/tmp` and `dirs` can be written. `copy-on-write`: all can
-   * be written, and {@linkcode RootSandbox.upper} holds the difference; needs overlay.
+   * be written, and {@linkcode RootSandbox.upper} holds the difference; needs overlay. `in-tree`: what is written is
+   * written into the tree, which must be nobody else's.
    */
-  readonly root: "read-only" | "copy-on-write";
+  readonly root: "read-only" | "copy-on-write" | "in-tree";
   /** `none`: only the loopback of an empty network. Default: the host's. */
   readonly network?: "host" | "none" | undefined;
   /** Most processes and threads. Default 8192, none as root. */
@@ -122,10 +123,12 @@ async function wallsOf(site: Site, home: string): Promise<string[]> {
     ...await machineFiles(options),
     ...options.dirs,
   ];
-  if (options.root === "copy-on-write") {
-    args.push("--overlay", options.tree, join(scratch, "upper"), join(scratch, "work"));
-    // As root /tmp stays the image's: what is written there may become part of a layer.
-    const kept = mounts.filter(({ inside }) => uid !== 0 || !/^(\/var)?\/tmp$/.test(inside));
+  if (options.root !== "read-only") {
+    const overlay = ["--overlay", options.tree, join(scratch, "upper"), join(scratch, "work")];
+    args.push(...options.root === "in-tree" ? ["--whole", options.tree] : overlay);
+    // /tmp stays the image's where what is written there may become part of a layer.
+    const isKept = uid === 0 || options.root === "in-tree";
+    const kept = mounts.filter(({ inside }) => !isKept || !/^(\/var)?\/tmp$/.test(inside));
     args.push(...await binds(options.tree, kept));
   } else {
     mounts.push({ inside: home, outside: join(scratch, "home"), access: "rw" });
@@ -139,7 +142,7 @@ async function wallsOf(site: Site, home: string): Promise<string[]> {
 
 /** A second fence behind the mounts. */
 function landlock({ root, dirs }: RootOptions, home: string): string[] {
-  if (root === "copy-on-write") return ["--ll-rw", "/"];
+  if (root !== "read-only") return ["--ll-rw", "/"];
   const writable = ["/tmp", "/var/tmp", "/dev", home];
   for (const { inside, access } of dirs) if (access === "rw") writable.push(inside);
   return ["--ll-ro", "/", ...writable.flatMap((path) => ["--ll-rw", path])];

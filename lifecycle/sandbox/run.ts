@@ -137,12 +137,16 @@ export async function runBehind(
 /**
  * Runs one command without the helper, in a session of its own so that all it started can be ended with it.
  *
+ * @param user Whom it becomes, without other groups; only root may. Default: the caller.
  * @throws {StartError} When it was not started.
  * @throws The reason of the command's signal, after its processes were told to end.
  */
-export async function runPlain(command: Command): Promise<Outcome> {
+export async function runPlain(
+  command: Command,
+  user?: { readonly uid: number; readonly gid: number },
+): Promise<Outcome> {
   command.signal.throwIfAborted();
-  const child = startPlain(command);
+  const child = startPlain(command, user);
   let impatience: ReturnType<typeof setTimeout> | undefined;
   const end = () => {
     killGroup(child.pid, "SIGTERM");
@@ -166,7 +170,10 @@ export async function runPlain(command: Command): Promise<Outcome> {
   }
 }
 
-function startPlain(command: Command): Deno.ChildProcess {
+function startPlain(
+  command: Command,
+  user: { readonly uid: number; readonly gid: number } | undefined,
+): Deno.ChildProcess {
   try {
     const info = Deno.statSync(command.program);
     if (!info.isFile || ((info.mode ?? 0) & 0o111) === 0) {
@@ -177,6 +184,7 @@ function startPlain(command: Command): Deno.ChildProcess {
       cwd: command.cwd,
       env: { ...command.env },
       clearEnv: true,
+      ...(user ?? {}),
       detached: true,
       stdin: "null",
       stdout: "piped",

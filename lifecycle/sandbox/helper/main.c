@@ -49,6 +49,7 @@ static void parse(struct options *o, char **words, size_t count) {
 #define IS(name) (!strcmp(option, name))
     if (IS("--")) break;
     if (IS("--view")) o->stage = word(&words);
+    else if (IS("--whole")) o->whole = word(&words);
     else if (IS("--overlay")) {
       o->lower = word(&words), o->upper = word(&words), o->work = word(&words);
     }

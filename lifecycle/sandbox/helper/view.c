@@ -231,11 +231,19 @@ static void stage_overlay(const struct options *o) {
   close(work);
 }
 
+/* The directory is entered as it is: what the program changes stays changed. */
+static void stage_whole(const struct options *o) {
+  if (mount(o->whole, o->stage, NULL, MS_BIND, NULL) != 0) {
+    fail(EXIT_HELPER, "bind", o->whole, errno);
+  }
+}
+
 void view_enter(const struct options *o) {
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
     fail(EXIT_HELPER, "make private", "/", errno);
   }
   if (o->lower) stage_overlay(o);
+  else if (o->whole) stage_whole(o);
   else stage_tmpfs(o);
   root = open(o->stage, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) fail(EXIT_HELPER, "open", o->stage, errno);
@@ -252,7 +260,7 @@ void view_enter(const struct options *o) {
       case TMPFS: tmpfs_at(e->place, "mode=1777", 0); break;
     }
   }
-  if (!o->lower) set_flags("/", true, false, plain | ATTR_RDONLY);
+  if (!o->lower && !o->whole) set_flags("/", true, false, plain | ATTR_RDONLY);
   if (fchdir(root) != 0 || view_pivot() != 0) fail(EXIT_HELPER, "enter", o->stage, errno);
   close(root);
 }

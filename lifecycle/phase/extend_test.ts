@@ -1,0 +1,338 @@
+import assert from "node:assert/strict";
+import { quietContext } from "../../registry/context.ts";
+import { type Image, type Layer, makeImage } from "../../registry/image.ts";
+import { readTar } from "../../registry/layer/tar_reader.ts";
+import type { Sample } from "../../registry/layer/tar_testing.ts";
+import type { ContainerConfig } from "../../registry/oci/config.ts";
+import { parseDockerfile } from "../dockerfile/parse.ts";
+import { LifecycleError } from "../error.ts";
+import { openLayerCache } from "../extend/layer_cache.ts";
+import { openUnpackedRoot } from "../extend/unpacked_root.ts";
+import { busyboxLayer, missingBusybox } from "../sandbox/busybox_testing.ts";
+import { compiledHelper, skipped } from "../sandbox/helper_testing.ts";
+import { extend } from "./extend.ts";
+import type { ExtendInput } from "./extend_types.ts";
+
+const HOUR = 3_600_000;
+
+/** A base image and a place to extend it. */
+class Workshop implements AsyncDisposable {
+  /** What commands printed. */
+  output = "";
+  /** Warnings and lines. */
+  readonly lines: string[] = [];
+  /** How often the root was opened. */
+  opened = 0;
+  readonly #stack = new AsyncDisposableStack();
+
+  constructor(readonly dir: string, readonly base: Image, readonly helper: string) {}
+
+  static async make(
+    config: Partial<ContainerConfig> = {},
+    more: readonly Sample[] = [],
+  ): Promise<Workshop | undefined> {
+    const missing = await missingBusybox();
+    if (missing) {
+      skipped(`apt-get install ${missing}`);
+      return undefined;
+    }
+    const layer = await busyboxLayer(...more);
+    const base = makeImage({
+      os: "linux",
+      architecture: "amd64",
+      config: { User: "1000:1000", Env: ["PATH=/bin", "BASE=1"], ...config },
+      rootfs: { type: "layers", diff_ids: [] },
+      history: [{ created_by: "busybox" }, { created_by: "CMD", empty_layer: true }],
+    }, [layer]);
+    const dir = await Deno.makeTempDir({ prefix: "wherry-extend-" });
+    await Deno.mkdir(`${dir}/context/sub`, { recursive: true });
+    return new Workshop(dir, base, await compiledHelper());
+  }
+
+  /** Extends with Dockerfiles given without their first two lines. */
+  async extend(dockerfiles: readonly string[], change: Partial<ExtendInput> = {}): Promise<Image> {
+    const keep = (level: string) => (line: string) => void this.lines.push(`${level}: ${line}`);
+    const ctx = quietContext({
+      log: { debug: () => {}, info: keep("info"), warn: keep("warn"), error: keep("error") },
+    });
+    await using stack = new AsyncDisposableStack();
+    const { image } = await extend({
+      kind: "run",
+      base: this.base,
+      dockerfiles: dockerfiles.map((text, at) => ({
+        extension: `ext/${at}`,
+        path: `/gen/ext_${at}/run.Dockerfile`,
+        dockerfile: parseDockerfile(
+          `ARG base_image\nFROM \${base_image}\n${text}`,
+          "run.Dockerfile",
+        ),
+        args: [{ name: "given", value: "from outside" }],
+        context: `${this.dir}/context`,
+      })),
+      openRoot: async () => {
+        this.opened++;
+        return stack.use(
+          await openUnpackedRoot({
+            helper: this.helper,
+            layers: this.base.layers,
+            scratchDir: this.dir,
+            network: "none",
+            signal: ctx.signal,
+          }),
+        );
+      },
+      cache: openLayerCache(`${this.dir}/cache`, HOUR, () => new Date()),
+      applyAll: false,
+      buildId: "id-1",
+      output: (chunk) => this.output += new TextDecoder().decode(chunk),
+      ...change,
+    }, ctx);
+    return image;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+    await Deno.remove(this.dir, { recursive: true });
+  }
+}
+
+/** `name mode uid:gid [-> link] [= text]` of each entry. */
+async function show(layer: Layer): Promise<string[]> {
+  const source = await layer.blob();
+  const lines: string[] = [];
+  for await (const { header, body } of readTar(await source.open(), { keep: () => true })) {
+    const text = header.type === "file" ? ` = ${new TextDecoder().decode(body)}` : "";
+    const link = header.type === "symlink" ? ` -> ${header.linkName}` : "";
+    lines.push(
+      `${header.name} ${header.mode.toString(8)} ${header.uid}:${header.gid}${link}${text}`
+        .trimEnd(),
+    );
+  }
+  return lines;
+}
+
+const added = (image: Image) => image.layers.slice(1);
+const history = (image: Image) => image.config.history!.map(({ created_by }) => created_by);
+
+Deno.test("XT-2 XT-4 XT-6 one layer for each instruction that changes files, with its history", async () => {
+  await using shop = await Workshop.make();
+  if (!shop) return;
+  await Deno.writeTextFile(`${shop.dir}/context/sub/file`, "copied");
+  await Deno.chmod(`${shop.dir}/context/sub/file`, 0o640);
+  const image = await shop.extend([
+    `USER root
+ARG given
+ENV MADE="a \${given}" BASE=2
+RUN mkdir -p /opt/x && echo "$MADE" >/opt/x/made && rm -r /home/cnb && chmod 600 /etc/group
+RUN true
+COPY sub /opt/copied
+WORKDIR /srv/app
+RUN echo "$PWD $HOME $(id -u)" >here
+LABEL some.label="x y"
+ARG user_id
+USER \${user_id}`,
+    `RUN id -u; echo second >/tmp/t; echo "$given|$BASE"
+SHELL ["/bin/sh", "-ec"]`,
+  ]);
+  assert.deepEqual(history(image), [
+    "busybox",
+    "Layer: 'RUN mkdir -p /opt/x && echo \"$MADE\" >/opt/x/made && rm -r /home/cnb && chmod 600 /etc/group', Created by extension: ext/0",
+    "Layer: 'COPY sub /opt/copied', Created by extension: ext/0",
+    "Layer: 'WORKDIR /srv/app', Created by extension: ext/0",
+    "Layer: 'RUN echo \"$PWD $HOME $(id -u)\" >here', Created by extension: ext/0",
+    "Layer: 'RUN id -u; echo second >/tmp/t; echo \"$given|$BASE\"', Created by extension: ext/1",
+  ]);
+  assert.deepEqual(await Promise.all(added(image).map(show)), [
+    [
+      "/etc 755 0:0",
+      "/etc/group 600 0:0 = root:x:0:\ncnb:x:1000:",
+      "/home 755 0:0",
+      "/home/.wh.cnb 0 0:0 =",
+      "/opt 755 0:0",
+      "/opt/x 755 0:0",
+      "/opt/x/made 644 0:0 = a from outside",
+    ],
+    ["/opt 755 0:0", "/opt/copied 755 0:0", "/opt/copied/file 640 0:0 = copied"],
+    ["/srv 755 0:0", "/srv/app 755 0:0"],
+    ["/srv 755 0:0", "/srv/app 755 0:0", "/srv/app/here 644 0:0 = /srv/app /root 0"],
+    ["/tmp 1777 0:0", "/tmp/t 644 1000:1000 = second"],
+  ]);
+  const { config } = image.config;
+  assert.deepEqual(config.Env, ["PATH=/bin", "BASE=2", "MADE=a from outside"]);
+  assert.equal(config.User, "1000");
+  assert.equal(config.WorkingDir, "/srv/app");
+  assert.deepEqual(config["Shell"], ["/bin/sh", "-ec"]);
+  assert.deepEqual(config.Labels, { "some.label": "x y", "io.buildpacks.rebasable": "false" });
+  // An argument is declared anew in each Dockerfile.
+  assert.equal(shop.output, "1000\n|2\n");
+  assert.equal(shop.lines.filter((line) => line.startsWith("warn")).length, 0);
+});
+
+Deno.test("XT-4 the cache: unchanged instructions are not run, and what follows a change is", async () => {
+  await using shop = await Workshop.make();
+  if (!shop) return;
+  await Deno.writeTextFile(`${shop.dir}/context/file`, "1");
+  const text = (command: string) =>
+    `USER root\nRUN echo one >/one; rm /etc/shadow; ln -s one /link\nCOPY file /\nRUN ${command} >/two\nUSER 1000`;
+  const first = await shop.extend([text("cat /one /file /link")]);
+  const again = await shop.extend([text("cat /one /file /link")]);
+  assert.equal(shop.opened, 1, "nothing to carry out, nothing unpacked");
+  assert.equal(again.raw.digest, first.raw.digest);
+  // What came from the cache is there for what is new.
+  const changed = await shop.extend([text("(cat /one /link; ls /etc)")]);
+  assert.equal(shop.opened, 2);
+  assert.deepEqual(
+    changed.layers.slice(0, 3).map(({ diffId }) => diffId),
+    first.layers.slice(0, 3).map(({ diffId }) => diffId),
+  );
+  assert.deepEqual(await show(changed.layers[3]!), [
+    "/two 644 0:0 = one\none\ngroup\nhostname\nhosts\npasswd\nresolv.conf",
+  ]);
+  await Deno.writeTextFile(`${shop.dir}/context/file`, "2");
+  const copied = await shop.extend([text("cat /one /file /link")]);
+  assert.equal(copied.layers[1]!.diffId, first.layers[1]!.diffId);
+  assert.deepEqual(await show(copied.layers[2]!), ["/file 644 0:0 = 2"]);
+  // The age counts, and so does the content.
+  const old = openLayerCache(`${shop.dir}/cache`, HOUR, () => new Date(Date.now() + 2 * HOUR));
+  await shop.extend([text("cat /one /file /link")], { cache: old });
+  assert.equal(shop.opened, 4);
+  for (const { name } of Deno.readDirSync(`${shop.dir}/cache/blobs`)) {
+    await Deno.writeTextFile(`${shop.dir}/cache/blobs/${name}`, "damaged");
+  }
+  const anew = await shop.extend([text("cat /one /file /link")]);
+  assert.equal(anew.raw.digest, copied.raw.digest);
+});
+
+Deno.test("XT-2 build_id is another each time, and defeats the cache of what declares it", async () => {
+  await using shop = await Workshop.make();
+  if (!shop) return;
+  const text = "USER root\nRUN echo a >/a\nARG build_id\nRUN echo $build_id >/id\nUSER 1000";
+  const [first, second] = [
+    await shop.extend([text]),
+    await shop.extend([text], { buildId: "id-2" }),
+  ];
+  assert.equal(first.layers[1]!.diffId, second.layers[1]!.diffId);
+  assert.deepEqual(await show(first.layers[2]!), ["/id 644 0:0 = id-1"]);
+  assert.deepEqual(await show(second.layers[2]!), ["/id 644 0:0 = id-2"]);
+});
+
+Deno.test("XT-5 XT-7 rebasable only if all say so; the last user must not be root", async () => {
+  const label = "io.buildpacks.rebasable";
+  const rows: [string | undefined, string[], string][] = [
+    [undefined, ["ENV A=1"], "false"],
+    ["true", ["ENV A=1"], "true"],
+    ["true", ["ENV A=1", `LABEL ${label}=false`], "false"],
+    ["true", [`LABEL ${label}=false`, `LABEL ${label}=true`], "false"],
+    [undefined, [`LABEL ${label}=true`, "ENV A=1"], "true"],
+    ["false", [`LABEL ${label}=1`], "true"],
+    ["true", [`LABEL ${label}=odd`], "false"],
+  ];
+  for (const [before, dockerfiles, wanted] of rows) {
+    await using shop = await Workshop.make(before ? { Labels: { [label]: before } } : {});
+    if (!shop) return;
+    const { config } = (await shop.extend(dockerfiles)).config;
+    assert.equal(config.Labels?.[label], wanted, JSON.stringify([before, dockerfiles]));
+    assert.equal(shop.opened, 0, "nothing of it takes files");
+  }
+  await using shop = await Workshop.make();
+  if (!shop) return;
+  await assert.rejects(
+    shop.extend(["USER ${user_id}"]),
+    /the final user ID is 0/,
+    "an argument that was not declared is nothing, and nothing is root",
+  );
+  await assert.rejects(
+    shop.extend(["USER 0"]),
+    (error) =>
+      error instanceof LifecycleError && error.exitCode === 102 &&
+      error.message ===
+        "the final user ID is 0 (root); please add another extension that resets the user to non-root",
+  );
+  assert.match(shop.lines.at(-1)!, /^warn: Extension from \S+ changed the user ID from 1000 to 0;/);
+  await shop.extend(["USER 0"], { kind: "build" });
+  await shop.extend(["USER 7"]);
+  assert.match(shop.lines.at(-1)!, /The original user ID was 1000 but .* set to 7\.$/);
+});
+
+Deno.test("XT-4 what cannot be carried out ends with 102, the Dockerfile and the line", async () => {
+  await using shop = await Workshop.make();
+  if (!shop) return;
+  const rows: [string, RegExp][] = [
+    [
+      "USER root\nRUN echo before; exit 3",
+      /run\.Dockerfile:4, RUN\): the command exited with status 3$/,
+    ],
+    ['RUN ["nope"]', /:3, RUN\): "nope" is in no directory of PATH \(\/bin\)$/],
+    ["COPY nope /", /"nope" is not in the build context/],
+    ["COPY ../../etc/passwd /", /"\.\.\/\.\.\/etc\/passwd" is not in the build context/],
+    ["COPY out /", /"out" is not in the build context/],
+    ["ADD https://example.invalid/x /", /is not fetched/],
+    ["USER nobody-knows\nRUN true", /the image has no user "nobody-knows"/],
+    ["COPY --chown=x:y sub /", /the image has no user "x"/],
+    ["COPY --chmod=u+x sub /", /is no mode/],
+    ['ENV A="${b:?want b}"', /ENV\): b: want b/],
+    ["WORKDIR /etc/passwd/x", /is no directory/],
+  ];
+  await Deno.symlink("/etc/passwd", `${shop.dir}/context/out`);
+  for (const [text, wanted] of rows) {
+    await assert.rejects(shop.extend([text]), (error) => {
+      assert.ok(error instanceof LifecycleError, String(error));
+      assert.equal(error.exitCode, 102);
+      assert.match(error.message, /^Cannot extend the run image \(\/gen\/ext_0\/run\.Dockerfile:/);
+      assert.match(error.message, wanted);
+      return true;
+    });
+  }
+  assert.deepEqual(
+    [...Deno.readDirSync(shop.dir)].map(({ name }) => name).sort(),
+    ["cache", "context"],
+    "nothing stays",
+  );
+});
+
+Deno.test("XT-3 XT-4 COPY and ADD: targets, globs, owners, modes, links, archives, .dockerignore", async () => {
+  await using shop = await Workshop.make({ WorkingDir: "/work" }, [
+    { name: "usr/lib", type: "directory", mode: 0o755 },
+    { name: "lib", type: "symlink", linkName: "usr/lib" },
+  ]);
+  if (!shop) return;
+  const context = `${shop.dir}/context`;
+  for (const name of ["a.txt", "b.txt", "sub/c", "sub/skip.me"]) {
+    await Deno.writeTextFile(`${context}/${name}`, name);
+    await Deno.chmod(`${context}/${name}`, 0o644);
+  }
+  await Deno.symlink("c", `${context}/sub/link`);
+  await Deno.writeTextFile(`${context}/.dockerignore`, "# why\n**/skip.*\n");
+  const tar = new Deno.Command("tar", {
+    args: ["-C", context, "--mode=0644", "-czf", `${context}/x.tgz`, "a.txt"],
+  });
+  assert.ok((await tar.output()).success);
+  const image = await shop.extend([`COPY *.txt many/
+COPY --chown=cnb:7 --chmod=750 a.txt one
+COPY sub /lib/sub
+ADD x.tgz a.txt /unpacked/
+COPY <<end /made
+n $BASE
+end
+RUN ["cat", "/made"]`]);
+  const work = ["/work 755 0:0"];
+  assert.deepEqual(await Promise.all(added(image).map(show)), [
+    [
+      ...work,
+      "/work/many 755 0:0",
+      "/work/many/a.txt 644 0:0 = a.txt",
+      "/work/many/b.txt 644 0:0 = b.txt",
+    ],
+    [...work, "/work/one 750 1000:7 = a.txt"],
+    [
+      "/usr 755 0:0",
+      "/usr/lib 755 0:0",
+      "/usr/lib/sub 755 0:0",
+      "/usr/lib/sub/c 644 0:0 = sub/c",
+      "/usr/lib/sub/link 777 0:0 -> c",
+    ],
+    ["/unpacked 755 0:0", "/unpacked/a.txt 644 0:0 = a.txt"],
+    ["/made 644 0:0 = n 1"],
+  ]);
+  assert.equal(shop.output, "n 1\n");
+});
