@@ -122,7 +122,7 @@ Deno.test("CLI-3 IN-0 VER-6 PRIV-1 other refusals and their codes", async () => 
   const daemon = ["-daemon", "-run-image=r.example/r", "r.example/a"];
   assert.match(await refused("analyze", daemon), /^1 .*-daemon is not supported/);
   assert.match(await refused("rebase", []), /^3 .*at least one image argument is required$/);
-  assert.match(await refused("extend", []), /^102 ERROR: failed to extend: /);
+  assert.match(await refused("extend", ["-kind=x"]), /^3 ERROR: .*-kind is "x", want build or run/);
   const bad = { CNB_REGISTRY_AUTH: "not json" };
   assert.match(
     await refused("analyze", ["-run-image=r.example/r", "r.example/a"], bad),
