@@ -291,7 +291,7 @@ Deno.test("XT-4 what cannot be carried out ends with 102, the Dockerfile and the
 });
 
 Deno.test("XT-3 XT-4 COPY and ADD: targets, globs, owners, modes, links, archives, .dockerignore", async () => {
-  await using shop = await Workshop.make({ WorkingDir: "/work" }, [
+  await using shop = await Workshop.make({ WorkingDir: "/srv" }, [
     { name: "usr/lib", type: "directory", mode: 0o755 },
     { name: "lib", type: "symlink", linkName: "usr/lib" },
   ]);
@@ -315,15 +315,15 @@ COPY <<end /made
 n $BASE
 end
 RUN ["cat", "/made"]`]);
-  const work = ["/work 755 0:0"];
+  const work = ["/srv 755 0:0"];
   assert.deepEqual(await Promise.all(added(image).map(show)), [
     [
       ...work,
-      "/work/many 755 0:0",
-      "/work/many/a.txt 644 0:0 = a.txt",
-      "/work/many/b.txt 644 0:0 = b.txt",
+      "/srv/many 755 0:0",
+      "/srv/many/a.txt 644 0:0 = a.txt",
+      "/srv/many/b.txt 644 0:0 = b.txt",
     ],
-    [...work, "/work/one 750 1000:7 = a.txt"],
+    [...work, "/srv/one 750 1000:7 = a.txt"],
     [
       "/usr 755 0:0",
       "/usr/lib 755 0:0",
