@@ -1,6 +1,6 @@
 /** `creator`: all phases in one process (14). */
 import { ExitCode } from "../../lifecycle/error.ts";
-import { badInputs, failing, PhaseFailure } from "./fail.ts";
+import { badInputs, PhaseFailure } from "./fail.ts";
 import { analyzeImages, resolveNames } from "./analyzer.ts";
 import { buildGroup } from "./builder.ts";
 import { openCache } from "./caches.ts";
@@ -10,7 +10,6 @@ import { checkCache, checkParallel, imageNames } from "./image_inputs.ts";
 import {
   dropPrivileges,
   guardLayout,
-  idsOf,
   onlyWord,
   openImages,
   openRegistryImages,
