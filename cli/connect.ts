@@ -13,6 +13,7 @@ import type {
 } from "../registry/client/options.ts";
 import type { Log } from "../registry/context.ts";
 import { apiHost } from "../registry/oci/reference.ts";
+import { flaggedCerts } from "./ca_certs.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import { hostPolicy } from "./host_policy.ts";
@@ -120,7 +121,7 @@ export async function transportOptions(
     mirrors,
     transport: {
       userAgent: `wherry/${version}`,
-      caCerts: await flaggedCerts(flags),
+      caCerts: flaggedCerts(io.cwd, flags),
       systemCerts: () => readSystemCerts(env),
       hosts: await readCertDirs(certDirs(env), log),
       insecureHosts: [...insecure.either, ...lax],
@@ -163,29 +164,6 @@ function hostOf(location: string): string {
 
 function words(text: string | undefined): readonly string[] {
   return (text ?? "").split(",").map((word) => word.trim()).filter((word) => word !== "");
-}
-
-/** `--ca-cert` must be readable. */
-async function flaggedCerts(flags: CommonFlags): Promise<readonly string[]> {
-  const certs: string[] = [];
-  for (const file of flags.caCert ?? []) {
-    let text: string;
-    try {
-      text = await Deno.readTextFile(file);
-    } catch (cause) {
-      throw new UsageError(
-        `Cannot read --ca-cert ${JSON.stringify(file)}: ${(cause as Error).message}`,
-        { cause },
-      );
-    }
-    if (!text.includes("-----BEGIN CERTIFICATE-----")) {
-      throw new UsageError(
-        `Cannot use --ca-cert ${JSON.stringify(file)}: want a certificate in PEM`,
-      );
-    }
-    certs.push(text);
-  }
-  return certs;
 }
 
 /** The usual variables; lower case wins, and HTTP_PROXY in capitals is ignored inside of CGI (httpoxy). */

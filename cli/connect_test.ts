@@ -6,7 +6,9 @@ import { quietContext } from "../registry/context.ts";
 import { MediaType } from "../registry/oci/media_type.ts";
 import type { CommonFlags } from "./common.ts";
 import { connect, type Connected } from "./connect.ts";
+import { failureOf } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { run } from "./run.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const MANIFEST = new TextEncoder().encode(JSON.stringify({
@@ -18,9 +20,9 @@ const MANIFEST = new TextEncoder().encode(JSON.stringify({
 const image = () => new Response(MANIFEST, { headers: { "content-type": MediaType.ociManifest } });
 const nothing = () => new Response(null, { status: 404 });
 
-async function at(home: string, flags: CommonFlags = {}, env = {}): Promise<Connected> {
+function ioOf(home: string, env = {}): Io {
   const sink = { write: () => {}, isTerminal: false, columns: () => 80 };
-  const io: Io = {
+  return {
     args: [],
     env: { HOME: home, CONTAINERS_REGISTRIES_CONF: `${home}/registries.conf`, ...env },
     cwd: home,
@@ -29,7 +31,10 @@ async function at(home: string, flags: CommonFlags = {}, env = {}): Promise<Conn
     stderr: sink,
     signal: new AbortController().signal,
   };
-  return await connect(io, flags, quietContext().log, "test");
+}
+
+async function at(home: string, flags: CommonFlags = {}, env = {}): Promise<Connected> {
+  return await connect(ioOf(home, env), flags, quietContext().log, "test");
 }
 
 async function homeWith(settings = ""): Promise<{ readonly dir: string } & AsyncDisposable> {
@@ -187,6 +192,39 @@ Deno.test("C-CONN-04 a --ca-cert that cannot be used is named", async () => {
     name: "UsageError",
     message: `Cannot use --ca-cert "${file}": want a certificate in PEM`,
   });
+});
+
+Deno.test("C-CONN-04 a --ca-cert that is not there is refused before anything else is done", async () => {
+  const io = {
+    ...ioOf("/tmp"),
+    args: ["copy", "--ca-cert", "/does/not/exist", "oci:/no/a", "oci:/no/b"],
+  };
+  await assert.rejects(() => run(io), {
+    name: "UsageError",
+    message: /^Cannot read --ca-cert "\/does\/not\/exist": /,
+  });
+});
+
+Deno.test("a --platform that cannot be read is a wrong word, whatever the command", async () => {
+  for (
+    const words of [
+      ["copy", "oci:/no/a", "oci:/no/b"],
+      ["pull", "registry.example/app"],
+      ["inspect", "registry.example/app"],
+      ["build", "app"],
+      ["detect"],
+      ["bundle", "create", "/no/file"],
+    ]
+  ) {
+    const io = { ...ioOf("/tmp"), args: [...words, "--platform", "linux"] };
+    await assert.rejects(() => run(io), (error) => {
+      assert.deepEqual(failureOf(error), {
+        code: 3,
+        message: 'Cannot read platform "linux": want os/arch or os/arch/variant',
+      }, words.join(" "));
+      return true;
+    });
+  }
 });
 
 const unshared = await new Deno.Command("unshare", { args: ["-n", "true"], stderr: "null" })

@@ -3,7 +3,6 @@ import type { Meter } from "../registry/context.ts";
 import { copy } from "../registry/copy.ts";
 import { readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
-import { parsePlatform } from "../registry/oci/platform.ts";
 import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
 import { failureOf, UsageError } from "./exit.ts";
@@ -20,7 +19,7 @@ import {
   readPlace,
   type Writable,
 } from "./places.ts";
-import { machinePlatform } from "./platform.ts";
+import { machinePlatform, readPlatform } from "./platform.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 
@@ -33,7 +32,7 @@ export interface CopyFlags extends CommonFlags {
 
 /** Store to registry. */
 export async function push(io: Io, name: string, flags: CopyFlags): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = begin(io, flags);
   const reference = readName(name);
   if (!await isInStore(session, reference)) {
     throw new UsageError(
@@ -50,7 +49,7 @@ export async function push(io: Io, name: string, flags: CopyFlags): Promise<void
 
 /** Registry to store. */
 export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = begin(io, flags);
   const reference = readName(name);
   await move(
     session,
@@ -62,7 +61,7 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
 
 /** Any place to any other. */
 export async function copyImage(io: Io, from: string, to: string, flags: CopyFlags): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = begin(io, flags);
   const source = readPlace(from);
   try {
     await copyBetween(session, source, readPlace(to), flags);
@@ -75,6 +74,13 @@ export async function copyImage(io: Io, from: string, to: string, flags: CopyFla
       { exitCode: code },
     );
   }
+}
+
+/** A flag that cannot be meant is told before anything is looked for. */
+function begin(io: Io, flags: CopyFlags): Session {
+  platformOf(flags);
+  outputFormat(flags.output);
+  return new Session(io, flags);
 }
 
 async function isInStore(session: Session, reference: Reference): Promise<boolean> {
@@ -120,7 +126,7 @@ async function copyBetween(
 }
 
 function platformOf(flags: CopyFlags): Platform | undefined {
-  return flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+  return flags.platform === undefined ? undefined : readPlatform(flags.platform);
 }
 
 /** Keeps collectors from what the store holds of an image that is on its way in or out. */

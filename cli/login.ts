@@ -15,6 +15,8 @@ import { VERSION } from "./version.ts";
 export interface LoginFlags extends CommonFlags {
   readonly username?: string;
   readonly passwordStdin?: boolean;
+  /** What other tools take; {@linkcode login} says why not. */
+  readonly password?: string | boolean;
 }
 
 /** A registry, or one namespace of it. */
@@ -119,6 +121,11 @@ async function askSecret(
   keyboard: Keyboard,
 ): Promise<{ readonly username: string; readonly password: string }> {
   const act = `Cannot log in to ${account.name}`;
+  if (flags.password !== undefined) {
+    throw new UsageError(
+      `${act}: everybody on this machine can read a password on a command line; want --password-stdin`,
+    );
+  }
   if (flags.passwordStdin && flags.username === undefined) {
     throw new UsageError(`${act}: --password-stdin wants --username`);
   }

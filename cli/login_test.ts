@@ -108,6 +108,13 @@ const bad: readonly (readonly [string, LoginFlags, string, boolean, RegExp])[] =
   ["registry", PIPED, "x", false, /^Cannot log in to "registry": want a host such as/],
   ["a.example/Up", PIPED, "x", false, /^Cannot log in to "a\.example\/Up": want a host/],
   ["a.example", { passwordStdin: true }, "x", false, /--password-stdin wants --username$/],
+  [
+    "a.example",
+    { password: "p" },
+    "x",
+    true,
+    /read a password on a command line; want --password-stdin$/,
+  ],
   ["a.example", { username: "u" }, "", false, /nobody is there to be asked for a password/],
   ["a.example", { username: "u:v" }, "x\r", true, /a user name has no colon/],
   ["a.example", PIPED, "\n", false, /^Cannot log in to a\.example: want a password$/],

@@ -2,11 +2,11 @@
 import { describeIndex, type IndexInfo } from "../lifecycle/platform/image_info.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
-import { choosePlatform, parsePlatform } from "../registry/oci/platform.ts";
+import { choosePlatform } from "../registry/oci/platform.ts";
 import { familiarName } from "../registry/oci/reference.ts";
 import { UsageError } from "./exit.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
-import { machinePlatform } from "./platform.ts";
+import { machinePlatform, readPlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
 
 /** Which image of a name. */
@@ -96,14 +96,4 @@ export async function imageAt(
 function anyPlatform(entries: readonly Descriptor[], wanted: Platform): Descriptor | undefined {
   return choosePlatform(entries, wanted) ??
     entries.find(({ platform }) => platform?.os !== "unknown");
-}
-
-/** Reads `--platform`. */
-export function readPlatform(text: string): Platform {
-  try {
-    return parsePlatform(text);
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message, { cause: error });
-    throw error;
-  }
 }

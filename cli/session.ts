@@ -12,6 +12,7 @@ import {
 } from "../registry/oci/reference.ts";
 import type { Reader } from "../registry/registry.ts";
 import type { Store } from "../registry/store/store.ts";
+import { flaggedCerts } from "./ca_certs.ts";
 import { type CommonFlags, levelOf } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Connected } from "./connect.ts";
@@ -36,10 +37,15 @@ export class Session implements AsyncDisposable {
   #registries: Promise<Connected> | undefined;
   #bundle: Promise<Bundle> | undefined;
 
-  /** Makes the log; opens nothing. */
+  /**
+   * Makes the log; opens nothing.
+   *
+   * @throws {UsageError} When a flag that all commands have cannot be meant.
+   */
   constructor(io: Io, flags: CommonFlags) {
     this.io = io;
     this.flags = flags;
+    flaggedCerts(io.cwd, flags);
     const now = () => new Date();
     const noColor = flags.color === false || (io.env["NO_COLOR"] ?? "") !== "";
     this.log = terminalLog(io.stderr, {

@@ -4,13 +4,12 @@ import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
 import { findProject } from "../lifecycle/platform/project.ts";
 import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { parsePlatform } from "../registry/oci/platform.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
 import { credentialPaths } from "./credential_paths.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { machinePlatform } from "./platform.ts";
+import { machinePlatform, readPlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
 
@@ -125,14 +124,7 @@ async function volumesOf(session: Session, flags: SiteFlags): Promise<readonly S
 
 /** `--platform`, else this machine's. */
 export function platformOf(flags: { readonly platform?: string }): Platform {
-  if (flags.platform === undefined) {
-    return machinePlatform();
-  }
-  try {
-    return parsePlatform(flags.platform);
-  } catch (cause) {
-    throw new UsageError((cause as Error).message, { cause });
-  }
+  return flags.platform === undefined ? machinePlatform() : readPlatform(flags.platform);
 }
 
 function bindingsOf(session: Session, flags: SiteFlags): Readonly<Record<string, string>> {

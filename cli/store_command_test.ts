@@ -89,6 +89,18 @@ Deno.test("store df, gc and rm: what is removed is free at once", async () => {
   await rejects(() => made.wherry("store", "fsck", "--bogus"), UsageError);
 });
 
+Deno.test("store gc --dry-run says what would go, and removes nothing", async () => {
+  await using made = await shell();
+  {
+    await using store = await openStore(made.dir);
+    ok(await store.deleteManifest("app", "v1"));
+  }
+  const dry = await made.wherry("store", "gc", "--grace", "0", "--dry-run");
+  match(dry.out, /^Would remove 1 manifests, 3 blobs \(101 KB\) and 0 uploads\n$/);
+  const gone = await made.wherry("store", "gc", "--grace", "0");
+  equal(gone.out, dry.out.replace("Would remove", "Removed"));
+});
+
 Deno.test("store gc --grace 0 beside a build leaves what the build looks at", async () => {
   await using made = await shell();
   await using builder = await openStore(made.dir);

@@ -14,22 +14,23 @@ import { formatSize } from "./ui/size.ts";
 /** Collects once and says what went. */
 export async function collect(
   io: Io,
-  flags: CommonFlags & { readonly grace?: string },
+  flags: CommonFlags & { readonly grace?: string; readonly dryRun?: boolean },
   format: OutputFormat,
 ): Promise<void> {
   const graceMs = flags.grace === undefined ? undefined : readSeconds(flags.grace) * 1000;
   await using session = new Session(io, flags);
   const store = await session.store();
-  const report = await store.gc({ graceMs, signal: session.ctx.signal });
+  const { dryRun = false } = flags;
+  const report = await store.gc({ graceMs, dryRun, signal: session.ctx.signal });
   // Afterwards: an image that is gone wants no tree.
-  const unpacked = await collectUnpacked(store, graceMs);
+  const unpacked = dryRun ? { trees: 0, bytes: 0 } : await collectUnpacked(store, graceMs);
   if (format === "json") {
     const { trees, bytes } = unpacked;
     io.stdout.write(JSON.stringify({ ...report, trees, tree_bytes: bytes }, null, 2) + "\n");
   } else {
     const { manifests, blobs, bytes, uploads } = report;
     io.stdout.write(
-      `Removed ${manifests} manifests, ${blobs} blobs (${
+      `${dryRun ? "Would remove" : "Removed"} ${manifests} manifests, ${blobs} blobs (${
         formatSize(bytes)
       }) and ${uploads} uploads\n`,
     );

@@ -72,22 +72,25 @@ export interface Writer {
    */
   pushManifest(
     repository: string,
-    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
-    options?: CallOptions & {
-      /** Tags to set; without any the manifest is stored by digest alone. */
-      readonly tags?: readonly string[] | undefined;
-      /**
-       * What has to hold of tags now for them to be set. Checked and set in one step that nobody comes between; then
-       * all of them are set or none. A remote registry is asked tag by tag, and one that does not know how is asked
-       * with HEAD right before.
-       */
-      readonly expect?: readonly TagExpectation[] | undefined;
-      /** The digest to file it under when it is not sha256 (server only). */
-      readonly digest?: Digest | undefined;
-    },
+    manifest: Omit<RawManifest, "digest">,
+    options?: PushManifestOptions,
   ): Promise<Descriptor>;
   /** Starts an upload whose digest is not known yet. The caller commits or aborts it. */
   upload(repository: string, options?: CallOptions): Promise<BlobUpload>;
+}
+
+/** Options of {@linkcode Writer.pushManifest}. */
+export interface PushManifestOptions extends CallOptions {
+  /** Tags to set; without any the manifest is stored by digest alone. */
+  readonly tags?: readonly string[] | undefined;
+  /**
+   * What has to hold of tags now for them to be set. Checked and set in one step that nobody comes between; then
+   * all of them are set or none. A remote registry is asked tag by tag, and one that does not know how is asked
+   * with HEAD right before.
+   */
+  readonly expect?: readonly TagExpectation[] | undefined;
+  /** The digest to file it under when it is not sha256 (server only). */
+  readonly digest?: Digest | undefined;
 }
 
 /** Options of {@linkcode Writer.pushBlob}. */

@@ -13,7 +13,6 @@ import { makeImage, readImage } from "../../registry/image.ts";
 import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
 import { type Digest, digestOf } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
-import { parsePlatform } from "../../registry/oci/platform.ts";
 import { bytesSource, fileSource, type Source } from "../../registry/source.ts";
 import type { Store } from "../../registry/store/store.ts";
 import { needsOf } from "../../lifecycle/platform/bundle_needs.ts";
@@ -30,6 +29,7 @@ import {
   readPlace,
 } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
+import { readPlatform } from "../platform.ts";
 import { Session } from "../session.ts";
 import { formatSize, parseSize } from "../ui/size.ts";
 import { formatTable } from "../ui/table.ts";
@@ -69,7 +69,7 @@ export async function createBundle(
 ): Promise<void> {
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
-  const platforms = (flags.platform ?? []).map(parsePlatform);
+  const platforms = (flags.platform ?? []).map(readPlatform);
   const partBytes = flags.split === undefined ? undefined : parseSize(flags.split, "--split");
   const sign = flags.sign === undefined ? undefined : await readSigner(session.path(flags.sign));
   const before = flags.since === undefined

@@ -10,6 +10,7 @@ export function define(command: Command, io: Io): void {
     .usage("HOST [FLAGS]")
     .option("-u, --username <name>", "who to be; asked for when absent")
     .option("--password-stdin", "read the password from stdin; asked for when absent")
+    .addOption(command.createOption("-p, --password [password]").hideHelp())
     .addHelpText(
       "after",
       "\nThe password is tried first. It is kept in $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json or\n~/.docker/config.json, or by the credential helper that file names.",

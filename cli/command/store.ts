@@ -17,8 +17,9 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option(
       "--grace <seconds>",
       "keep what was pushed or looked at within this time (default: 3600; never less while another process writes)",
-    );
-  addCommonFlags(gc).action(async (flags: Flags & { grace?: string }) => {
+    )
+    .option("--dry-run", "say what would go, and remove nothing (unpacked images are not counted)");
+  addCommonFlags(gc).action(async (flags: Flags & { grace?: string; dryRun?: boolean }) => {
     const { collect } = await import("../store_gc.ts");
     await collect(io, flags, outputFormat(flags.output));
   });

@@ -4,7 +4,7 @@ import { FileError } from "../error.ts";
 import { name, parseDocument } from "./document.ts";
 import { type Require, requires, requireTables } from "./plan_toml.ts";
 import { formatToml, isTable, parseToml, type TomlTable } from "./toml.ts";
-import { lineOf, type Path } from "./toml_line.ts";
+import { lineOf, type Path } from "../../registry/toml_line.ts";
 
 /** One way a buildpack could take part. */
 export interface BuildPlanOption {

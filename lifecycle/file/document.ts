@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { FileError } from "../error.ts";
-import { lineOf, type Path } from "./toml_line.ts";
+import { lineOf, type Path } from "../../registry/toml_line.ts";
 import { isTable, parseToml, type TomlTable } from "./toml.ts";
 
 /** A string that may be left out; left out and empty are the same to the spec. */

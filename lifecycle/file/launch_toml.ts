@@ -4,7 +4,7 @@ import { FileError } from "../error.ts";
 import { flag, parseDocument, table, text, texts } from "./document.ts";
 import { execEnv } from "./module.ts";
 import { formatToml, isTable, parseToml, type TomlTable } from "./toml.ts";
-import { lineOf } from "./toml_line.ts";
+import { lineOf } from "../../registry/toml_line.ts";
 
 /** A label of the app image. */
 export interface Label {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { FileError } from "../error.ts";
 import { flag, parseDocument, table } from "./document.ts";
 import { formatToml, parseToml, type TomlTable } from "./toml.ts";
-import { lineOf } from "./toml_line.ts";
+import { lineOf } from "../../registry/toml_line.ts";
 
 /** What a layer is for. All off: the layer is dropped. */
 export interface LayerTypes {

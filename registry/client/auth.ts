@@ -4,7 +4,7 @@ import type { Credential, CredentialSource, RetryOptions } from "./options.ts";
 import { Refusal } from "./refusal.ts";
 import { orAborted } from "../abort.ts";
 import { coversScopes, mergeScopes, parseScopes, resourceOf } from "./scope.ts";
-import { basicHeader, fetchToken, type Token } from "./token.ts";
+import { basicHeader, fetchToken, nameOf, type Token } from "./token.ts";
 import type { Transport } from "./transport.ts";
 import type { Target } from "./url.ts";
 
@@ -123,10 +123,9 @@ export class Authorizer {
   }
 
   /** Who `wish` is made by, for messages. */
-  async user(wish: Pick<Wish, "repository">): Promise<string | undefined> {
+  async asker(wish: Pick<Wish, "repository">): Promise<string | undefined> {
     const credential = await this.#credential(wish.repository);
-    if (credential === undefined) return undefined;
-    return credential.kind === "basic" ? credential.username : "<token>";
+    return credential && nameOf(credential);
   }
 
   async #answer(challenge: Challenge, wish: Wish): Promise<Grant | undefined> {

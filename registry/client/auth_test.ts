@@ -3,6 +3,7 @@ import { digestOf } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
 import { bytesSource } from "../source.ts";
 import { connectRegistry } from "./client.ts";
+import { credentialsFrom, type CredentialWorld } from "./credentials.ts";
 import { dockerRegistry, startDockerRegistry } from "./docker_registry_testing.ts";
 import type { ClientOptions, Credential } from "./options.ts";
 import { errorBody, type QuirkServer, quirkServer, type Seen } from "./quirk_testing.ts";
@@ -342,3 +343,39 @@ Deno.test(
     });
   },
 );
+
+Deno.test("C-AUTH-16, N-10 a refusal says where the credentials were found, and none of the secret", async () => {
+  await using tokens = quirkServer(() => new Response("bad password", { status: 401 }));
+  const challenges = ['Basic realm="r"', `Bearer realm="http://${tokens.host}/t",service="s"`];
+  for (const challenge of challenges) {
+    await using server = quirkServer(() =>
+      errorBody(401, "UNAUTHORIZED", "no", { "www-authenticate": challenge })
+    );
+    const auth = btoa("ann:s3cret");
+    const file = JSON.stringify({ auths: { [server.host]: { auth } } });
+    const worlds: readonly (readonly [CredentialWorld, string])[] = [
+      [{
+        env: { HOME: "/h" },
+        readFile: (path) => Promise.resolve(path === "/h/.docker/config.json" ? file : undefined),
+      }, "/h/.docker/config.json"],
+      [
+        { env: { CNB_REGISTRY_AUTH: JSON.stringify({ [server.host]: `Basic ${auth}` }) } },
+        "CNB_REGISTRY_AUTH",
+      ],
+    ];
+    for (const [world, place] of worlds) {
+      await using registry = connectRegistry(server.host, {
+        ...FAST,
+        credentials: credentialsFrom(world),
+      });
+      await assert.rejects(() => registry.manifest("app", "1"), (error: Error) => {
+        assert.ok(
+          error.message.includes(`the credentials of user "ann" from ${place} (401`),
+          error.message,
+        );
+        assert.ok(!error.message.includes("s3cret") && !error.message.includes(auth));
+        return true;
+      });
+    }
+  }
+});

@@ -9,6 +9,7 @@ import type {
   BlobUpload,
   CallOptions,
   ListOptions,
+  PushManifestOptions,
   PushOptions,
   RawManifest,
 } from "../registry.ts";
@@ -160,12 +161,8 @@ class RemoteRegistry implements RegistryClient {
 
   async pushManifest(
     repository: string,
-    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
-    options: CallOptions & {
-      readonly tags?: readonly string[] | undefined;
-      readonly expect?: readonly TagExpectation[] | undefined;
-      readonly digest?: Digest | undefined;
-    } = {},
+    manifest: Omit<RawManifest, "digest">,
+    options: PushManifestOptions = {},
   ): Promise<Descriptor> {
     const { mediaType, bytes } = manifest;
     const document = isIndexType(mediaType) || isManifestType(mediaType)

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Log } from "../context.ts";
 import { HUB } from "../oci/reference.ts";
 import { askHelper } from "./credential_helper.ts";
+import { from } from "./credential_origin.ts";
 import type { Credential, CredentialSource } from "./options.ts";
 
 /** The world credentials are looked for in. */
@@ -66,14 +67,15 @@ export function credentialsFrom(world: CredentialWorld): CredentialSource {
   const fromEnv = parseRegistryAuth(world.env["CNB_REGISTRY_AUTH"]);
   return async (registry, repository) => {
     const keys = keysFor(registry, repository);
-    const given = pick(normalised(world.given ?? {}), keys) ?? pick(fromEnv, [hostOf(registry)]);
+    const given = pick(normalised(world.given ?? {}), keys) ??
+      from(pick(fromEnv, [hostOf(registry)]), "CNB_REGISTRY_AUTH");
     if (given !== undefined) return given;
     files ??= readConfigs(world);
     for (const { path, config } of await files) {
       const found = await fromConfig(config, keys, helpers);
       if (found === undefined) continue;
       world.log?.debug(`Credentials for ${registry} come from ${path}`);
-      return found;
+      return from(found, path);
     }
     return undefined;
   };
@@ -299,6 +301,6 @@ class HelperCache {
     const ask = this.#world.helper ?? askHelper;
     // Hub's secret lies under the address of its first version, in every helper.
     const server = host === HUB ? "https://index.docker.io/v1/" : host;
-    return await ask(helper, server, { env, untrusted });
+    return from(await ask(helper, server, { env, untrusted }), `docker-credential-${helper}`);
   }
 }

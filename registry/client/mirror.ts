@@ -8,6 +8,7 @@ import type {
   BlobUpload,
   CallOptions,
   ListOptions,
+  PushManifestOptions,
   PushOptions,
   RawManifest,
 } from "../registry.ts";
@@ -218,8 +219,8 @@ class MirroredRegistry implements RegistryClient {
 
   async pushManifest(
     repository: string,
-    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
-    options?: Parameters<RegistryClient["pushManifest"]>[2],
+    manifest: Omit<RawManifest, "digest">,
+    options?: PushManifestOptions,
   ): Promise<Descriptor> {
     return await this.#primary.pushManifest(repository, manifest, options);
   }

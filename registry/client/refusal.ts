@@ -102,24 +102,20 @@ export function harmless(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ").trim().slice(0, MAX_WORDS);
 }
 
-/** Who was refused, for messages: a user's name is no secret. */
-export interface Asker {
-  /** Absent when we came without credentials. */
-  readonly user?: string | undefined;
-}
-
-/** Makes a refusal of an answer nobody expected; reads its body. */
+/**
+ * Makes a refusal of an answer nobody expected; reads its body. `who` asked, in words; absent when we came without
+ * credentials.
+ */
 export async function refusalOf(
   method: string,
   response: TransportResponse,
-  asker: Asker,
+  who?: string,
 ): Promise<Refusal> {
   const { status } = response;
   const words = await readErrorWords(response);
   const code = codeOf(status, words.codes);
   const said = [words.codes[0] ?? code, words.text].filter((part) => part !== "").join(": ");
   const seen = `${status} ${said}`;
-  const who = asker.user === undefined ? undefined : `user ${JSON.stringify(harmless(asker.user))}`;
   const details = words.details.filter((detail) => detail !== undefined && detail !== null);
   const options = {
     status,

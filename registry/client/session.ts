@@ -246,8 +246,8 @@ export class Session {
         const asked = askedPause(answer.headers, this.#now());
         if (busy) this.#press(asked ?? 0);
         if (!busy || attempt >= tries || (asked ?? 0) > (retry.maxAskedMs ?? 300_000)) {
-          const user = grant === undefined ? undefined : await this.#auth.user(request);
-          throw await refusalOf(request.method, answer, { user });
+          const asker = grant === undefined ? undefined : await this.#auth.asker(request);
+          throw await refusalOf(request.method, answer, asker);
         }
         await discard(answer);
         pause = Math.max(asked ?? 0, ownPause(attempt, retry));

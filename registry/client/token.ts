@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { collect } from "../source.ts";
 import type { Nearness } from "./address.ts";
+import { originOf } from "./credential_origin.ts";
 import type { Credential, RetryOptions } from "./options.ts";
 import { base64 } from "./proxy.ts";
 import { harmless, readErrorWords, Refusal } from "./refusal.ts";
@@ -286,9 +287,11 @@ async function refused(
   return new Refusal("UNAUTHORIZED", `${server} refused ${who} (${seen})${hint}`, { status: 401 });
 }
 
-/** A credential in words, without its secret. */
+/** A credential in words, and where it was found, without its secret. */
 export function nameOf(credential: Credential): string {
-  return credential.kind === "basic"
+  const who = credential.kind === "basic"
     ? `user ${JSON.stringify(harmless(credential.username))}`
     : "a stored token";
+  const origin = originOf(credential);
+  return origin === undefined ? who : `${who} from ${harmless(origin)}`;
 }

@@ -281,8 +281,8 @@ export class BlobFiles {
     }
   }
 
-  /** Removes what crashed pushes and forgotten uploads left behind; returns how many. */
-  async purge(now: number): Promise<number> {
+  /** Removes what crashed pushes and forgotten uploads left behind, unless `dry`; returns how many. */
+  async purge(now: number, dry = false): Promise<number> {
     let removed = 0;
     const dir = join(this.#dir, "ingest");
     for (const name of await namesIn(dir)) {
@@ -292,7 +292,7 @@ export class BlobFiles {
       const age = now - (info.mtime?.getTime() ?? 0);
       if (age < (/^(upload|pull)-/.test(name) ? UPLOAD_TTL_MS : UNLOCKED_MS)) continue;
       if (!name.startsWith("upload-") && await isLocked(path)) continue;
-      await Deno.remove(path).catch(ignoreAbsent);
+      if (!dry) await Deno.remove(path).catch(ignoreAbsent);
       removed++;
     }
     return removed;

@@ -18,6 +18,7 @@ import type {
   BlobUpload,
   CallOptions,
   ListOptions,
+  PushManifestOptions,
   PushOptions,
   RawManifest,
 } from "../registry.ts";
@@ -26,6 +27,7 @@ import { Ballast } from "./ballast.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
+import { previewGarbage } from "./gc_preview.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory, onReadOnlyMount } from "./open.ts";
 import { checkTag, tagProof } from "./proof.ts";
@@ -351,12 +353,8 @@ export class FileStore implements Store, UploadHost {
 
   async pushManifest(
     repository: string,
-    manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
-    options: CallOptions & {
-      readonly tags?: readonly string[] | undefined;
-      readonly expect?: readonly TagExpectation[] | undefined;
-      readonly digest?: Digest | undefined;
-    } = {},
+    manifest: Omit<RawManifest, "digest">,
+    options: PushManifestOptions = {},
   ): Promise<Descriptor> {
     checkName(repository);
     const { tags = [], expect = [], signal } = options;
@@ -645,6 +643,9 @@ export class FileStore implements Store, UploadHost {
   }
 
   async gc(options: GcOptions = {}): Promise<GcReport> {
+    if (options.dryRun) {
+      return await previewGarbage(this.#db, this.files, this.#leases, this.#time(), options);
+    }
     this.#mayWrite();
     return await this.#ballast.spend(() =>
       collectGarbage(this.#db, this.files, this.#leases, this.#time(), options)

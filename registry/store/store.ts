@@ -38,6 +38,8 @@ export interface GcOptions extends CallOptions {
   readonly graceMs?: number | undefined;
   /** Keep manifests that no tag, index or subject leads to. Default false. */
   readonly keepUntagged?: boolean | undefined;
+  /** Only say what would go. Default false. */
+  readonly dryRun?: boolean | undefined;
 }
 
 /** Options of {@linkcode Store.upload}. */

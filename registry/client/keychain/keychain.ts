@@ -1,4 +1,5 @@
 /** Credentials that a cloud gives to whoever runs in it, or holds a key to it, for that cloud's own registries. */
+import { from } from "../credential_origin.ts";
 import type { Credential, CredentialSource } from "../options.ts";
 import { readSmallText } from "./file.ts";
 import { CloudHttp, KeychainError } from "./http.ts";
@@ -90,5 +91,8 @@ async function lookFor(
     return { credential: undefined, until: Number.POSITIVE_INFINITY };
   }
   const left = found.expiresAt - now();
-  return { credential: found.credential, until: now() + Math.max(left - EARLY_MS, left / 2) };
+  return {
+    credential: from(found.credential, `${cloud.name}'s keychain`),
+    until: now() + Math.max(left - EARLY_MS, left / 2),
+  };
 }

@@ -2,6 +2,7 @@
 import { parse } from "smol-toml";
 import { z } from "zod";
 import { type Action, ACTIONS } from "./access.ts";
+import { lineOf, type Path } from "../../toml_line.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** Rights by rules. What no rule allows is refused. */
@@ -54,31 +55,45 @@ const policySchema = z.strictObject({
  * ```
  *
  * @param file For messages.
- * @throws {SyntaxError} Naming the file and the key, when it is not such a document.
+ * @throws {SyntaxError} Naming the file, the line and the key, when it is not such a document.
  */
 export function parsePolicy(text: string, file: string): Policy {
-  const fail = (why: string, cause?: unknown) =>
-    new SyntaxError(`Cannot read policy ${file}: ${why}`, { cause });
+  const fail = (path: Path, why: string, cause?: unknown) => {
+    const line = lineOf(text, path);
+    const where = line === undefined ? file : `${file}:${line}`;
+    const key = path.length === 0 ? "" : `${path.join(".")} `;
+    return new SyntaxError(`Cannot read policy ${where}: ${key}${why}`, { cause });
+  };
   let fields: unknown;
   try {
     fields = parse(text);
   } catch (cause) {
-    const [line = ""] = (cause as Error).message.split("\n");
-    throw fail(line, cause);
+    // The library's message goes on with a picture of the text over several lines.
+    const { line, message } = cause as { readonly line?: number; readonly message: string };
+    const why = message.split("\n")[0]!.replace(/^Invalid TOML document: /, "");
+    throw new SyntaxError(`Cannot read policy ${file}:${line ?? "?"}: ${why}`, { cause });
   }
   const read = policySchema.safeParse(fields);
   if (!read.success) {
-    const issue = read.error.issues[0];
-    throw fail(`${issue?.path.join(".") || "the file"}: ${issue?.message ?? ""}`, read.error);
+    const issue = read.error.issues[0]!;
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
+    const path = [...issue.path, ...unknown].map((step) =>
+      typeof step === "number" ? step : String(step)
+    );
+    const why = unknown.length > 0 ? "means nothing here" : `cannot be that: ${issue.message}`;
+    throw fail(path, why, read.error);
   }
   const { groups, rule } = read.data;
   return new Rules(rule.map((one, at) => {
     const unknown = one.groups.find((group) => !Object.hasOwn(groups, group));
     if (unknown !== undefined) {
-      throw fail(`rule.${at}.groups: there is no group ${JSON.stringify(unknown)}`);
+      throw fail(
+        ["rule", at, "groups"],
+        `names ${JSON.stringify(unknown)}: there is no such group`,
+      );
     }
     if (one.users.length === 0 && one.groups.length === 0 && !one.anonymous) {
-      throw fail(`rule.${at} is for nobody: want users, groups or anonymous = true`);
+      throw fail(["rule", at], "is for nobody: want users, groups or anonymous = true");
     }
     const users = new Set([...one.users, ...one.groups.flatMap((group) => groups[group] ?? [])]);
     return {
@@ -86,7 +101,11 @@ export function parsePolicy(text: string, file: string): Policy {
         try {
           return parsePattern(pattern);
         } catch (cause) {
-          throw fail(`rule.${at}.repositories: ${(cause as Error).message}`, cause);
+          throw fail(
+            ["rule", at, "repositories"],
+            `cannot be used: ${(cause as Error).message}`,
+            cause,
+          );
         }
       }),
       everywhere: one.repositories.includes("**"),

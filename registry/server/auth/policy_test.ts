@@ -101,23 +101,26 @@ Deno.test("S-AUTH rules add up and what none allows is refused", () => {
   equal(USERS_MAY_ALL.allows("x", "a", "delete"), true);
 });
 
-Deno.test("S-AUTH a policy file that is wrong names the file and the key", () => {
+Deno.test("S-AUTH a policy file that is wrong names the file, the line and the key", () => {
   const rows: readonly (readonly [string, RegExp])[] = [
-    ["[[rule]\n", /policy\.toml: /],
-    ["rules = 1", /policy\.toml: .*rules/],
-    ['[[rule]]\nrepositories = ["a"]\nactions = ["push"]\nanonymous = true', /rule\.0\.actions\.0/],
-    ['[[rule]]\nrepositories = ["a"]\nactions = ["read"]', /rule\.0 is for nobody/],
+    ["[[rule]\n", /policy\.toml:1: /],
+    ["\nrules = 1", /policy\.toml:2: rules means nothing here$/],
+    [
+      '[[rule]]\nrepositories = ["a"]\nactions = ["push"]\nanonymous = true',
+      /policy\.toml:3: rule\.0\.actions\.0 /,
+    ],
+    ['[[rule]]\nrepositories = ["a"]\nactions = ["read"]', /policy\.toml:1: rule\.0 is for nobody/],
     [
       '[[rule]]\nrepositories = ["a"]\nactions = ["read"]\ngroups = ["constructor"]',
-      /there is no group "constructor"/,
+      /policy\.toml:4: rule\.0\.groups names "constructor": there is no such group/,
     ],
     [
       '[[rule]]\nrepositories = ["a//b"]\nactions = ["read"]\nanonymous = true',
-      /rule\.0\.repositories: /,
+      /policy\.toml:2: rule\.0\.repositories cannot be used: /,
     ],
     [
       '[[rule]]\nrepositories = ["a"]\nactions = ["read"]\nanonymous = true\nuser = "x"',
-      /user/,
+      /policy\.toml:5: rule\.0\.user means nothing here$/,
     ],
   ];
   for (const [text, message] of rows) {
