@@ -245,7 +245,9 @@ async function upload(
     } catch (error) {
       if (location !== undefined) await cancelUpload(session, push, location);
       signal?.throwIfAborted();
-      const next = nextWay(way, error);
+      const tired: boolean = way === "whole" && attempt > 1 && push.descriptor.size >= TIRING &&
+        mayPass(error);
+      const next: Way = tired ? "pieces" : nextWay(way, error);
       if (next === way && (!mayPass(error) || attempt >= session.tries)) throw error;
       location = undefined;
       if (next !== way) {
@@ -258,6 +260,9 @@ async function upload(
     await session.backOff(attempt, signal);
   }
 }
+
+/** A blob this long that was cut twice goes in pieces: the next cut costs one of them. */
+const TIRING = 8 * 1024 * 1024;
 
 /** How a blob's bytes go: in the closing request; in several before it; in one before it, as crane does (C-UP-02). */
 type Way = "whole" | "pieces" | "stream";

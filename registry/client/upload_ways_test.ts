@@ -93,6 +93,17 @@ Deno.test("C-UP-02 a registry that knows no pieces gets one request without a ra
   assert.match(last.url, /digest=sha256/);
 });
 
+Deno.test("C-UP-01 a long blob that fails twice as a whole goes in pieces", async () => {
+  await using server = uploads(({ method, body }) =>
+    method === "PUT" && body.byteLength > 4 * MIB
+      ? errorBody(503, "UNAVAILABLE", "busy")
+      : undefined
+  );
+  await push(server);
+  assert.equal(server.bodies("PUT").filter((size) => size > 4 * MIB).length, 2);
+  assert.ok(server.bodies("PATCH").length >= 2);
+});
+
 Deno.test("C-UP-04 pieces are as long as the registry wants them at least", async () => {
   await using server = uploads(noWhole, { "oci-chunk-min-length": String(6 * MIB) });
   await push(server);
