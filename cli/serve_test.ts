@@ -326,7 +326,7 @@ Deno.test("R-09 it does not listen beyond this machine without authentication, a
     [["--token-issuer", "x"], /want --token-key/],
     [["--htpasswd", dir.path("absent")], /Cannot read .*absent: it is not there/],
     [["--htpasswd", plain], /line 1 has no bcrypt hash/],
-    [["--policy", policy], /Cannot read policy .*policy\.toml: rule/],
+    [["--policy", policy], /Cannot read policy .*policy\.toml:1: rule cannot be that: /],
     [["--tls-cert", htpasswd], /want both --tls-cert and --tls-key/],
     [["--tls-cert", htpasswd, "--tls-key", key], /want a certificate in PEM/],
     [["--tls-client-ca", key], /want both --tls-cert and --tls-key/],

@@ -1,4 +1,3 @@
-import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import type { Meter } from "../../registry/context.ts";
 import type { Sink } from "../io.ts";
 import type { TerminalLog } from "./log.ts";
@@ -18,79 +17,46 @@ const PATIENCE_MS = 2000;
 /** Bars on a terminal; elsewhere a plain line now and then, so that a CI log shows life. */
 export function startProgress(sink: Sink, log: TerminalLog, quiet: boolean): Progress {
   if (quiet) return { meter: () => ({ add: () => {}, end: () => {} }), stop: () => {} };
-  return sink.isTerminal ? bars(sink, log) : lines(log);
+  return sink.isTerminal ? barsLater(sink, log) : lines(log);
 }
 
-function bars(sink: Sink, log: TerminalLog): Progress {
-  let multi: MultiBar | undefined;
-  const live = new Set<SingleBar>();
-  const plain = log.writeLine;
-  const start = () => {
-    multi = new MultiBar({
-      format: "  {label} {bar} {shown}",
-      barsize: 24,
-      hideCursor: true,
-      clearOnComplete: true,
-      emptyOnZero: true,
-      gracefulExit: false,
-      stream: stream(sink) as unknown as NodeJS.WritableStream,
-    }, Presets.shades_classic);
-    log.writeLine = (line) => multi ? multi.log(line + "\n") : plain(line);
-    return multi;
-  };
-  const stop = () => {
-    multi?.stop();
-    multi = undefined;
-    live.clear();
-    log.writeLine = plain;
-  };
+/** {@linkcode bars} from the first act on: what draws them takes much of Node with it. */
+function barsLater(sink: Sink, log: TerminalLog): Progress {
+  let real: Progress | undefined;
+  let loading: Promise<void> | undefined;
+  let stopped = false;
   return {
-    stop,
+    stop() {
+      stopped = true;
+      real?.stop();
+    },
     meter(label, total) {
-      const shown = () => total ? `${formatSize(done)} of ${formatSize(total)}` : formatSize(done);
       let done = 0;
-      const bar = (multi ?? start()).create(
-        total ?? 1,
-        0,
-        { label: fit(label), shown: shown() },
-        // A bar that cannot move would look stuck.
-        total ? {} : { format: "  {label} {shown}" },
-      );
-      live.add(bar);
+      let shown: Meter | undefined;
+      let ended = false;
+      const show = () => {
+        if (ended || stopped) return;
+        shown = real!.meter(label, total);
+        shown.add(done);
+      };
+      if (real !== undefined) show();
+      else {
+        loading ??= import("./progress_bars.ts").then(({ bars }) => {
+          real = bars(sink, log);
+        });
+        loading.then(show, () => {}); // without bars, then
+      }
       return {
         add(bytes) {
           done += bytes;
-          bar.update(total ? Math.min(done, total) : 0, { shown: shown() });
+          shown?.add(bytes);
         },
         end() {
-          if (!live.delete(bar)) return;
-          multi?.remove(bar);
-          if (live.size === 0) stop();
+          ended = true;
+          shown?.end();
         },
       };
     },
-  };
-}
-
-/** What cli-progress needs of a terminal, over our own sink. */
-function stream(sink: Sink): Record<string, unknown> {
-  return {
-    isTTY: true,
-    get columns() {
-      return sink.columns();
-    },
-    write: (text: string) => (sink.write(text), true),
-    cursorTo: (x: number, y?: number | null) =>
-      sink.write(y == null ? `\x1b[${x + 1}G` : `\x1b[${y + 1};${x + 1}H`),
-    moveCursor: (dx: number, dy: number) => {
-      if (dx !== 0) sink.write(dx > 0 ? `\x1b[${dx}C` : `\x1b[${-dx}D`);
-      if (dy !== 0) sink.write(dy > 0 ? `\x1b[${dy}B` : `\x1b[${-dy}A`);
-    },
-    clearLine: (direction: number) =>
-      sink.write(`\x1b[${direction < 0 ? 1 : direction > 0 ? 0 : 2}K`),
-    clearScreenDown: () => sink.write("\x1b[J"),
-    on: () => {},
-    removeListener: () => {},
   };
 }
 
@@ -112,8 +78,4 @@ function lines(log: TerminalLog): Progress {
       };
     },
   };
-}
-
-function fit(label: string): string {
-  return label.length > 36 ? label.slice(0, 35) + "…" : label.padEnd(36);
 }
