@@ -41,6 +41,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     aliases: ["inspect-image"],
     load: () => import("./command/inspect.ts"),
   },
+  diff: {
+    summary: "Say which layer, file and field differ between two images, and who made them",
+    group: "Images:",
+    load: () => import("./command/diff.ts"),
+  },
+  verify: {
+    summary: "Check an image against itself and the specs",
+    group: "Images:",
+    load: () => import("./command/verify.ts"),
+  },
   sbom: {
     summary: "List, show, download, attach and search bills of materials",
     group: "Images:",

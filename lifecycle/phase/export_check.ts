@@ -1,7 +1,7 @@
 /** The image is checked against itself before anybody can pull it. */
 import type { Image } from "../../registry/image.ts";
 import type { Descriptor } from "../../registry/oci/descriptor.ts";
-import { digestOf } from "../../registry/oci/digest.ts";
+import { algorithmOf, digestOf } from "../../registry/oci/digest.ts";
 import { isDockerType } from "../../registry/oci/media_type.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 
@@ -11,46 +11,50 @@ import { ExitCode, LifecycleError } from "../error.ts";
  * @throws {LifecycleError} 62 with the first contradiction: a fault in wherry, never in the input.
  */
 export function checkImage(image: Image, base: Image): void {
+  for (const what of contradictions(image, base)) throw contradiction(what);
+}
+
+/** All that manifest, config, layers and history of `image` say against each other, and against `base` under it. */
+export function* contradictions(image: Image, base?: Image): Generator<string> {
   const { manifest, config, layers } = image;
   const diffIds = config.rootfs.diff_ids;
   const history = (config.history ?? []).filter((entry) => entry.empty_layer !== true);
   if (manifest.layers.length !== layers.length) {
-    throw contradiction(`${layers.length} layers, ${manifest.layers.length} in the manifest`);
+    yield `${layers.length} layers, ${manifest.layers.length} in the manifest`;
   }
   if (diffIds.length !== layers.length) {
-    throw contradiction(`${layers.length} layers, ${diffIds.length} in the config`);
+    yield `${layers.length} layers, ${diffIds.length} in the config`;
   }
   if (history.length !== layers.length) {
-    throw contradiction(`${layers.length} layers, ${history.length} in the history`);
+    yield `${layers.length} layers, ${history.length} in the history`;
   }
-  layers.forEach((layer, at) => {
+  for (const [at, layer] of layers.entries()) {
     const listed = manifest.layers[at]!;
-    if (layer.diffId !== diffIds[at]) throw contradiction(`layer ${at} is not ${diffIds[at]}`);
-    if (!same(layer.descriptor, listed)) throw contradiction(`layer ${at} is not ${say(listed)}`);
-    const under = base.layers[at];
-    if (under === undefined) return;
-    if (under.diffId !== layer.diffId) {
-      throw contradiction(`layer ${at} is not the base's ${under.diffId}`);
-    }
+    if (layer.diffId !== diffIds[at]) yield `layer ${at} is not ${diffIds[at]}`;
+    if (!same(layer.descriptor, listed)) yield `layer ${at} is not ${say(listed)}`;
+    const under = base?.layers[at];
+    if (under === undefined) continue;
+    if (under.diffId !== layer.diffId) yield `layer ${at} is not the base's ${under.diffId}`;
     if (!same(layer.descriptor, under.descriptor)) {
-      throw contradiction(`layer ${at} is not the base's ${say(under.descriptor)}`);
+      yield `layer ${at} is not the base's ${say(under.descriptor)}`;
     }
-  });
-  if (layers.length < base.layers.length) throw contradiction("it lacks layers of its base");
-  if (digestOf(image.rawConfig) !== manifest.config.digest) {
-    throw contradiction(`its config is not ${manifest.config.digest}`);
+  }
+  const below = base?.layers.length ?? 0;
+  if (layers.length < below) yield "it lacks layers of its base";
+  if (digestOf(image.rawConfig, algorithmOf(manifest.config.digest)) !== manifest.config.digest) {
+    yield `its config is not ${manifest.config.digest}`;
   }
   if (image.rawConfig.byteLength !== manifest.config.size) {
-    throw contradiction(`its config is not of ${manifest.config.size} bytes`);
+    yield `its config is not of ${manifest.config.size} bytes`;
   }
-  if (digestOf(image.raw.bytes) !== image.raw.digest) {
-    throw contradiction(`its manifest is not ${image.raw.digest}`);
+  if (digestOf(image.raw.bytes, algorithmOf(image.raw.digest)) !== image.raw.digest) {
+    yield `its manifest is not ${image.raw.digest}`;
   }
   const family = isDockerType(image.raw.mediaType);
   // One family in one image (CF-6), as far as it is ours: a base may have been mixed before.
-  const odd = [manifest.config, ...manifest.layers.slice(base.layers.length)]
+  const odd = [manifest.config, ...manifest.layers.slice(below)]
     .find(({ mediaType }) => isDockerType(mediaType) !== family);
-  if (odd) throw contradiction(`${odd.mediaType} in a ${image.raw.mediaType}`);
+  if (odd) yield `${odd.mediaType} in a ${image.raw.mediaType}`;
 }
 
 function same(a: Descriptor, b: Descriptor): boolean {
