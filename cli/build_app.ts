@@ -36,6 +36,11 @@ export async function buildApp(
   await using stack = new AsyncDisposableStack();
   const platform = platformOf(flags);
   const { kind } = readPlace(name);
+  if (flags.sbomReferrer && kind.endsWith("-archive")) {
+    throw new UsageError(
+      `Cannot use --sbom-referrer with ${name}: an archive holds one image; want a name or oci:DIR`,
+    );
+  }
   if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
   refuseFiles(session, flags);
   const created = creationTime(io, flags);
@@ -83,8 +88,22 @@ export async function buildApp(
   );
   Deno.umask(callers);
   await target.finish(outcome.image);
+  if (flags.sbomReferrer) await attach(session, target, outcome);
   log.info(`Successfully built image ${target.name}`);
   tell(io, flags, target, outcome, performance.now() - started);
+}
+
+/** The bill of materials beside the image, in each of its repositories. */
+async function attach(
+  { ctx }: Session,
+  { registry, destinations, name }: BuildTarget,
+  { image }: BuildOutcome,
+): Promise<void> {
+  const { attachAfterBuild } = await import("./sbom_attach.ts");
+  for (const repository of new Set(destinations.map((one) => one.repository))) {
+    const digest = await attachAfterBuild(image, registry, repository, name, ctx);
+    if (digest !== undefined) ctx.log.info(`Attached the bill of materials as ${digest}`);
+  }
 }
 
 function tell(

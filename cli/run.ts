@@ -41,6 +41,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     aliases: ["inspect-image"],
     load: () => import("./command/inspect.ts"),
   },
+  outdated: {
+    summary: "Say which images stand on which base, and what a rebase would change",
+    group: "Images:",
+    load: () => import("./command/outdated.ts"),
+  },
+  relaunch: {
+    summary: "Give images this wherry's launcher, without a build",
+    group: "Images:",
+    load: () => import("./command/relaunch.ts"),
+  },
   diff: {
     summary: "Say which layer, file and field differ between two images, and who made them",
     group: "Images:",

@@ -16,6 +16,7 @@ export interface BuildFlags extends SiteFlags {
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
+  readonly sbomReferrer?: boolean;
   readonly pullPolicy: string;
   readonly from?: readonly string[];
   readonly output: string;
@@ -69,6 +70,10 @@ export function define(command: Command, io: Io): void {
     )
     .option("--report-output-dir <dir>", "also write report.toml there")
     .option("--sbom-output-dir <dir>", "also write the bills of materials there")
+    .option(
+      "--sbom-referrer",
+      "also put the merged bill of materials beside the image, where scanners look",
+    )
     .addOption(
       new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"]).default(
         "human",

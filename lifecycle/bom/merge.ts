@@ -17,8 +17,9 @@ export interface BomSubject {
   readonly tool: string;
 }
 
-/** Describes `image` for {@linkcode mergeBom}. */
-export function bomSubject(image: Image, name: string, tool: string): BomSubject {
+/** Describes `image` for {@linkcode mergeBom}. A path of this machine has no meaning for whoever reads the document. */
+export function bomSubject(image: Image, place: string, tool: string): BomSubject {
+  const name = /^(oci|oci-archive|docker-archive):/.test(place) ? "image" : place;
   return { name, digest: image.raw.digest, created: image.config.created ?? "", tool };
 }
 
