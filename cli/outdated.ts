@@ -84,7 +84,7 @@ export async function outdated(
   const idle = Array.from({ length: workers }, (_, at) => at);
   const rows = await eachOfFleet(
     items,
-    async ({ name, where }) => {
+    async ({ name, digest, where }) => {
       const worker = idle.pop() ?? 0;
       try {
         // What a cluster runs is what counts, wherever its tag points now.
