@@ -1,5 +1,7 @@
 /** `creator`: all phases in one process (14). */
 import { ExitCode } from "../../lifecycle/error.ts";
+import type { LayerNotes } from "../../lifecycle/phase/export_types.ts";
+import { noteLayers } from "../../lifecycle/phase/layer_notes.ts";
 import { badInputs, PhaseFailure } from "./fail.ts";
 import { analyzeImages, resolveNames } from "./analyzer.ts";
 import { buildGroup } from "./builder.ts";
@@ -53,15 +55,24 @@ export async function run(given: PhaseRun): Promise<void> {
       );
     }
     // Below P0.10 nothing at all is restored when nothing is to be (CR-3).
+    let notes: LayerNotes | undefined;
     if (!inputs.skipRestore || can.skippingRestoresStore) {
       log.step("RESTORING");
-      await restoreLayers(phase, group.group, analyzed.metadata, cache);
+      const { written } = await restoreLayers(phase, group.group, analyzed.metadata, cache, true);
+      // Else something that detection left running could write to them unseen.
+      if (!input.executor.leavesProcesses) {
+        notes = await noteLayers(written, { owner: idsOf(phase), parents: "disk" }, phase.ctx);
+      }
     }
     log.step("BUILDING");
     await buildGroup(phase, input, group, plan);
     log.step("EXPORTING");
     const tags = [resolved.output, ...resolved.tags];
-    await exportBuild(phase, { tags, analyzed, group: group.group, images, cache }, temp.path);
+    await exportBuild(
+      phase,
+      { tags, analyzed, group: group.group, images, cache, notes },
+      temp.path,
+    );
   } finally {
     await cache?.close();
   }

@@ -23,7 +23,7 @@ import {
   readExtendedImage,
 } from "../../lifecycle/phase/extended_image.ts";
 import { exportImage } from "../../lifecycle/phase/export.ts";
-import type { Destination } from "../../lifecycle/phase/export_types.ts";
+import type { Destination, LayerNotes } from "../../lifecycle/phase/export_types.ts";
 import { type Image, pushImage, readImage } from "../../registry/image.ts";
 import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { openStore } from "../../registry/store/store.ts";
@@ -110,6 +110,8 @@ export interface ExportWork {
   readonly images: PhaseImages;
   /** What the next build finds. */
   readonly cache: Cache | undefined;
+  /** Restored layers that can be told to be untouched. */
+  readonly notes?: LayerNotes | undefined;
 }
 
 /**
@@ -165,6 +167,7 @@ export async function exportBuild(
           ? [{ ...destinationOf(tags[0]!), repository: target.repository }]
           : tags.map(destinationOf),
         cache,
+        notes: work.notes,
       }, ctx);
       for (const layout of layouts) await keepOnly(exported.image, layout);
       return { ...exported.report, image: { ...exported.report.image, tags } };

@@ -8,6 +8,7 @@ import type { LifecycleMetadata } from "../../lifecycle/file/lifecycle_metadata.
 import { runTarget } from "../../lifecycle/phase/analyze.ts";
 import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { restore } from "../../lifecycle/phase/restore.ts";
+import type { RestoreResult } from "../../lifecycle/phase/restore_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { openCache } from "./caches.ts";
 import { failing, messageOf, PhaseFailure } from "./fail.ts";
@@ -76,6 +77,7 @@ async function readUsable(phase: PhaseRun): Promise<Analyzed | undefined> {
 /**
  * Restores.
  *
+ * @param forLater As {@linkcode restore} has it.
  * @throws {PhaseFailure} 42.
  */
 export async function restoreLayers(
@@ -83,18 +85,19 @@ export async function restoreLayers(
   group: readonly GroupMember[],
   app: LifecycleMetadata,
   cache: Cache | undefined,
-): Promise<void> {
+  forLater = false,
+): Promise<RestoreResult> {
   const { inputs, can, ctx, log } = phase;
   const layers = { inside: inputs.layersDir, outside: inputs.layersDir };
   const skipLayers = inputs.skipLayers || inputs.skipRestore;
-  await failing(
+  return await failing(
     "restore",
     ExitCode.restore,
     ctx.signal,
     () =>
       log.timed(
         "Restorer",
-        () => restore({ group, app, cache, layers, skipLayers, capability: can }, ctx),
+        () => restore({ group, app, cache, layers, skipLayers, capability: can, forLater }, ctx),
       ),
   );
 }

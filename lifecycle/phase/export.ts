@@ -87,6 +87,7 @@ async function makeAll(
   const total = plans.filter(({ field }) => field === "app").length;
   return await makeLayers(plans, {
     previous: input.previous,
+    notes: input.notes,
     store: input.store,
     repository: input.storeRepository,
     compression,
@@ -222,7 +223,8 @@ async function saveCache(
     const { layers, owner, parents } = input;
     const { sboms } = platformCapabilities(input.platformApi);
     const walk = { owner, parents };
-    await exportCache(input.cache!, { buildpacks, layers, walk, sboms, known }, ctx);
+    const { notes } = input;
+    await exportCache(input.cache!, { buildpacks, layers, walk, sboms, known, notes }, ctx);
   } catch (error) {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Failed to export cache: ${error instanceof Error ? error.message : error}`);

@@ -2,12 +2,14 @@
 import type { Context } from "../../registry/context.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
-import { hashLayer, writeLayer } from "../../registry/layer/write_layer.ts";
+import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts";
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { decideCached } from "./export_decide.ts";
+import type { LayerNotes } from "./export_types.ts";
+import { diffIdOf } from "./layer_notes.ts";
 import { hasDirectory, within } from "./export_directory.ts";
 import { type BuildpackOnDisk, ownModes } from "./export_plan.ts";
 
@@ -23,6 +25,8 @@ export interface CacheParts {
   readonly sboms?: boolean | undefined;
   /** DiffIDs that are known from the image, by `<id>:<name>`: those layers are not hashed again. */
   readonly known: ReadonlyMap<string, Digest>;
+  /** Layers that can be told to be untouched. */
+  readonly notes?: LayerNotes | undefined;
 }
 
 /**
@@ -53,6 +57,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
             entries: () => walkTree(directory, parts.walk),
             before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
             known: parts.known.get(id),
+            notes: parts.notes,
           }, ctx);
         } catch (error) {
           ctx.signal.throwIfAborted();
@@ -70,6 +75,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
       entries: () => ownModes(walkTree(sboms, parts.walk), parts.walk),
       before: before.sbom.sha,
       known: undefined,
+      notes: undefined,
     }, ctx);
     await draft.commit({ sbom: { sha: sbom }, buildpacks });
   } catch (error) {
@@ -85,13 +91,14 @@ interface CachedLayer {
   readonly before: string | undefined;
   /** What it is now, if that is known. */
   readonly known: Digest | undefined;
+  readonly notes: LayerNotes | undefined;
 }
 
 async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): Promise<Digest> {
   const { id, entries, before, known } = layer;
   const { signal, log } = ctx;
   if (before !== undefined && isDigest(before)) {
-    const now = known ?? (await hashLayer(entries(), { signal })).diffId;
+    const now = known ?? await diffIdOf(id, entries, layer.notes, ctx);
     if (now === before) {
       try {
         await draft.keep(before, signal);

@@ -3,13 +3,14 @@ import type { Context } from "../../registry/context.ts";
 import type { Image, Layer } from "../../registry/image.ts";
 import { type CompressPool, openCompressPool } from "../../registry/layer/compress_pool.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
-import { hashLayer, uploadLayer } from "../../registry/layer/write_layer.ts";
+import { uploadLayer } from "../../registry/layer/write_layer.ts";
 import { type Descriptor, descriptorSchema } from "../../registry/oci/descriptor.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { LayerPlan } from "./export_plan.ts";
-import type { ExportedLayer, LayerStore } from "./export_types.ts";
+import { diffIdOf } from "./layer_notes.ts";
+import type { ExportedLayer, LayerNotes, LayerStore } from "./export_types.ts";
 
 /** A layer of the app image that is there now. */
 export interface MadeLayer extends ExportedLayer {
@@ -31,6 +32,8 @@ export interface MakeOptions {
   readonly fits: (mediaType: string) => boolean;
   /** How new blobs travel. */
   readonly compression: "gzip" | "zstd";
+  /** Layers that can be told to be untouched. */
+  readonly notes?: LayerNotes | undefined;
   /** Layers under way at once. */
   readonly concurrency: number;
   /** Called for each layer as soon as it is there. */
@@ -114,7 +117,7 @@ async function makeLayer(
   const memory = plan.field === "app" ? undefined : `export/last/${plan.id}`;
   const last = memory && await store.memo.get(memory);
   if (plan.candidates.length > 0 || last !== undefined) {
-    const { diffId } = await hashLayer(plan.entries(), { signal: ctx.signal });
+    const diffId = await diffIdOf(plan.id, plan.entries, options.notes, ctx);
     const before = fromPrevious(diffId);
     if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
     const known = await recall(diffId, options);

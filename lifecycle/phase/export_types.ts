@@ -1,5 +1,6 @@
 /** Input and result of the export phase. */
 import type { Image } from "../../registry/image.ts";
+import type { TreeNote } from "../../registry/layer/unchanged.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Store } from "../../registry/store/store.ts";
@@ -99,7 +100,12 @@ export interface ExportInput {
   readonly destinations: readonly Destination[];
   /** What the next build finds; absent for none. */
   readonly cache?: Cache | undefined;
+  /** Layers of this build's restore that can be told to be untouched, by `<id>:<name>`. */
+  readonly notes?: LayerNotes | undefined;
 }
+
+/** Layers that were restored, as they were before any buildpack could touch them. */
+export type LayerNotes = ReadonlyMap<string, TreeNote>;
 
 /** What export made. */
 export interface ExportResult {

@@ -1,7 +1,8 @@
 /** Brings back what the last build left: first what is known of its layers, then the layers themselves. */
 import type { Context } from "../../registry/context.ts";
 import { extractLayer } from "../../registry/layer/extract.ts";
-import { parseDigest } from "../../registry/oci/digest.ts";
+import { FrameDigester } from "../../registry/layer/frame.ts";
+import { type Digest, parseDigest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
 import { type Cache, EMPTY_CACHE_METADATA } from "../cache/cache.ts";
 import { ExitCode, failAs } from "../error.ts";
@@ -13,9 +14,10 @@ import { escapeId } from "../file/module.ts";
 import { formatStoreToml } from "../file/store_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { BuildpackLayers, CacheMetadata } from "../file/lifecycle_metadata.ts";
+import { within } from "./export_directory.ts";
 import { decideContents, decideMetadata } from "./restore_decide.ts";
 import { copySboms, SBOM_LIMITS } from "./restore_sbom.ts";
-import type { RestoreInput, RestoreResult } from "./restore_types.ts";
+import type { RestoredLayer, RestoreInput, RestoreResult } from "./restore_types.ts";
 
 /** Layers written to disk at once. */
 const CONCURRENCY = 4;
@@ -33,18 +35,19 @@ export async function restore(input: RestoreInput, ctx: Context): Promise<Restor
     if (input.skipLayers) {
       ctx.log.info("Skipping buildpack layer analysis");
       await Deno.remove(`${layers.outside}/sbom`, { recursive: true }).catch(ignoreAbsent);
-      return { metadata: [], contents: [] };
+      return { metadata: [], contents: [], written: [] };
     }
     const known = cache ? await cache.metadata() : EMPTY_CACHE_METADATA;
     if (cache && known.buildpacks.length === 0) ctx.log.debug("Layer cache not found");
     const shas = new Map<string, string>();
     for (const member of group) await restoreMetadata(member, input, known, shas, ctx);
-    const contents = cache ? await restoreContents(input, cache, known, shas, ctx) : [];
+    const written: RestoredLayer[] = [];
+    const contents = cache ? await restoreContents(input, cache, known, shas, written, ctx) : [];
     if (input.capability.sboms ?? true) {
       if (cache) await restoreCacheSbom(cache, known, layers, ctx);
       await copySboms(group, layers);
     }
-    return { metadata: [...shas.keys()], contents };
+    return { metadata: [...shas.keys()], contents, written };
   });
 }
 
@@ -100,6 +103,7 @@ async function restoreContents(
   cache: Cache,
   known: CacheMetadata,
   shas: ReadonlyMap<string, string>,
+  written: RestoredLayer[],
   ctx: Context,
 ): Promise<string[]> {
   const jobs: (() => Promise<void>)[] = [];
@@ -119,8 +123,13 @@ async function restoreContents(
       }
       restored.push(id);
       jobs.push(async () => {
-        if (await restoreLayer(cache, decision.sha, name, id, directory, ctx)) return;
-        restored.splice(restored.indexOf(id), 1);
+        const frame = input.forLater ? new FrameDigester() : undefined;
+        const { sha } = decision;
+        const diffId = await restoreLayer(cache, { id, name, sha, directory, frame }, ctx);
+        if (diffId === undefined) restored.splice(restored.indexOf(id), 1);
+        else if (frame !== undefined) {
+          written.push({ id, diffId, frame: frame.digest(), directory: within(directory, name) });
+        }
       });
     }
   }
@@ -128,22 +137,30 @@ async function restoreContents(
   return restored;
 }
 
-/** Whether the layer's contents are on disk now. */
+interface LayerToRestore {
+  readonly id: string;
+  readonly name: string;
+  readonly sha: string;
+  /** Of its buildpack. */
+  readonly directory: Dir;
+  readonly frame: FrameDigester | undefined;
+}
+
+/** The diffID of the layer, whose contents are on disk now; `undefined` when they could not be had. */
 async function restoreLayer(
   cache: Cache,
-  sha: string,
-  name: string,
-  id: string,
-  directory: Dir,
+  { id, name, sha, directory, frame }: LayerToRestore,
   ctx: Context,
-): Promise<boolean> {
+): Promise<Digest | undefined> {
   let tar: Source;
+  let diffId: Digest;
   try {
-    tar = await cache.layer(parseDigest(sha), ctx.signal);
+    diffId = parseDigest(sha);
+    tar = await cache.layer(diffId, ctx.signal);
   } catch (error) {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
-    return false;
+    return undefined;
   }
   ctx.log.info(`Restoring data for "${id}" from cache`);
   await Deno.mkdir(directory.outside, { recursive: true });
@@ -153,15 +170,16 @@ async function restoreLayer(
       directories: { [directory.inside]: directory.outside },
       only: `${directory.inside}/${name}`,
       signal: ctx.signal,
+      frame,
     });
   } catch (error) {
     ctx.signal.throwIfAborted();
     if (!isBadArchive(error)) throw error;
     ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
     await Deno.remove(`${directory.outside}/${name}`, { recursive: true }).catch(ignoreAbsent);
-    return false;
+    return undefined;
   }
-  return true;
+  return diffId;
 }
 
 /** What {@linkcode extractLayer} says of an archive it does not take; all else is about our own disk. */

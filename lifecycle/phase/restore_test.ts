@@ -173,7 +173,7 @@ Deno.test("RE-15 buildpacks outside the group get nothing back", async () => {
     layers: { inside: "/layers", outside: `${dir.path}/layers` },
     capability: P014,
   }, quietContext());
-  assert.deepEqual(result, { metadata: [], contents: [] });
+  assert.deepEqual(result, { metadata: [], contents: [], written: [] });
   assert.deepEqual([...Deno.readDirSync(`${dir.path}/layers`)], []);
 });
 

@@ -1,4 +1,5 @@
 /** Input and result of the restore phase. */
+import type { Digest } from "../../registry/oci/digest.ts";
 import type { PlatformCapabilities } from "../api.ts";
 import type { Cache } from "../cache/cache.ts";
 import type { GroupMember } from "../file/group_toml.ts";
@@ -24,6 +25,8 @@ export interface RestoreInput {
   readonly skipLayers?: boolean | undefined;
   /** By platform API. */
   readonly capability: RestoreCapability;
+  /** Whether `written` is wanted: it costs a little. */
+  readonly forLater?: boolean | undefined;
 }
 
 /** What restore did, by `<id>:<name>` in order. */
@@ -32,4 +35,18 @@ export interface RestoreResult {
   readonly metadata: readonly string[];
   /** Layers whose contents were written. */
   readonly contents: readonly string[];
+  /** The same, with what tells later whether they were touched. */
+  readonly written: readonly RestoredLayer[];
+}
+
+/** A layer whose contents were written. */
+export interface RestoredLayer {
+  /** `<id>:<name>`. */
+  readonly id: string;
+  /** Where it lies. */
+  readonly directory: Dir;
+  /** Of its tar, verified. */
+  readonly diffId: Digest;
+  /** Of its tar without the bodies of files. */
+  readonly frame: Digest;
 }

@@ -21,6 +21,7 @@ import type {
   LayerStore,
   OwnSbom,
 } from "../phase/export_types.ts";
+import { noteLayers } from "../phase/layer_notes.ts";
 import { restore } from "../phase/restore.ts";
 import { platformCapabilities } from "../api.ts";
 
@@ -110,14 +111,17 @@ export async function buildImage(
 
   await using cache = closing(await request.openCache?.());
   ctx.log.info("===> RESTORING");
-  await restore({
+  const restored = await restore({
     group,
     app: analyzed.analyzed.metadata,
     cache: cache.value,
     layers: site.layers,
     capability,
+    forLater: true,
   }, ctx);
   await sandbox.handOver([site.work.layers]);
+  // The sandbox leaves no process of detection running, so until the first buildpack builds only we write here.
+  const notes = await noteLayers(restored.written, { owner }, ctx);
 
   ctx.log.info("===> BUILDING");
   const built = await build({ ...input, group, plan: detected.plan, output }, ctx);
@@ -144,6 +148,7 @@ export async function buildImage(
     to: request.to,
     destinations: request.destinations,
     cache: cache.value,
+    notes,
   }, ctx);
   if (request.reportDir !== undefined) {
     await writeText(join(request.reportDir, "report.toml"), formatReportToml(exported.report));

@@ -28,6 +28,7 @@ export async function openContainer(options: ContainerOptions): Promise<Executor
   if (helper === undefined || reason !== undefined) {
     return {
       describe: `in this container, as plain processes: ${reason}`,
+      leavesProcesses: true,
       run: (command: Command): Promise<Outcome> => runPlain(command),
     };
   }

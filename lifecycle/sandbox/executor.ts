@@ -41,6 +41,8 @@ export interface Outcome {
 export interface Executor {
   /** One line for people: how executables are run, and what that does not protect. */
   readonly describe: string;
+  /** Set when what makes itself independent of what started it goes on running. */
+  readonly leavesProcesses?: true;
   /**
    * Runs `command` to its end; when the promise settles, nothing it started is running.
    *

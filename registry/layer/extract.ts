@@ -1,5 +1,6 @@
 import type { Source } from "../source.ts";
 import { ConfinedDirectory, type ConfinedFile, stepsOf } from "./confined.ts";
+import type { FrameDigester } from "./frame.ts";
 import type { TarHeader } from "./tar_format.ts";
 import { type ReadLimits, type TarVisitor, walkTar } from "./tar_reader.ts";
 
@@ -11,6 +12,8 @@ export interface UntarOptions {
   readonly signal?: AbortSignal | undefined;
   /** Keep setuid and setgid bits on files. Default: no, the host is not an image. */
   readonly keepSetuid?: boolean | undefined;
+  /** Gets all bytes of the plain tar but the bodies of files. */
+  readonly frame?: FrameDigester | undefined;
 }
 
 /** Options of {@linkcode extractLayer}. */
@@ -97,6 +100,7 @@ async function extract(
   const fileBits = options.keepSetuid ? 0o7777 : 0o1777;
   let file: ConfinedFile | undefined;
   let bytes = 0;
+  const gathered = options.frame;
   const visitor: TarVisitor = {
     header(header) {
       if (header.type === "link") return rules.link(header);
@@ -127,6 +131,7 @@ async function extract(
       file?.end();
       file = undefined;
     },
+    ...(gathered ? { frame: (bytes) => gathered.add(bytes) } : {}),
   };
   try {
     const { entries } = await walkTar(stream, visitor, options);

@@ -5,7 +5,7 @@ import { encodeHeader } from "./tar_encode.ts";
 import { BLOCK, padded } from "./tar_format.ts";
 
 /** The end of an archive: two blocks of zeros, no more (TA-7). */
-const END = new Uint8Array(2 * BLOCK);
+export const END_OF_TAR: Uint8Array = new Uint8Array(2 * BLOCK);
 
 const ONE_BYTE = new Uint8Array(1);
 
@@ -20,7 +20,7 @@ interface OpenFile {
 export class TarPacker implements Disposable {
   readonly #entries: Iterator<TreeEntry>;
   /** Bytes in memory to come next: a header, a body, padding. */
-  #pending: Uint8Array = END.subarray(0, 0);
+  #pending: Uint8Array = END_OF_TAR.subarray(0, 0);
   /** The file whose body comes behind `#pending`. */
   #file: OpenFile | undefined;
   #padding = 0;
@@ -52,7 +52,7 @@ export class TarPacker implements Disposable {
       } else if (this.#file !== undefined) {
         at += this.#read(this.#file, into.subarray(at));
       } else if (this.#padding > 0) {
-        this.#pending = END.subarray(0, this.#padding);
+        this.#pending = END_OF_TAR.subarray(0, this.#padding);
         this.#padding = 0;
       } else if (this.#ended) {
         return at;
@@ -69,7 +69,7 @@ export class TarPacker implements Disposable {
     const { done, value: entry } = this.#entries.next();
     if (done) {
       this.#ended = true;
-      this.#pending = END;
+      this.#pending = END_OF_TAR;
       return;
     }
     this.#pending = headerOf(entry);
@@ -119,7 +119,8 @@ export class TarPacker implements Disposable {
   }
 }
 
-function headerOf(entry: TreeEntry): Uint8Array {
+/** The header of an entry in the tars we make, with the PAX header it may need. */
+export function headerOf(entry: TreeEntry): Uint8Array {
   return encodeHeader({
     name: entry.name,
     type: entry.type,

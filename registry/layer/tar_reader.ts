@@ -28,6 +28,8 @@ export interface TarVisitor {
   body?(bytes: Uint8Array): void;
   /** All of its body was there. */
   end?(): void;
+  /** Bytes that are no body: headers, padding, the end and what comes behind it. Valid during the call only. */
+  frame?(bytes: Uint8Array): void;
 }
 
 const DEFAULTS = { maxBytes: 64 * 2 ** 30, maxEntries: 4_000_000 };
@@ -86,6 +88,7 @@ export class TarParser {
     let at = 0;
     while (at < chunk.byteLength) {
       const rest = chunk.byteLength - at;
+      const isFrame = this.#left === 0 || this.#gather !== undefined;
       let took: number;
       if (this.#zeroBlocks >= 2) {
         took = rest;
@@ -107,6 +110,7 @@ export class TarParser {
           this.#block(this.#partial);
         }
       }
+      if (isFrame) this.#visitor.frame?.(chunk.subarray(at, at + took));
       at += took;
       this.#at += took;
     }

@@ -1,0 +1,115 @@
+/**
+ * Telling that a tree still is the one that was restored, without reading its files.
+ *
+ * A layer's tar is its frame and the bodies of its files. The frame is cheap to make again, and compared whole. A body is the one that
+ * was written as long as the kernel's time of change of its inode is: it moves with every write, also through a mapping or another name,
+ * with every change of mode, owner and times, and no program can set it. It moves in ticks, though, so the tree must have been at rest
+ * for longer than a tick before anybody else could write to it; {@linkcode noteTree} waits for that.
+ */
+import { statfsSync } from "node:fs";
+import { type Digest, Digester } from "../oci/digest.ts";
+import type { TreeEntry } from "./entry.ts";
+import { FrameDigester } from "./frame.ts";
+import { type ExactLook, openExactLook } from "./libc.ts";
+
+/** Longer than any tick of a kernel's clock: 10 ms with HZ=100. */
+const REST_MS = 25;
+
+/** The clock must not have been set back by more than this, or times of change say nothing. */
+const CLOCK_SLACK_MS = 100;
+
+/**
+ * File systems whose inodes carry this kernel's own time of change: ext2 to ext4, XFS, Btrfs, tmpfs, F2FS, bcachefs, and overlayfs,
+ * which shows those of what lies below. Network file systems and FUSE have the times of somebody else.
+ */
+const TRUSTED = new Set(
+  [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0xf2f52010, 0xca451a4e, 0x794c7630],
+);
+
+/** What is known of a tree at rest. */
+export interface TreeNote {
+  /** Of its tar, when it was noted. */
+  readonly diffId: Digest;
+  /** Of its tar's frame and of what the kernel says of each file. */
+  readonly state: Digest;
+  /** Wall clock ahead of the monotonic one, then, in milliseconds. */
+  readonly offset: number;
+}
+
+/** A tree that was just written from a tar. */
+export interface WrittenTree {
+  /** Of that tar, verified. */
+  readonly diffId: Digest;
+  /** Of that tar's frame. */
+  readonly frame: Digest;
+  /** Where it lies on this machine. */
+  readonly outside: string;
+  /** Its entries as the tar to be made has them. */
+  readonly entries: () => Iterable<TreeEntry>;
+}
+
+/**
+ * Notes a tree. Nobody but us may have had a chance to write to it since it was written, nor have one before the promise settles.
+ *
+ * @returns `undefined` when this machine gives no sound way to tell, or the tree's tar would be another one than it came from.
+ */
+export async function noteTree(tree: WrittenTree): Promise<TreeNote | undefined> {
+  if (!TRUSTED.has(fileSystemOf(tree.outside))) return undefined;
+  using look = openExactLook();
+  if (look === undefined) return undefined;
+  const before = stateOf(tree.entries(), look);
+  if (before === undefined || before.frame !== tree.frame) return undefined;
+  const rest = Number(before.newest / 1_000_000n) + REST_MS - Date.now();
+  // A time of change far ahead is of another clock.
+  if (rest > 10 * REST_MS) return undefined;
+  if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
+  return { diffId: tree.diffId, state: before.state, offset: clockOffset() };
+}
+
+/** Whether `entries` are of the tree that was noted, and none of its files was touched since. */
+export function isUnchanged(note: TreeNote, entries: Iterable<TreeEntry>): boolean {
+  if (clockOffset() < note.offset - CLOCK_SLACK_MS) return false;
+  using look = openExactLook();
+  return look !== undefined && stateOf(entries, look)?.state === note.state;
+}
+
+interface State {
+  readonly frame: Digest;
+  readonly state: Digest;
+  readonly newest: bigint;
+}
+
+/** `undefined` when a file cannot be looked at. */
+function stateOf(entries: Iterable<TreeEntry>, look: ExactLook): State | undefined {
+  const frame = new FrameDigester();
+  const files = new FrameDigester();
+  let newest = 0n;
+  for (const entry of entries) {
+    frame.addEntry(entry);
+    if (entry.type !== "file") continue;
+    if (entry.body === undefined || entry.body instanceof Uint8Array) return undefined;
+    try {
+      const { bytes, changed } = look(entry.body.path);
+      files.add(bytes);
+      if (changed > newest) newest = changed;
+    } catch {
+      return undefined;
+    }
+  }
+  frame.addEnd();
+  const frameDigest = frame.digest();
+  const state = new Digester().update(new TextEncoder().encode(frameDigest + files.digest()));
+  return { frame: frameDigest, state: state.digest(), newest };
+}
+
+function clockOffset(): number {
+  return Date.now() - performance.now();
+}
+
+function fileSystemOf(path: string): number {
+  try {
+    return Number(statfsSync(path).type);
+  } catch {
+    return 0;
+  }
+}
