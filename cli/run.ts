@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { lifecyclePhase } from "./lifecycle_call.ts";
 
 /** What a command's file exports. */
 export interface CommandModule {
@@ -176,6 +177,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
  * @throws {UsageError} When the words make no sense, after the usage of the command was printed.
  */
 export async function run(io: Io): Promise<number> {
+  const phase = await lifecyclePhase(io);
+  if (phase !== undefined) return await phase();
   let code = 0;
   const program = new Command("wherry")
     .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
