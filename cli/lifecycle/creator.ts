@@ -12,6 +12,7 @@ import { checkCache, checkParallel, imageNames } from "./image_inputs.ts";
 import {
   dropPrivileges,
   guardLayout,
+  idsOf,
   onlyWord,
   openImages,
   openRegistryImages,
