@@ -139,7 +139,7 @@ export async function exportBuild(
     const previous = await openPrevious(phase, analyzed, images);
     const target = await images.open(tags[0]!, true);
     const layouts = inputs.useLayout ? await openLayoutNames(tags, images) : [];
-    await using store = await openStore(`${scratch}/store`);
+    await using store = await openStore(`${scratch}/store`, { temporary: true });
     const report = await log.timed("Exporter", async () => {
       const exported = await exportImage({
         platformApi: can.platformApi,

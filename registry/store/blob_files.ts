@@ -31,10 +31,21 @@ export interface FileShape {
   readonly fileMode: number;
   /** Of directories. */
   readonly dirMode: number;
+  /** Whether what is acknowledged must outlive the machine's power. */
+  readonly durable: boolean;
 }
 
 /** The store's own: for this user alone (ST-07), good for ten million blobs. */
-const PRIVATE: FileShape = { sharded: true, ingest: "ingest/", fileMode: 0o444, dirMode: 0o700 };
+const PRIVATE: FileShape = {
+  sharded: true,
+  ingest: "ingest/",
+  fileMode: 0o444,
+  dirMode: 0o700,
+  durable: true,
+};
+
+/** A store's that goes when its process ends. */
+export const TEMPORARY_SHAPE: FileShape = { ...PRIVATE, durable: false };
 
 /** As the OCI image layout wants it; other tools and users read it. */
 export const LAYOUT_SHAPE: FileShape = {
@@ -42,6 +53,7 @@ export const LAYOUT_SHAPE: FileShape = {
   ingest: ".wherry-",
   fileMode: 0o644,
   dirMode: 0o755,
+  durable: true,
 };
 
 /** The files below one store directory. */
@@ -173,13 +185,14 @@ export class BlobFiles {
     const to = this.path(digest);
     try {
       await Deno.chmod(from, this.#shape.fileMode);
-      await file.sync();
+      if (this.#shape.durable) await file.sync();
     } catch (cause) {
       throw translate(cause, `write blob ${digest}`);
     } finally {
       file.close();
     }
-    await makeDir(dirname(to), this.#shape.dirMode);
+    if (this.#shape.durable) await makeDir(dirname(to), this.#shape.dirMode);
+    else await Deno.mkdir(dirname(to), { recursive: true, mode: this.#shape.dirMode });
     return () => {
       try {
         renameSync(from, to);
@@ -195,6 +208,7 @@ export class BlobFiles {
    * have come to this yet: whoever acknowledges something that needs a blob asks first. Costs nothing the second time.
    */
   async settle(...digests: readonly Digest[]): Promise<void> {
+    if (!this.#shape.durable) return;
     const waiting = new Map<Digest, string>();
     for (const digest of digests) {
       const seen = this.stamp(digest);

@@ -55,6 +55,7 @@ export class Database {
   #syncing: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
   #closed = false;
+  #neverSync = false;
   /** Why nothing may be written any more. */
   #lost: OciError | undefined;
 
@@ -186,6 +187,7 @@ export class Database {
    */
   async durable(): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
+    if (this.#neverSync) return;
     if (this.#syncing === undefined) return await this.#sync();
     this.#waiting ??= this.#syncing.catch(() => {}).then(() => {
       this.#waiting = undefined;
@@ -216,6 +218,12 @@ export class Database {
       }
     })();
     return this.#syncing;
+  }
+
+  /** From now on nothing is synced: for what need not outlive its process. */
+  neverSync(): void {
+    this.#db.exec("PRAGMA synchronous = OFF");
+    this.#neverSync = true;
   }
 
   /** Waits for the transaction that is under way elsewhere, if one is: what is asked next sees its end. */

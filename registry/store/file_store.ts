@@ -24,7 +24,7 @@ import type {
 } from "../registry.ts";
 import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
 import { Ballast } from "./ballast.ts";
-import { BlobFiles } from "./blob_files.ts";
+import { BlobFiles, TEMPORARY_SHAPE } from "./blob_files.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { previewGarbage } from "./gc_preview.ts";
@@ -97,7 +97,8 @@ export class FileStore implements Store, UploadHost {
     options: StoreOptions,
   ) {
     this.dir = dir;
-    this.files = new BlobFiles(dir);
+    this.files = options.temporary ? new BlobFiles(dir, TEMPORARY_SHAPE) : new BlobFiles(dir);
+    if (options.temporary) db.neverSync();
     this.#db = db;
     this.#leases = leases;
     this.#ballast = new Ballast(dir);

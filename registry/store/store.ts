@@ -17,6 +17,8 @@ export interface StoreOptions {
   readonly foreignOwner?: boolean | undefined;
   /** Hash blobs again whenever they are read from the start to the end. Default true. */
   readonly verifyReads?: boolean | undefined;
+  /** It ends with this process and nobody else opens it: nothing is synced to the disk. Default false. */
+  readonly temporary?: boolean | undefined;
   /** The clock. */
   readonly now?: (() => Date) | undefined;
 }
