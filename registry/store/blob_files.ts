@@ -115,7 +115,7 @@ export class BlobFiles {
     try {
       file = await open().catch(async (error: unknown) => {
         if (!(error instanceof Deno.errors.NotFound)) throw error;
-        await makeDir(dirname(path), this.#shape.dirMode);
+        await this.#makeDir(dirname(path));
         return await open();
       });
     } catch (cause) {
@@ -147,7 +147,7 @@ export class BlobFiles {
     const file = await open().catch(async (error: unknown) => {
       if (error instanceof Deno.errors.PermissionDenied) await Deno.chmod(path, 0o600); // its writer ended while sealing it
       else if (error instanceof Deno.errors.NotFound) {
-        await makeDir(dirname(path), this.#shape.dirMode);
+        await this.#makeDir(dirname(path));
       } else throw translate(error, `write to ${path}`);
       return await open();
     });
@@ -191,8 +191,7 @@ export class BlobFiles {
     } finally {
       file.close();
     }
-    if (this.#shape.durable) await makeDir(dirname(to), this.#shape.dirMode);
-    else await Deno.mkdir(dirname(to), { recursive: true, mode: this.#shape.dirMode });
+    await this.#makeDir(dirname(to));
     return () => {
       try {
         renameSync(from, to);
@@ -218,6 +217,12 @@ export class BlobFiles {
     await Promise.all([...shards].map((shard) => this.#syncPath(shard)));
     if (this.#settled.size > MAX_SETTLED) this.#settled.clear();
     for (const [digest, seen] of waiting) if (seen !== "") this.#settled.set(digest, seen);
+  }
+
+  async #makeDir(dir: string): Promise<void> {
+    const { durable, dirMode: mode } = this.#shape;
+    if (durable) await makeDir(dir, mode);
+    else await Deno.mkdir(dir, { recursive: true, mode });
   }
 
   /** Syncs `dir`, and once what is above it: who made it may have died before its name was on the disk. */
