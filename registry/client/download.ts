@@ -163,6 +163,7 @@ class RemoteBlob implements Source {
     return {
       size,
       enter: () => this.#session.down.tryEnter(),
+      now: () => this.#session.now(),
       fetch: async (from, into, over) => {
         const signal = whole === undefined ? over : AbortSignal.any([over, whole]);
         try {

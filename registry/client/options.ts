@@ -96,7 +96,7 @@ export interface ClientOptions extends TransportOptions {
   readonly maxSmall?: number | undefined;
   /** Blobs on their way per registry. Default 6. */
   readonly maxBulk?: number | undefined;
-  /** Blobs of so many bytes are read by several requests at once where the registry serves ranges. Default 64 MiB. */
+  /** Blobs of so many bytes are read by several requests at once where one is slow and the registry serves ranges. Default 64 MiB. */
   readonly rangesFrom?: number | undefined;
   /** The clock, in milliseconds since 1970. Default `Date.now`. */
   readonly now?: (() => number) | undefined;

@@ -91,7 +91,7 @@ export class Session {
       credentials: options.credentials,
       registry: () => this.base(),
       nearness: () => this.#near(),
-      now: () => this.#now(),
+      now: () => this.now(),
       retry: options.retry,
     });
   }
@@ -185,7 +185,8 @@ export class Session {
     return this.#options.retry?.tries ?? 5;
   }
 
-  #now(): number {
+  /** The clock, in milliseconds. */
+  now(): number {
     return this.#options.now?.() ?? Date.now();
   }
 
@@ -243,7 +244,7 @@ export class Session {
           return answer;
         }
         const busy = isRetryableStatus(answer.status);
-        const asked = askedPause(answer.headers, this.#now());
+        const asked = askedPause(answer.headers, this.now());
         if (busy) this.#press(asked ?? 0);
         if (!busy || attempt >= tries || (asked ?? 0) > (retry.maxAskedMs ?? 300_000)) {
           const asker = grant === undefined ? undefined : await this.#auth.asker(request);
@@ -278,11 +279,11 @@ export class Session {
     if (!["connect", "timeout"].includes(error.fault) || ++this.#unanswered < MAX_UNANSWERED) {
       return;
     }
-    this.#brokenUntil = this.#now() + BROKEN_MS;
+    this.#brokenUntil = this.now() + BROKEN_MS;
   }
 
   #demandHope(): void {
-    if (this.#unanswered < MAX_UNANSWERED || this.#now() >= this.#brokenUntil) return;
+    if (this.#unanswered < MAX_UNANSWERED || this.now() >= this.#brokenUntil) return;
     throw new TransportError(
       "blocked",
       this.host,
@@ -294,7 +295,7 @@ export class Session {
 
   /** Waits while the registry wants to be left alone, whichever request it said that to. */
   async #rest(signal: AbortSignal | undefined): Promise<void> {
-    const left = this.#pausedUntil - this.#now();
+    const left = this.#pausedUntil - this.now();
     if (left > 0) await (this.#options.retry?.wait ?? waitFor)(left, signal);
   }
 
@@ -304,7 +305,7 @@ export class Session {
     this.up.press();
     const most = this.#options.retry?.maxAskedMs ?? 300_000;
     if (asked > 0 && asked <= most) {
-      this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + asked);
+      this.#pausedUntil = Math.max(this.#pausedUntil, this.now() + asked);
     }
     if (asked >= 1000) {
       this.#options.log?.info(`${this.host} asks for a pause of ${Math.ceil(asked / 1000)} s`);
@@ -443,7 +444,7 @@ export class Session {
       transport: this.#transport,
       registry: answer.target,
       nearness: await this.#near(),
-      now: () => this.#now(),
+      now: () => this.now(),
       retry: this.#options.retry,
       stranger: true,
     });
