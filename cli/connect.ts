@@ -100,7 +100,7 @@ export async function transportOptions(
   version: string,
 ): Promise<{ readonly transport: TransportOptions; readonly mirrors: MirrorTable }> {
   const { env } = io;
-  const settings = await readRegistrySettings(env);
+  const settings = readRegistrySettings(env);
   const { mirrors } = settings;
   const insecure = insecureHosts(
     [...(flags.insecureRegistry ?? []), ...words(env["CNB_INSECURE_REGISTRIES"])],

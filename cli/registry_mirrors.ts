@@ -65,7 +65,7 @@ export async function removeMirrors(io: Io, text: string, flags: CommonFlags): P
 /** Shows the one table that all files make, in the order in which rows count. */
 export async function listMirrors(io: Io, flags: CommonFlags, format: OutputFormat): Promise<void> {
   await using session = new Session(io, flags);
-  const { mirrors } = await readRegistrySettings(io.env);
+  const { mirrors } = readRegistrySettings(io.env);
   if (format === "json") {
     const rows = mirrors.map((
       { prefix, location, mirrors, fallback, blocked, insecure, origin },
@@ -106,7 +106,7 @@ export async function explainMirrors(
 ): Promise<void> {
   await using session = new Session(io, flags);
   const reference = readName(name);
-  const { mirrors } = await readRegistrySettings(io.env);
+  const { mirrors } = readRegistrySettings(io.env);
   const { tries, rule } = routeOf(mirrors, reference.registry, reference.repository);
   const mode = reference.digest === undefined ? "tag-only" : "digest-only";
   const places = tries.map(({ host, repository, pull, primary }) => ({

@@ -206,19 +206,19 @@ Deno.test("C-MIRROR files in order: our own, drop-ins from last to first, the ma
     await write("etc/containers/registries.conf.d/10-a.conf", row("ten"));
     await write("etc/containers/registries.conf.d/20-b.conf", row("twenty"));
     await write("etc/containers/registries.conf.d/readme", "not TOML [");
-    const order = async () =>
-      (await readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`)).mirrors.map((one) =>
+    const order = () =>
+      readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`).mirrors.map((one) =>
         one.prefix.replace(".example", "")
       );
-    assert.deepEqual(await order(), ["own", "twenty", "ten", "main"]);
+    assert.deepEqual(order(), ["own", "twenty", "ten", "main"]);
     await write("etc/containerd/certs.d/c.example/hosts.toml", `[host."https://m.example"]`);
     await write("etc/docker/daemon.json", `{"registry-mirrors":["https://m.example"]}`);
-    assert.deepEqual(await order(), ["own", "twenty", "ten", "main", "c", "docker.io"]);
+    assert.deepEqual(order(), ["own", "twenty", "ten", "main", "c", "docker.io"]);
     await write("home/.config/containers/registries.conf", row("user"));
     await write("home/.config/containers/registries.conf.d/1.conf", row("drop"));
-    assert.deepEqual(await order(), ["own", "drop", "twenty", "ten", "user", "c", "docker.io"]);
+    assert.deepEqual(order(), ["own", "drop", "twenty", "ten", "user", "c", "docker.io"]);
     await write("home/.config/wherry/config.toml", `[[mirror]]\nprefix = 1\n`);
-    await assert.rejects(order, {
+    assert.throws(order, {
       name: "UsageError",
       message: /config\.toml: mirror\[0\]\.prefix: /,
     });

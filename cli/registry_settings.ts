@@ -26,38 +26,40 @@ export function settingsPath(env: Readonly<Record<string, string>>): string | un
  * Reads all of them into one table; for each prefix the first of these counts: wherry's own file, then those of
  * containers' tools, the user's before the machine's, then containerd's, then Docker's.
  *
+ * Every command does this at its start, so it does not wait: each of these small files would cost the turn of a thread.
+ *
  * @param etc Where the machine's files are.
  * @throws {UsageError} When a file cannot be read, naming it and the key.
  * @see containers-registries.conf(5), containers-registries.conf.d(5)
  */
-export async function readRegistrySettings(
+export function readRegistrySettings(
   env: Readonly<Record<string, string>>,
   etc = "/etc",
-): Promise<MachineSettings> {
+): MachineSettings {
   const path = settingsPath(env);
-  const text = path && await readOptional(path, true);
+  const text = path && readOptional(path, true);
   const own = said(() => parseRegistrySettings(text ?? "", path ?? "config.toml"));
   const table: MirrorTable[] = [own.mirrors];
-  for (const file of await registriesConfs(env, `${etc}/containers`)) {
-    const found = await readOptional(file);
+  for (const file of registriesConfs(env, `${etc}/containers`)) {
+    const found = readOptional(file);
     if (found !== undefined) table.push(said(() => parseRegistriesConf(found, file)));
   }
-  for (const name of await namesIn(`${etc}/containerd/certs.d`)) {
+  for (const name of namesIn(`${etc}/containerd/certs.d`)) {
     const file = `${etc}/containerd/certs.d/${name}/hosts.toml`;
-    const found = await readOptional(file);
+    const found = readOptional(file);
     if (found !== undefined) table.push(said(() => parseHostsToml(found, name, file)));
   }
   const daemon = `${etc}/docker/daemon.json`;
-  const docker = await readOptional(daemon);
+  const docker = readOptional(daemon);
   if (docker !== undefined) table.push(said(() => parseDaemonJson(docker, daemon)));
   return { ...own, mirrors: table.flat(), path };
 }
 
 /** Most important first: of drop-ins the last in order of names, and the main file behind them. */
-async function registriesConfs(
+function registriesConfs(
   env: Readonly<Record<string, string>>,
   system: string,
-): Promise<readonly string[]> {
+): readonly string[] {
   const named = env["CONTAINERS_REGISTRIES_CONF"] || env["REGISTRIES_CONFIG_PATH"];
   if (named) return [named];
   const home = env["HOME"];
@@ -66,7 +68,7 @@ async function registriesConfs(
   const main = [...(user ? [`${user}/registries.conf`] : []), `${system}/registries.conf`];
   const files: string[] = [];
   for (const dir of [...(user ? [user] : []), system]) {
-    const names = await namesIn(`${dir}/registries.conf.d`);
+    const names = namesIn(`${dir}/registries.conf.d`);
     files.push(
       ...names.filter((name) => name.endsWith(".conf")).toReversed()
         .map((name) => `${dir}/registries.conf.d/${name}`),
@@ -74,7 +76,7 @@ async function registriesConfs(
   }
   // The user's main file takes the place of the machine's.
   for (const file of main) {
-    if (await Deno.stat(file).then(() => true, () => false)) return [...files, file];
+    if (exists(file)) return [...files, file];
   }
   return files;
 }
@@ -88,10 +90,19 @@ function said<T>(read: () => T): T {
   }
 }
 
-/** Sorted; none when the directory is not there or not for us. */
-async function namesIn(dir: string): Promise<readonly string[]> {
+function exists(path: string): boolean {
   try {
-    return (await Array.fromAsync(Deno.readDir(dir), ({ name }) => name)).sort();
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Sorted; none when the directory is not there or not for us. */
+function namesIn(dir: string): readonly string[] {
+  try {
+    return Array.from(Deno.readDirSync(dir), ({ name }) => name).sort();
   } catch (error) {
     if (isAbsent(error) || error instanceof Deno.errors.PermissionDenied) return [];
     throw error;
@@ -99,12 +110,12 @@ async function namesIn(dir: string): Promise<readonly string[]> {
 }
 
 /** Of other engines' files those that are not for us count as absent; our own, where it can be seen, must be readable. */
-async function readOptional(path: string, own = false): Promise<string | undefined> {
+function readOptional(path: string, own = false): string | undefined {
   try {
-    return await Deno.readTextFile(path);
+    return Deno.readTextFileSync(path);
   } catch (error) {
     if (isAbsent(error)) return undefined;
-    if (error instanceof Deno.errors.PermissionDenied && (!own || await isClosed(path))) {
+    if (error instanceof Deno.errors.PermissionDenied && (!own || isClosed(path))) {
       return undefined;
     }
     throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
@@ -112,11 +123,13 @@ async function readOptional(path: string, own = false): Promise<string | undefin
 }
 
 /** A home we may not even look into is another user's: platforms leave HOME at root's for a build that is not. */
-async function isClosed(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(
-    () => false,
-    (error) => error instanceof Deno.errors.PermissionDenied,
-  );
+function isClosed(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied;
+  }
 }
 
 function isAbsent(error: unknown): boolean {

@@ -37,7 +37,7 @@ export async function readCertDirs(
 ): Promise<Readonly<Record<string, HostTls>>> {
   const hosts: Record<string, HostTls> = {};
   for (const dir of dirs) {
-    for (const name of await namesIn(dir)) {
+    for (const name of namesIn(dir)) {
       const key = hostKey(name);
       if (Object.getOwnPropertyDescriptor(hosts, key)?.get !== undefined) continue;
       let found: HostTls | undefined;
@@ -85,7 +85,7 @@ export async function readSystemCerts(
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: dirs, DENO_CERT: own } = env;
   if (file) files.push(file);
   for (const dir of (dirs ?? "").split(":").filter((dir) => dir !== "")) {
-    files.push(...(await namesIn(dir)).map((name) => `${dir}/${name}`));
+    files.push(...(namesIn(dir)).map((name) => `${dir}/${name}`));
   }
   if (own) files.push(own);
   const certs = await Promise.all(files.map(readPem));
@@ -109,7 +109,7 @@ const SYSTEM_BUNDLES: readonly string[] = [
 ];
 
 async function readHostDir(dir: string, log: Log | undefined): Promise<HostTls | undefined> {
-  const names = await namesIn(dir);
+  const names = namesIn(dir);
   const caCerts: string[] = [];
   let pair: { readonly cert: string; readonly key: string } | undefined;
   for (const name of names) {
@@ -184,11 +184,9 @@ async function readText(path: string): Promise<string | undefined> {
 }
 
 /** Sorted, so that "the first" means the same everywhere; nothing when the directory is not for us. */
-async function namesIn(dir: string): Promise<readonly string[]> {
+function namesIn(dir: string): readonly string[] {
   try {
-    const names: string[] = [];
-    for await (const { name } of Deno.readDir(dir)) names.push(name);
-    return names.sort();
+    return Array.from(Deno.readDirSync(dir), ({ name }) => name).sort();
   } catch (error) {
     if (isAbsent(error)) return [];
     throw error;

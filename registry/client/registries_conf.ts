@@ -68,7 +68,9 @@ export function parseRegistriesConf(text: string, path: string): MirrorTable {
  * @throws {TypeError} Naming the file and the key.
  */
 export function parseRegistrySettings(text: string, path: string): RegistrySettings {
-  const { mirror, registry, offline, block } = check(ownSchema, readToml(text, path), path);
+  const table = readToml(text, path);
+  if (Object.keys(table).length === 0) return { mirrors: [], offlineAllow: [], blockedHosts: [] };
+  const { mirror, registry, offline, block } = check(ownSchema, table, path);
   const mirrors = mirror.map(({ prefix, endpoints, insecure, fallback, pull }, at): MirrorRule => ({
     prefix: checkedName(prefix, `${path}: mirror[${at}].prefix`, true),
     insecure: false,
@@ -132,6 +134,8 @@ export function checkedName(text: string, label: string, wild: boolean): string 
 }
 
 function readToml(text: string, path: string): Record<string, unknown> {
+  // Distributions ship a long one that says nothing.
+  if (!/^[ \t]*[^#\s]/m.test(text)) return {};
   try {
     return parse(text);
   } catch (error) {
