@@ -87,6 +87,48 @@ async function write(
   return image.raw.digest;
 }
 
+/** The C library's own files and zlib: what programs of the build image expect of a run image. */
+const C_LIBRARY = /\/(ld-linux[^/]*|lib(c|m|dl|pthread|rt|resolv|z)\.so\.[0-9]+)$/;
+
+/**
+ * Writes a run image with this machine's C library into the OCI layout `dir`, tagged `1`, for programs that were
+ * built or copied here.
+ *
+ * @returns The digest of its manifest.
+ */
+export async function writeLibraryBase(dir: string): Promise<string> {
+  const layout = await openLayout(dir, { create: true });
+  const entries = new Map<string, TreeEntry>();
+  const ldconfig = await new Deno.Command("/sbin/ldconfig", { args: ["-p"] }).output();
+  const paths = new TextDecoder().decode(ldconfig.stdout).split("\n")
+    .filter((line) => line.includes("x86-64") || line.includes("AArch64"))
+    .map((line) => line.split(" => ")[1] ?? "").filter((path) => C_LIBRARY.test(path));
+  // Programs name their loader by this path, wherever it really lies.
+  paths.push(
+    Deno.build.arch === "aarch64" ? "/lib/ld-linux-aarch64.so.1" : "/lib64/ld-linux-x86-64.so.2",
+  );
+  for (const path of [...new Set(paths)].sort()) {
+    const body = Deno.readFileSync(path);
+    for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) {
+      entries.set(path.slice(0, at), directory(path.slice(0, at)));
+    }
+    entries.set(path, { ...file(path, ""), mode: 0o755, size: body.byteLength, body });
+  }
+  const libraries = [...entries].sort(([a], [b]) => a < b ? -1 : 1).map(([, entry]) => entry);
+  const layers = [];
+  for (const layer of [libraries, programs(), configuration(1)]) {
+    layers.push(await layerOf(layout, layer));
+  }
+  const image = makeImage({
+    os: "linux",
+    architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+    config: { User: `${CNB_ID}:${CNB_ID}`, Env: ["PATH=/usr/local/bin:/usr/bin:/bin"] },
+    rootfs: { type: "layers", diff_ids: [] },
+  }, layers);
+  await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: ["1"] });
+  return image.raw.digest;
+}
+
 async function layerOf(to: Registry, entries: readonly TreeEntry[]): Promise<Layer> {
   const upload = await to.upload(LAYOUT_REPOSITORY);
   const { diffId, descriptor } = await writeLayer(entries, upload);

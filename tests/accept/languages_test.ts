@@ -1,0 +1,173 @@
+/** The example buildpacks for languages: built from the app and started by crun; rebuilt without doing things twice. */
+import assert from "node:assert/strict";
+import { canMakeBase, writeLibraryBase } from "./base_image_testing.ts";
+import { type Bundle, canRun, unpack } from "./container_testing.ts";
+import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
+
+const buildpack = (name: string) => ["-b", `${EXAMPLES}/buildpacks/${name}`];
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+/** What the started app says at `/` and `/env`. */
+async function answers(image: Bundle): Promise<readonly string[]> {
+  const port = freePort();
+  const web = await image.start({ env: [`PORT=${port}`] });
+  try {
+    const get = async (path: string) => {
+      for (;;) {
+        const over = await Promise.race([web.ended, fetch(`http://127.0.0.1:${port}${path}`)])
+          .catch(() => undefined);
+        if (over instanceof Response) return await over.text();
+        if (over !== undefined) assert.fail(`the app ended: ${over.stdout}${over.stderr}`);
+      }
+    };
+    return [await get("/"), await get("/env")];
+  } finally {
+    try {
+      web.kill("SIGTERM");
+    } catch {
+      // it ended by itself, and the failure above says how
+    }
+    await web.ended;
+  }
+}
+
+interface Built {
+  readonly digest: string;
+  readonly layers: readonly {
+    readonly id?: string;
+    readonly diffId: string;
+    readonly how: string;
+  }[];
+}
+
+async function build(scene: Scene, app: string, name: string): Promise<Built> {
+  return await scene.json([
+    ...["build", `oci:${scene.dir}/out:app`, "--path", app, "--run-image", "oci:base:1"],
+    ...buildpack(name),
+  ]);
+}
+
+/** Components of all bills of materials of the image, as `name@version licence`. */
+async function components(scene: Scene): Promise<readonly string[]> {
+  const json = JSON.parse(
+    await scene.ok([
+      "sbom",
+      "show",
+      `oci:${scene.dir}/out:app`,
+      "--format",
+      "cyclonedx",
+      "--merge",
+    ]),
+  );
+  return json.components.map((
+    one: {
+      name: string;
+      version?: string;
+      licenses?: { license: { name?: string; id?: string } }[];
+    },
+  ) =>
+    `${one.name}@${one.version} ${
+      one.licenses?.[0]?.license?.name ?? one.licenses?.[0]?.license?.id
+    }`
+  );
+}
+
+const ready = canRun && canMakeBase();
+
+Deno.test({
+  name: "node: an app with a packed dependency, built offline, starts; a rebuild is the same image",
+  ignore: !ready || !installed("node") || !installed("npm"),
+  async fn() {
+    await using scene = await makeScene();
+    await writeLibraryBase(`${scene.dir}/base`);
+    await copyDir(`${EXAMPLES}/node-app`, `${scene.dir}/app`);
+    const first = await build(scene, "app", "node");
+    const [hello, version] = await answers(
+      await unpack(`${scene.dir}/out`, "app", `${scene.dir}/b`),
+    );
+    assert.equal(hello, "hello from node\n");
+    assert.match(version!, /^v\d+/);
+    const again = await build(scene, "app", "node");
+    assert.equal(again.digest, first.digest);
+    assert.deepEqual(new Set(again.layers.map(({ how }) => how)), new Set(["reused"]));
+    assert((await components(scene)).includes("greeting@1.0.0 MIT"));
+  },
+});
+
+Deno.test({
+  name: "python: an app with a wheel, built offline, starts; a rebuild is the same image",
+  ignore: !ready || !installed("python3"),
+  async fn() {
+    await using scene = await makeScene();
+    await writeLibraryBase(`${scene.dir}/base`);
+    await copyDir(`${EXAMPLES}/python-app`, `${scene.dir}/app`);
+    const first = await build(scene, "app", "python");
+    const [hello, version] = await answers(
+      await unpack(`${scene.dir}/out`, "app", `${scene.dir}/b`),
+    );
+    assert.equal(hello, "hello from python\n");
+    assert.match(version!, /^3\./);
+    assert.equal((await build(scene, "app", "python")).digest, first.digest);
+    assert((await components(scene)).includes("greeting@1.0.0 MIT"));
+  },
+});
+
+Deno.test({
+  name:
+    "java: a jar as Spring Boot packs it lies in slices; a change of one class moves one small layer",
+  ignore: !ready || !installed("jlink") || !installed("javac") || !installed("unzip"),
+  async fn() {
+    await using scene = await makeScene();
+    await writeLibraryBase(`${scene.dir}/base`);
+    await copyDir(`${EXAMPLES}/java-app`, `${scene.dir}/source`);
+    const jar = () => tool("sh", [`${scene.dir}/source/make-jar.sh`, `${scene.dir}/app.jar`]);
+    await jar();
+    const first = await build(scene, "app.jar", "java");
+    const [hello, version] = await answers(
+      await unpack(`${scene.dir}/out`, "app", `${scene.dir}/b`),
+    );
+    assert.equal(hello, "hello from java\n");
+    assert.match(version!, /^\d+/);
+    assert((await components(scene)).includes("greeting@1.0.0 Apache-2.0"));
+
+    const shop = `${scene.dir}/source/src/shop/Shop.java`;
+    await Deno.writeTextFile(
+      shop,
+      (await Deno.readTextFile(shop)).replace("exchange.close();", 'exchange.close(); // "new"\n')
+        .replace('Greeting.of("java")', 'Greeting.of("another java")'),
+    );
+    await jar();
+    const second = await build(scene, "app.jar", "java");
+    assert.notEqual(second.digest, first.digest);
+    const moved = second.layers.filter(({ how }) => how !== "reused");
+    assert.equal(moved.length, 1, JSON.stringify(second.layers));
+    const manifest = JSON.parse(
+      await tool("skopeo", ["inspect", "--raw", `oci:${scene.dir}/out:app`]),
+    );
+    const sizes = manifest.layers.map(({ size }: { size: number }) => size);
+    // Below the small layers of wherry: dependencies, loader, snapshots, application, the rest.
+    assert(sizes.at(-4) < 10_000, `the application's slice: ${sizes}`);
+  },
+});
+
+Deno.test({
+  name: "static-binary: a program on scratch",
+  ignore: !canRun || !installed("musl-gcc"),
+  async fn() {
+    await using scene = await makeScene();
+    await Deno.mkdir(`${scene.dir}/app/bin`, { recursive: true });
+    await tool("musl-gcc", [
+      ...["-Os", "-static", "-o", `${scene.dir}/app/bin/server`, `${EXAMPLES}/hello/server.c`],
+    ]);
+    await scene.ok([
+      ...["build", `oci:${scene.dir}/out:app`, "--path", "app", "--run-image", "scratch"],
+      ...buildpack("static-binary"),
+    ]);
+    const image = await unpack(`${scene.dir}/out`, "app", `${scene.dir}/b`);
+    assert.equal((await image.run({ args: ["--version"] })).stdout, "hello 1.0.0\n");
+  },
+});
