@@ -29,6 +29,19 @@ Deno.test({
     );
     equal(inPlace.code, 0, inPlace.err);
     equal(inPlace.out, first.out, "the same digest in every mode");
+    if (Deno.uid() !== 0) return;
+    for (const more of [[], ["-b", "greeter"]]) {
+      const chroot = await shell.wherry("build", "app", ...BUILD, "--isolation", "chroot", ...more);
+      equal(chroot.code, 0, chroot.err);
+      match(
+        chroot.err,
+        /^isolation: chroot, the image's own root \(.*\) as 1000:1000; there is no \/proc/m,
+      );
+      match(chroot.err, /greeter as 1000:1000 in \/workspace, HOME \/tmp\/home, os ID=busybox/);
+      equal(chroot.out, first.out);
+    }
+    const again = await shell.wherry("build", "app", ...BUILD);
+    equal(again.out, first.out, "nothing of a build stays in the tree");
   },
 });
 

@@ -1,11 +1,12 @@
 /** `--builder`: pulls the image, unpacks it once, reads what is in it. */
 import { join } from "node:path";
 import type { BuilderRoot } from "../lifecycle/platform/builder_root.ts";
-import { readBuilderRoot, readBuildpacks } from "../lifecycle/platform/builder_root.ts";
+import { readBuildpacks } from "../lifecycle/platform/builder_root.ts";
 import type { OpenPackage } from "../lifecycle/platform/buildpack_source.ts";
 import { locateModule } from "../lifecycle/platform/package/locate.ts";
-import { openTree, type TreeOptions } from "../lifecycle/platform/trees.ts";
-import { treeOwner } from "../lifecycle/sandbox/root.ts";
+import { enterable, rootInUse } from "../lifecycle/platform/enter.ts";
+import { openTree } from "../lifecycle/platform/trees.ts";
+import { chooseEntry, type Entry, type Isolation } from "../lifecycle/sandbox/entry.ts";
 import { probeMachine } from "../lifecycle/sandbox/run.ts";
 import { copy } from "../registry/copy.ts";
 import { type Image, readImage } from "../registry/image.ts";
@@ -20,6 +21,7 @@ import type { Session } from "./session.ts";
 
 /** Flags of a builder. */
 export interface BuilderFlags {
+  readonly isolation: string;
   readonly builder?: string;
   readonly pullPolicy?: string;
   readonly buildpackRegistry?: string;
@@ -39,7 +41,8 @@ export async function openBuilder(
   stack: AsyncDisposableStack,
 ): Promise<BuilderRoot> {
   const { ctx } = session;
-  const trees = await treeOptions(session);
+  const helper = helperPath();
+  const entry = await wayIn(helper, flags.isolation);
   const image = await openImageToEnter(
     session,
     name,
@@ -47,23 +50,24 @@ export async function openBuilder(
     platform,
     stack,
   );
-  const started = performance.now();
-  const tree = stack.use(await openTree(image, trees, ctx));
-  if (tree.fresh) ctx.log.info(`Unpacked ${name} in ${Math.round(performance.now() - started)} ms`);
-  const root = await readBuilderRoot(image, name, { path: tree.path, owner: trees.owner });
+  const dir = join((await session.store()).dir, "unpacked");
+  const root = await enterable({ image, name, entry, helper, dir }, stack, ctx);
   return flags.disableSystemBuildpacks ? { ...root, system: undefined } : root;
 }
 
-/** How images are unpacked for this machine, below the store. */
-export async function treeOptions(session: Session): Promise<TreeOptions> {
-  const helper = helperPath();
-  const owner = treeOwner(await probeMachine(helper));
-  if (typeof owner !== "string") {
-    throw new UsageError(
-      `Cannot enter an image here: ${owner.reason}; want user namespaces, or root with SYS_ADMIN, or run wherry inside the builder image`,
-    );
+/**
+ * How images are entered on this machine.
+ *
+ * @throws {UsageError} When there is no way, or not the one that was asked for.
+ */
+export async function wayIn(helper: string, isolation: string): Promise<Entry> {
+  const probe = await probeMachine(helper);
+  try {
+    const inUse = await rootInUse();
+    return chooseEntry(probe, isolation as Exclude<Isolation, "in-place">, { inUse });
+  } catch (cause) {
+    throw new UsageError((cause as Error).message, { cause });
   }
-  return { helper, dir: join((await session.store()).dir, "unpacked"), owner };
 }
 
 /**
@@ -158,8 +162,10 @@ export function packageOpener(
         ]),
       ).values(),
     ];
-    const trees = await treeOptions(session);
-    const tree = stack.use(await openTree({ layers }, trees, session.ctx));
+    const dir = join((await session.store()).dir, "unpacked");
+    // They are only ever mounted or copied, so it does not matter whose they are.
+    const options = { helper: helperPath(), dir, owner: "self" } as const;
+    const tree = stack.use(await openTree({ layers }, options, session.ctx));
     return { main, buildpacks: await readBuildpacks(tree.path) };
   };
 }

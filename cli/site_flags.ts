@@ -71,6 +71,9 @@ export function addRunFlags(command: Command): Command {
     .addOption(
       new Option("--isolation <mode>", "how buildpacks are kept apart").choices([
         "auto",
+        "namespaces",
+        "takeover",
+        "chroot",
         "in-place",
       ]).default("auto"),
     )

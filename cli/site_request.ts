@@ -41,6 +41,11 @@ export async function siteRequest(
   const builder = name === undefined
     ? undefined
     : await openBuilder(session, name, flags, platform, stack);
+  if (builder === undefined && !/^(auto|in-place)$/.test(flags.isolation)) {
+    throw new UsageError(
+      `Cannot use --isolation ${flags.isolation} without a builder to enter: want --builder NAME, or auto or in-place`,
+    );
+  }
   const given = (variable: string) => builder ? undefined : io.env[variable];
   const owner = builder?.owner;
   return {

@@ -18,7 +18,10 @@ import {
   gatherBuildpacks,
   type Gathered,
   type OpenPackage,
+  withDirs,
 } from "./buildpack_source.ts";
+import { type Placed, placeInside } from "./place_inside.ts";
+import { prepareChroot } from "../sandbox/chroot.ts";
 import { readDistro } from "./distro.ts";
 import { isPassable } from "./passable.ts";
 import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
@@ -122,60 +125,94 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   // Root that can make no namespaces drops to the build's user on the machine's own tree: that user has to get
   // to all that it shall see.
   const probe = await probeMachine(machine.helper);
-  const exposed = request.builder === undefined && probe.uid === 0 &&
-    chooseNamespaces(probe) === undefined;
+  const { builder } = request;
+  const takenOver = builder?.entry.mode === "takeover";
+  const exposed = takenOver ||
+    (builder === undefined && probe.uid === 0 && chooseNamespaces(probe) === undefined);
   const parent = exposed ? machine.workDirs.find(isPassable) : machine.workDirs[0];
-  const work = await openWorkDir(
-    parent ?? machine.workDirs[0],
-    (paths) => removeTrees(machine.helper, paths),
+  await using undo = new AsyncDisposableStack();
+  const own = undo.use(
+    await openWorkDir(
+      parent ?? machine.workDirs[0],
+      (paths) => removeTrees(machine.helper, paths),
+    ),
   );
-  try {
-    const { named, orderFile, dir, cwd } = request.buildpacks;
-    const found = await findProject(request.descriptor, request.app, request.execEnv);
-    const own = found?.project;
-    for (const warning of own?.warnings ?? []) ctx.log.warn(warning);
-    if (own?.builder && request.builder === undefined) {
-      ctx.log.warn(`project.toml asks for builder ${own.builder}, which was not entered`);
-    }
-    const list = (part: "group" | "pre" | "post") =>
-      found ? wantedOf(found.project[part], found.dir) : [];
-    const gathered = await gatherBuildpacks({
-      buildpacks: named.length > 0 ? named : list("group"),
-      pre: request.around?.pre.length ? request.around.pre : list("pre"),
-      post: request.around?.post.length ? request.around.post : list("post"),
-      builder: request.builder,
-      openPackage: request.openPackage,
-      orderFile,
-      buildpacksDir: dir,
-      cwd,
-      scratch: work.buildpacks,
-    });
-    for (const warning of gathered.warnings) ctx.log.warn(warning);
-    const near = exposed ? await bringNear(gathered, work.buildpacks, ctx.signal) : gathered;
-    const filter = own && filterOf(own);
-    const app = await prepareApp(request.app, work.app, ctx.signal, filter);
-    for (const name of app.skipped) ctx.log.warn(`${name} is no file and was left out`);
-    const projectEnv = Object.fromEntries((own?.env ?? []).map(({ name, value }) => [name, value]));
-    await writePlatform(work.platform, {
-      ...request.builder?.platformEnv,
-      ...projectEnv,
-      ...request.env,
-    });
-    await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
-    return {
-      work,
-      layers: { inside: "/layers", outside: work.layers },
-      app: { inside: request.appDir, outside: work.app },
-      order: near.order,
-      system: request.builder?.system,
-      project: own && metadataOf(own),
-      enclose: (target) => enclose(request, work, near, target),
-      [Symbol.asyncDispose]: async () => await work[Symbol.asyncDispose](),
-    };
-  } catch (error) {
-    await work[Symbol.asyncDispose]();
-    throw error;
+  // Where nothing can be mounted, what buildpacks see lies in the builder's own root.
+  const placed = builder === undefined || builder.entry.mode === "namespaces"
+    ? undefined
+    : undo.use(placeInside(builder.tree, machine.helper));
+  const work: WorkDir = placed === undefined ? own : {
+    ...own,
+    layers: await placed.place("/layers"),
+    app: await placed.place(request.appDir),
+    platform: await placed.place("/platform"),
+    temp: await placed.place("/cnb/plans"),
+  };
+  const { named, orderFile, dir, cwd } = request.buildpacks;
+  const found = await findProject(request.descriptor, request.app, request.execEnv);
+  const project = found?.project;
+  for (const warning of project?.warnings ?? []) ctx.log.warn(warning);
+  if (project?.builder && builder === undefined) {
+    ctx.log.warn(`project.toml asks for builder ${project.builder}, which was not entered`);
   }
+  const list = (part: "group" | "pre" | "post") =>
+    found ? wantedOf(found.project[part], found.dir) : [];
+  const gathered = await gatherBuildpacks({
+    buildpacks: named.length > 0 ? named : list("group"),
+    pre: request.around?.pre.length ? request.around.pre : list("pre"),
+    post: request.around?.post.length ? request.around.post : list("post"),
+    builder,
+    openPackage: request.openPackage,
+    orderFile,
+    buildpacksDir: dir,
+    cwd,
+    scratch: work.buildpacks,
+  });
+  for (const warning of gathered.warnings) ctx.log.warn(warning);
+  const near = placed
+    ? await bringInside(gathered, request, placed, ctx.signal)
+    : exposed
+    ? await bringNear(gathered, work.buildpacks, ctx.signal)
+    : gathered;
+  const filter = project && filterOf(project);
+  const app = await prepareApp(request.app, work.app, ctx.signal, filter);
+  for (const name of app.skipped) ctx.log.warn(`${name} is no file and was left out`);
+  const projectEnv = Object.fromEntries(
+    (project?.env ?? []).map(({ name, value }) => [name, value]),
+  );
+  await writePlatform(work.platform, {
+    ...builder?.platformEnv,
+    ...projectEnv,
+    ...request.env,
+  });
+  await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
+  const kept = undo.move();
+  return {
+    work,
+    layers: { inside: "/layers", outside: work.layers },
+    app: { inside: request.appDir, outside: work.app },
+    order: near.order,
+    system: builder?.system,
+    project: project && metadataOf(project),
+    enclose: (target) => enclose(request, work, near, target),
+    [Symbol.asyncDispose]: async () => await kept.disposeAsync(),
+  };
+}
+
+/** Copies of the buildpacks that the builder does not bring, where it would have them. */
+async function bringInside(
+  gathered: Gathered,
+  { builder }: SiteRequest,
+  placed: Placed,
+  signal: AbortSignal,
+): Promise<Gathered> {
+  const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
+  return await withDirs(gathered, async ({ dir }) => {
+    if (own.has(dir.outside)) return dir.outside;
+    const copy = await placed.place(dir.inside);
+    await prepareApp(dir.outside, copy, signal);
+    return copy;
+  });
 }
 
 async function enclose(
@@ -251,18 +288,7 @@ async function raiseWalls(
       .map(({ dir }) => ({ ...dir, access: "ro" as const })),
     ...request.volumes ?? [],
   ];
-  if (builder !== undefined) {
-    return await prepareRoot({
-      helper: machine.helper,
-      scratchDir: work.path,
-      tree: builder.tree,
-      owner: builder.unpacked,
-      dirs,
-      ...owner,
-      root: "read-only",
-      network: machine.network,
-    });
-  }
+  if (builder !== undefined) return await enterBuilder(request, builder, work, dirs);
   return await prepareInPlace({
     helper: machine.helper,
     scratchDir: work.path,
@@ -274,6 +300,51 @@ async function raiseWalls(
     ...(machine.network === undefined ? {} : { network: machine.network }),
     ...(machine.allowRootBuild === undefined ? {} : { allowRootBuild: machine.allowRootBuild }),
   });
+}
+
+async function enterBuilder(
+  request: SiteRequest,
+  builder: BuilderRoot,
+  work: WorkDir,
+  dirs: readonly SandboxDir[],
+): Promise<Sandbox> {
+  const { machine, owner } = request;
+  const { helper, network } = machine;
+  const common = { helper, scratchDir: work.path, dirs, ...owner };
+  const { mode } = builder.entry;
+  if (mode === "namespaces") {
+    const { tree, entry } = builder;
+    return await prepareRoot({ ...common, tree, owner: entry.owner, root: "read-only", network });
+  }
+  if (request.volumes?.length) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use --volume with --isolation ${mode}: nothing can be mounted`,
+    );
+  }
+  if (network === "none") {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use --network none with --isolation ${mode}: it takes namespaces`,
+    );
+  }
+  if (mode === "chroot") return await prepareChroot({ ...common, tree: builder.tree });
+  const shown = [...builder.buildpacks.map(({ dir }) => dir), builder.buildConfig].filter((dir) =>
+    dir !== undefined
+  );
+  const sandbox = await prepareInPlace({
+    ...common,
+    dirs: [...dirs, ...shown.map((dir) => ({ ...dir, access: "ro" as const }))],
+    mode: "direct",
+    path: builder.env["PATH"] ?? STANDARD_PATH,
+    ...(machine.home === undefined ? {} : { home: machine.home }),
+    hide: machine.hide,
+  });
+  const describe = sandbox.describe.replace(
+    /^in-place, on this machine's own tree/,
+    "takeover, the builder unpacked over this container",
+  );
+  return { ...sandbox, describe };
 }
 
 /** `<platform>/env/<NAME>`, one file a variable, contents verbatim (ENV-3). */

@@ -11,6 +11,7 @@ import { parseStackToml } from "../file/stack_toml.ts";
 import { parseSystemToml, type System } from "../file/system_toml.ts";
 import type { Buildpack } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import type { Entry } from "../sandbox/entry.ts";
 import { locate, readTextIn } from "../sandbox/tree_files.ts";
 import { readDistro } from "./distro.ts";
 import { BUILDER_LABELS, buildOwner, readBuilder } from "./package/builder.ts";
@@ -21,8 +22,8 @@ export interface BuilderRoot {
   readonly name: string;
   /** Its root file system on this machine; nobody writes to it. */
   readonly tree: string;
-  /** How it was unpacked. */
-  readonly unpacked: "self" | "real";
+  /** How it is entered, which says how it was unpacked. */
+  readonly entry: Entry;
   /** The build user, `CNB_USER_ID` and `CNB_GROUP_ID`. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** Variables of its config. */
@@ -54,9 +55,9 @@ const BUILDPACKS = "/cnb/buildpacks";
 export async function readBuilderRoot(
   image: Image,
   name: string,
-  unpacked: { readonly path: string; readonly owner: "self" | "real" },
+  tree: string,
+  entry: Entry,
 ): Promise<BuilderRoot> {
-  const tree = unpacked.path;
   const owner = buildOwner(image.config, name);
   if (owner.uid === 0) {
     throw new LifecycleError(1, `Cannot use ${name}: it wants builds to run as root`);
@@ -70,7 +71,7 @@ export async function readBuilderRoot(
   return {
     name,
     tree,
-    unpacked: unpacked.owner,
+    entry,
     owner,
     env: envRecord(image.config.config.Env ?? []),
     buildpacks: await readBuildpacks(tree),

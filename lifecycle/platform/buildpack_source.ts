@@ -146,21 +146,27 @@ export async function bringNear(
   into: string,
   signal: AbortSignal,
 ): Promise<Gathered> {
-  const near = new Map<string, Buildpack>();
+  let copies = 0;
+  return await withDirs(gathered, async ({ dir: { outside } }) => {
+    if (isPassable(outside)) return outside;
+    const copy = join(into, `near-${copies++}`);
+    await Deno.mkdir(copy);
+    await prepareApp(outside, copy, signal);
+    return copy;
+  });
+}
+
+/** The same buildpacks, each where `move` says it lies. */
+export async function withDirs(
+  gathered: Gathered,
+  move: (buildpack: Buildpack) => Promise<string>,
+): Promise<Gathered> {
+  const moved = new Map<string, Buildpack>();
   for (const buildpack of gathered.all) {
-    let { outside } = buildpack.dir;
-    if (!isPassable(outside)) {
-      const copy = join(into, `near-${near.size}`);
-      await Deno.mkdir(copy);
-      await prepareApp(outside, copy, signal);
-      outside = copy;
-    }
-    near.set(moduleName(buildpack.descriptor), {
-      ...buildpack,
-      dir: { ...buildpack.dir, outside },
-    });
+    const dir = { ...buildpack.dir, outside: await move(buildpack) };
+    moved.set(moduleName(buildpack.descriptor), { ...buildpack, dir });
   }
-  return { ...gathered, store: storeOf(near), all: [...near.values()] };
+  return { ...gathered, store: storeOf(moved), all: [...moved.values()] };
 }
 
 /** A buildpack that always detects and whose build is the script. */

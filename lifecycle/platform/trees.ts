@@ -2,7 +2,7 @@
  * Unpacked images in the store: each is made once, in one step, and shared by every build until the collector takes
  * it. A tree is named by the chain of its layers' diffIDs, so images with the same layers have the same tree.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Context } from "../../registry/context.ts";
 import type { Image } from "../../registry/image.ts";
 import { type Digest, digestOf, hexOf, isDigest } from "../../registry/oci/digest.ts";
@@ -69,6 +69,16 @@ export async function openTree(
       await makeTree(image, path, options, ctx);
       fresh = true;
     }
+  }
+}
+
+/**
+ * Waits until nobody else has `tree` to itself, and keeps it so until disposed: for builds that lie in the tree.
+ */
+export async function holdAlone(tree: Tree, signal: AbortSignal): Promise<Disposable> {
+  for (;; await pause(LOCK_PAUSE_MS, signal)) {
+    const lock = tryLock(`${dirname(tree.path)}.alone.lock`, "exclusive");
+    if (lock !== undefined) return lock;
   }
 }
 
@@ -155,7 +165,7 @@ async function bootId(): Promise<string> {
 }
 
 /** The name of a stack of layers, as the image specification has it (ChainID). */
-function chainOf({ layers }: TreeImage): Digest {
+export function chainOf({ layers }: TreeImage): Digest {
   const encoder = new TextEncoder();
   return layers.map((layer) => layer.diffId as Digest).reduce(
     (chain, diffId) => digestOf(encoder.encode(`${chain} ${diffId}`)),

@@ -20,6 +20,7 @@ const probeSchema = z.lazy(() =>
     setgid: z.boolean(),
     chown: z.boolean(),
     kill: z.boolean(),
+    chroot: z.boolean(),
   })
 );
 

@@ -15,7 +15,7 @@ export interface RootOptions {
   readonly scratchDir: string;
   /** An unpacked image (see {@linkcode unpackLayers}, `furnish`). Written to only with `in-tree`. */
   readonly tree: string;
-  /** How it was unpacked; must be what {@linkcode treeOwner} says for this machine. */
+  /** How it was unpacked; must be what {@linkcode chooseEntry} says for this machine. */
   readonly owner: "self" | "real";
   /** Bound into it, whether the image has the place or not. */
   readonly dirs: readonly SandboxDir[];
@@ -46,13 +46,6 @@ export interface RootSandbox extends Sandbox {
 }
 
 const MAX_PROCESSES = 8192;
-
-/** How trees have to be unpacked for {@linkcode prepareRoot} on this machine, and why it cannot be done if not. */
-export function treeOwner(probe: Probe): "self" | "real" | { readonly reason: string } {
-  const namespaces = chooseNamespaces(probe);
-  if (namespaces === undefined) return { reason: explainAttempt(probe.usernsWithoutPids) };
-  return namespaces.user ? "self" : "real";
-}
 
 /**
  * Makes walls around an unpacked image and tries them once around nothing.

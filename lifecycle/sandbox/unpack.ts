@@ -4,6 +4,7 @@ import type { Layer } from "../../registry/image.ts";
 import { decompress } from "../../registry/layer/decompress.ts";
 import { type ReadLimits, TarParser } from "../../registry/layer/tar_reader.ts";
 import { type Unpacked, unpackFrames } from "./run.ts";
+import type { TarHeader } from "../../registry/layer/tar_format.ts";
 import { FrameWriter } from "./unpack_frames.ts";
 
 /** Options of {@linkcode unpackLayers}. */
@@ -17,6 +18,8 @@ export interface UnpackOptions {
    * `real`: as the archive says, which takes root.
    */
   readonly owner: "self" | "real";
+  /** Into a root that is in use: what is mounted there, and `hosts` and `resolv.conf`, stay. Default false. */
+  readonly over?: boolean | undefined;
   /** Also makes the places that a sandbox mounts on: `/dev`, `/etc/resolv.conf`. They are not of the image. */
   readonly furnish?: boolean | undefined;
   /** Against bombs (X-11), for each layer. */
@@ -32,6 +35,28 @@ export interface UnpackOptions {
 /** Where a sandbox mounts, beside what the top of a view can hold by itself. */
 const PLACES = ["/dev", "/proc", "/sys", "/tmp", "/var/tmp", "/run"];
 const FILE_PLACES = ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname"];
+
+/** What a plain chroot needs in `/dev`; a view has its own. */
+const NODES = [["null", 3], ["zero", 5], ["full", 7], ["random", 8], ["urandom", 9]] as const;
+
+function deviceOf([name, minor]: readonly [string, number]): TarHeader {
+  return {
+    name: `dev/${name}`,
+    type: "char",
+    mode: 0o666,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime: 0,
+    linkName: "",
+    userName: "",
+    groupName: "",
+    major: 1,
+    minor,
+    dialect: "ustar",
+    pax: new Map(),
+  };
+}
 
 /** Sent to the helper at a time. */
 const BATCH = 256 * 1024;
@@ -52,6 +77,7 @@ export async function unpackLayers(
 ): Promise<Unpacked> {
   const args = ["--into", options.into];
   if (options.owner === "real") args.push("--real");
+  if (options.over) args.push("--over");
   if (options.walk) args.push("--walk");
   return await unpackFrames(options.helper, args, async (write) => {
     const frames = new FrameWriter();
@@ -62,6 +88,7 @@ export async function unpackLayers(
     if (options.furnish) {
       for (const path of PLACES) frames.place(path);
       for (const path of FILE_PLACES) frames.filePlace(path);
+      if (options.owner === "real") { for (const node of NODES) frames.entry(deviceOf(node)); }
     }
     frames.finish();
     await write(frames.take());

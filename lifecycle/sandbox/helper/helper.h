@@ -31,6 +31,7 @@ struct grant {
 struct options {
   const char *stage; /* an empty directory the view is built on; NULL: the machine's own tree */
   const char *whole; /* the stage becomes this directory itself, writable */
+  const char *chroot; /* becomes the root of the program, without a mount; NULL: none */
   const char *lower, *upper, *work; /* the stage becomes this overlay, writable; NULL: a tmpfs */
   bool userns, pidns, netns;
   bool keep_caps; /* what engines leave to root in a container; else none */

@@ -37,6 +37,7 @@
 
 /* linux/openat2.h */
 struct open_how { uint64_t flags, mode, resolve; };
+#define RESOLVE_NO_XDEV 0x01
 #define RESOLVE_NO_MAGICLINKS 0x02
 #define RESOLVE_NO_SYMLINKS 0x04
 #define RESOLVE_BENEATH 0x08

@@ -82,7 +82,7 @@ static void take_contents(int directory, const char *name, bool all) {
 
 static void take_away(int parent, const char *name, bool all) {
   struct stat about;
-  if (fstatat(parent, name, &about, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (is_mount(parent, name) || fstatat(parent, name, &about, AT_SYMLINK_NOFOLLOW) != 0) return;
   bool keep = !all && is_ours(parent, name);
   if (!S_ISDIR(about.st_mode)) {
     if (!keep && unlinkat(parent, name, 0) != 0) fail(EXIT_HELPER, "remove", name, errno);
@@ -93,7 +93,7 @@ static void take_away(int parent, const char *name, bool all) {
   take_contents(directory, name, all);
   close(directory);
   if (keep || unlinkat(parent, name, AT_REMOVEDIR) == 0) return;
-  if (all || (errno != ENOTEMPTY && errno != EEXIST)) fail(EXIT_HELPER, "remove", name, errno);
+  if (all || (errno != EBUSY && errno != ENOTEMPTY && errno != EEXIST)) fail(EXIT_HELPER, "remove", name, errno);
 }
 
 /* A whiteout of `name`. What is not there is no fault. */

@@ -53,6 +53,7 @@ static void parse(struct options *o, char **words, size_t count) {
     else if (IS("--overlay")) {
       o->lower = word(&words), o->upper = word(&words), o->work = word(&words);
     }
+    else if (IS("--chroot")) o->chroot = word(&words);
     else if (IS("--keep-caps")) o->keep_caps = true;
     else if (IS("--userns")) o->userns = true;
     else if (IS("--pidns")) o->pidns = true;
@@ -83,6 +84,9 @@ static void parse(struct options *o, char **words, size_t count) {
 }
 
 static _Noreturn void become_program(const struct options *o, pid_t reaper) {
+  if (o->chroot && (chdir(o->chroot) != 0 || chroot(".") != 0)) {
+    fail(EXIT_HELPER, "change the root to", o->chroot, errno);
+  }
   drop_everything(o, reaper);
   if (o->cwd && chdir(o->cwd) != 0) fail(EXIT_HELPER, "enter directory", o->cwd, errno);
   if (o->check) _exit(0);

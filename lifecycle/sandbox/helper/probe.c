@@ -96,8 +96,9 @@ int probe(void) {
   print_attempt("rootnsWithoutPids", attempt(false, false));
   printf("\"landlock\":%d,\"seccomp\":%d,\"noNewPrivs\":%s,", landlock_abi(), try_seccomp(),
          truth(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1));
-  printf("\"setuid\":%s,\"setgid\":%s,\"chown\":%s,\"kill\":%s}\n",
+  printf("\"setuid\":%s,\"setgid\":%s,\"chown\":%s,\"kill\":%s,\"chroot\":%s}\n",
          truth(caps[0].effective >> CAP_SETUID & 1), truth(caps[0].effective >> CAP_SETGID & 1),
-         truth(caps[0].effective >> CAP_CHOWN & 1), truth(caps[0].effective >> CAP_KILL & 1));
+         truth(caps[0].effective >> CAP_CHOWN & 1), truth(caps[0].effective >> CAP_KILL & 1),
+         truth(caps[0].effective >> CAP_SYS_CHROOT & 1));
   return fflush(stdout) == 0 ? 0 : EXIT_HELPER;
 }

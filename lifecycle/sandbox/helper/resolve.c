@@ -17,7 +17,7 @@
 #define MOST_LINKS 40 /* as the kernel */
 
 static int root = -1;
-static bool walking;
+static bool walking, sparing;
 /* Nearly every entry has the parent of the one before. */
 static char cached_path[PATH_MAX];
 static int cached = -1;
@@ -34,6 +34,22 @@ void resolve_start(int directory, bool walk) {
 void resolve_forget(void) {
   if (cached >= 0) close(cached);
   cached = -1;
+}
+
+bool resolve_without_mounts(void) {
+  sparing = !walking;
+  return sparing;
+}
+
+/* Whether `name` is a mount, or is found only through one. Device numbers do not tell: what is bound
+ * may be of the same file system. */
+bool is_mount(int parent, const char *name) {
+  if (!sparing) return false;
+  struct open_how how = {O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
+  how.resolve |= parent < 0 ? RESOLVE_IN_ROOT : RESOLVE_NO_SYMLINKS;
+  int fd = (int)syscall(SYS_openat2, parent < 0 ? root : parent, name, &how, sizeof how);
+  if (fd >= 0) close(fd);
+  return fd < 0 && errno == EXDEV;
 }
 
 static bool same_file(int a, int b) {

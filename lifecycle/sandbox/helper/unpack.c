@@ -5,7 +5,9 @@
  * is trusted to stay inside all the same.
  *
  * --real: owners, devices and capabilities as in the archive; else everything is ours, and devices
- * and rights of files are left out. */
+ * and rights of files are left out.
+ * --over: into a root that is in use. What is mounted, and the files that an engine keeps there, stay
+ * as they are. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +44,7 @@ enum kind {
 static struct frame f;
 static char name[PATH_MAX], link_name[PATH_MAX];
 static unsigned char capability[64];
-static bool real;
+static bool real, over;
 static unsigned long long entries, skipped, bytes;
 
 static char buffer[1 << 18];
@@ -93,6 +95,24 @@ static bool is_clean(const char *path) {
     step += length;
     if (!*step) return true;
   }
+}
+
+/* Whether the entry lies on something that was mounted over the root: not ours to change. */
+static bool is_mounted(void) {
+  static const char *const kept[] = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"};
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+    if (!strcmp(name, kept[i])) return true;
+  }
+  return *name && is_mount(-1, name);
+}
+
+static void pass_over(void) {
+  for (uint64_t left = f.size; left > 0;) {
+    size_t length;
+    next_bytes(left, &length);
+    left -= length;
+  }
+  skipped++;
 }
 
 static int parent_of(const char *path, bool make, const char **last) {
@@ -292,6 +312,10 @@ static void make_file_place(void) {
 
 static void make_entry(void) {
   if (!is_clean(name)) fail(EXIT_HELPER, "unpack", name, EINVAL);
+  if (over && is_mounted()) {
+    pass_over();
+    return;
+  }
   switch (f.kind) {
     case DIRECTORY: make_directory(); break;
     case REGULAR: make_file(); break;
@@ -325,6 +349,7 @@ int unpack(char **words) {
   for (; *words; words++) {
     if (!strcmp(*words, "--into") && words[1]) into = *++words;
     else if (!strcmp(*words, "--real")) real = true;
+    else if (!strcmp(*words, "--over")) over = true;
     else if (!strcmp(*words, "--walk")) walk = true; /* as on kernels before 5.6 */
     else fail(EXIT_HELPER, "understand option", *words, EINVAL);
   }
@@ -333,6 +358,7 @@ int unpack(char **words) {
   int root = open(into, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (root < 0) fail(EXIT_HELPER, "open", into, errno);
   resolve_start(root, walk);
+  if (over && !resolve_without_mounts()) fail(EXIT_HELPER, "unpack over", into, ENOSYS);
   while (read_frame()) {
     if (f.kind == LAYER) layer_start();
     else make_entry();

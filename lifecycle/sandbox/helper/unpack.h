@@ -13,6 +13,9 @@ int resolve_directory(const char *path, bool make);
 int resolve_no_links(const char *path);
 int resolve_parent(const char *path, bool make, const char **last);
 void resolve_forget(void);
+/* From then on mounts count as somebody else's. False when this kernel cannot tell. */
+bool resolve_without_mounts(void);
+bool is_mount(int parent, const char *name);
 
 /* layering.c: what this layer wrote, so that its whiteouts take only what lies below it */
 void layer_start(void);
