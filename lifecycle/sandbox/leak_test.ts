@@ -8,14 +8,17 @@ import {
   type Caller,
   compiledHelper,
   drive,
+  driveWith,
   isRoot,
   placeFor,
   type Report,
   skipped,
 } from "./helper_testing.ts";
+import { busyboxLayer, missingBusybox } from "./busybox_testing.ts";
 import { carve } from "./machine.ts";
 import { probeMachine, removeTrees } from "./run.ts";
 import type { InPlaceOptions } from "./in_place.ts";
+import { unpackLayers } from "./unpack.ts";
 
 /** Prints whatever it can get hold of, marked with where it came from. `$HIDDEN` names places. */
 const HOSTILE = String.raw`
@@ -73,6 +76,9 @@ const LISTEN = String.raw`
   }
   chmod 0777, $ARGV[0]; print "ready\n"; <STDIN>;`;
 
+/** A view or the machine's own tree; or an unpacked image as root, entered by namespaces or by chroot(2). */
+type Way = InPlaceOptions["mode"] | "image" | "chroot";
+
 interface Haul {
   readonly report: Report;
   /** What is in the hidden places afterwards: must be what was there before. */
@@ -80,7 +86,7 @@ interface Haul {
 }
 
 /** Sets every trap, lets the hostile build loose, and brings back what it got. */
-async function loot(caller: Caller, secret: string, mode: InPlaceOptions["mode"]): Promise<Haul> {
+async function loot(caller: Caller, secret: string, way: Way): Promise<Haul> {
   const place = await placeFor(caller);
   const helper = await compiledHelper();
   const home = `${place}/home`;
@@ -97,32 +103,55 @@ async function loot(caller: Caller, secret: string, mode: InPlaceOptions["mode"]
   }).spawn();
   const reader = server.stdout.getReader();
   await reader.read();
+  const inside = way === "image" || way === "chroot";
+  const owner = caller === "root" || way === "chroot" ? "real" : "self";
+  if (inside) await makeImage(`${place}/tree`, owner, helper);
   if (isRoot && caller.endsWith("user")) {
-    await new Deno.Command("/bin/chown", { args: ["-R", "1000:1000", place] }).output();
+    await new Deno.Command("/bin/chown", { args: ["-R", "-h", "1000:1000", place] }).output();
   }
   try {
-    const report = await drive(caller, {
+    const job = {
       script: HOSTILE,
       env: {
+        PATH: "/usr/bin:/bin",
         HIDDEN: `${home} ${home}/.docker ${place}/docker ${place}/store ${place}/scratch`,
         SOCKET: `${home}/socket`,
         ABSTRACT: abstract,
       },
-      options: {
-        helper,
-        scratchDir: `${place}/scratch`,
-        dirs: [{ inside: "/layers", outside: `${place}/layers`, access: "rw" }],
-        uid: 1000,
-        gid: 1000,
-        path: "/usr/bin:/bin",
-        home,
-        hide: [`${place}/store`, `${place}/docker`],
-        ...(mode === undefined ? {} : { mode }),
-      },
-    }, {
+    };
+    const options = {
+      helper,
+      scratchDir: `${place}/scratch`,
+      dirs: [{ inside: "/layers", outside: `${place}/layers`, access: "rw" as const }],
+      uid: 1000,
+      gid: 1000,
+    };
+    const around = {
       env: { CNB_REGISTRY_AUTH: `ENV ${secret}`, DOCKER_CONFIG: `${place}/docker`, HOME: home },
       inherit: `${place}/inherited`,
-    });
+    };
+    const report = inside
+      ? await driveWith<Report>("root_driver_testing.ts", caller, {
+        ...job,
+        chroot: way === "chroot",
+        options: {
+          ...options,
+          tree: `${place}/tree`,
+          owner,
+          root: "read-only",
+          ...(way === "chroot" ? { dirs: [] } : {}),
+        },
+      }, around)
+      : await drive(caller, {
+        ...job,
+        options: {
+          ...options,
+          path: "/usr/bin:/bin",
+          home,
+          hide: [`${place}/store`, `${place}/docker`],
+          ...(way === undefined ? {} : { mode: way }),
+        },
+      }, around);
     const hidden: string[] = [];
     for (const name of ["home/.docker", "docker", "store"]) {
       for (const entry of Deno.readDirSync(`${place}/${name}`)) hidden.push(entry.name);
@@ -134,6 +163,21 @@ async function loot(caller: Caller, secret: string, mode: InPlaceOptions["mode"]
     await reader.cancel();
     await removeTrees(helper, [place]);
   }
+}
+
+/** An image with the tools of the script: busybox, and this machine's perl. */
+async function makeImage(tree: string, owner: "self" | "real", helper: string): Promise<void> {
+  await Deno.mkdir(tree);
+  await unpackLayers([await busyboxLayer()], { helper, into: tree, owner, furnish: true });
+  const { success } = await new Deno.Command("/bin/sh", {
+    args: [
+      "-c",
+      'cp -L --parents $(ldd /usr/bin/perl | grep -o "/[^ ]*") /usr/bin/perl "$0" && ' +
+      'cp -r --parents $(perl -e \'print join " ", grep { m|^/usr/lib.*perl-base$| } @INC\') "$0"',
+      tree,
+    ],
+  }).output();
+  ok(success);
 }
 
 async function hasPerl(): Promise<boolean> {
@@ -151,21 +195,25 @@ function section(report: Report, name: string): string {
   return report.output.split(`== ${name}\n`)[1]?.split("== ")[0] ?? "";
 }
 
+function without(report: Report, line: RegExp): Report {
+  return { ...report, output: report.output.replace(line, "") };
+}
+
 /** What must hold wherever a build runs behind walls. */
-function assertNothingLeaked({ report, hidden }: Haul, secret: string): void {
+function assertNothingLeaked({ report, hidden }: Haul, secret: string, proc = true): void {
   strictEqual(report.error, undefined);
   match(report.output, /== end\n$/, `the script came to its end: ${JSON.stringify(report)}`);
   ok(!report.output.includes(secret), "the secret was found:\n" + report.output);
   const names = section(report, "environment").split("\n").map((line) => line.split("=")[0]);
   deepStrictEqual(
-    names.filter((name) => !/^(|PATH|HOME|HIDDEN|SOCKET|ABSTRACT|PWD|TMPDIR)$/.test(name!)),
+    names.filter((name) => !/^(|PATH|HOME|HIDDEN|SOCKET|ABSTRACT|PWD|SHLVL|TMPDIR)$/.test(name!)),
     [],
   );
   const got = report.output.split("\n").filter((line) =>
     /^(READ|KILLABLE|WROTE|SHADOW)/.test(line)
   );
   deepStrictEqual(got, []);
-  match(section(report, "descriptors"), /^0\n1\n2\n3\n/);
+  if (proc) match(section(report, "descriptors"), /^0\n1\n2\n3\n/);
   deepStrictEqual([...hidden].sort(), ["blob", "config.json", "config.json"], "nothing planted");
 }
 
@@ -242,6 +290,35 @@ Deno.test("N-15 root that drops to the build user on its own tree leaks nothing"
   const secret = crypto.randomUUID();
   assertNothingLeaked(await loot("root", secret, "direct"), secret);
 });
+
+for (const caller of ["root", "user", "masked user", "masked root"] as const) {
+  Deno.test(`N-15 an image entered by namespaces leaks nothing: ${caller}`, async () => {
+    if (!await hasPerl() || await missingBusybox()) return skipped("needs perl and busybox-static");
+    if (!isRoot && caller !== "user") return skipped("needs root");
+    const { userns, rootns, landlock } = await probeMachine(await compiledHelper());
+    if ((caller === "root" ? rootns : userns).stage !== "ok") return skipped("no namespaces");
+    if (landlock < 6) return skipped("sockets and signals: no Landlock");
+    const secret = crypto.randomUUID();
+    let haul = await loot(caller, secret, "image");
+    // In a map of one id all files of the image are the build's, its own /etc/shadow too. It is nobody's secret.
+    const ofImage = /^SHADOW root:secret\n/m;
+    if (caller !== "root") haul = { ...haul, report: without(haul.report, ofImage) };
+    assertNothingLeaked(haul, secret);
+    strictEqual(section(haul.report, "sockets"), "");
+  });
+}
+
+for (const caller of ["root", "masked root"] as const) {
+  Deno.test(`N-15 an image entered by chroot leaks nothing: ${caller}`, async () => {
+    if (!isRoot || !await hasPerl() || await missingBusybox()) return skipped("needs root");
+    const { landlock } = await probeMachine(await compiledHelper());
+    if (landlock < 6) return skipped("sockets: no Landlock");
+    const secret = crypto.randomUUID();
+    const haul = await loot(caller, secret, "chroot");
+    assertNothingLeaked(haul, secret, false);
+    strictEqual(section(haul.report, "sockets"), "");
+  });
+}
 
 Deno.test("carve covers a tree but for its holes", async () => {
   const dir = await Deno.realPath(await Deno.makeTempDir());

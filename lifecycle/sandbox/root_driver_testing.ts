@@ -1,5 +1,6 @@
 /** For tests: unpacks nothing, runs one command in a root, as whoever this process runs as. */
-import { prepareRoot, type RootOptions } from "./root.ts";
+import { prepareChroot } from "./chroot.ts";
+import { prepareRoot, type RootOptions, type RootSandbox } from "./root.ts";
 import type { Outcome } from "./executor.ts";
 
 /** What it is told: a command in a root. */
@@ -10,6 +11,8 @@ export interface RootJob {
   readonly script: string;
   /** The whole environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** By chroot(2), without a mount: `dirs` must lie in the tree. */
+  readonly chroot?: boolean;
   /** Printed after the script: the upper directory's tree. */
   readonly listUpper?: boolean;
 }
@@ -30,7 +33,9 @@ export async function runJob(job: RootJob): Promise<RootReport> {
   let output = "";
   const text = new TextDecoder();
   try {
-    await using sandbox = await prepareRoot(job.options);
+    await using sandbox: RootSandbox = job.chroot
+      ? await prepareChroot(job.options)
+      : await prepareRoot(job.options);
     report = { ...report, describe: sandbox.describe, home: sandbox.plan.home };
     const outcome = await sandbox.run({
       program: "/bin/sh",
