@@ -47,6 +47,13 @@ export interface RootSandbox extends Sandbox {
 
 const MAX_PROCESSES = 8192;
 
+/** How trees have to be unpacked for {@linkcode prepareRoot} on this machine, and why it cannot be done if not. */
+export function treeOwner(probe: Probe): "self" | "real" | { readonly reason: string } {
+  const namespaces = chooseNamespaces(probe);
+  if (namespaces === undefined) return { reason: explainAttempt(probe.usernsWithoutPids) };
+  return namespaces.user ? "self" : "real";
+}
+
 /**
  * Makes walls around an unpacked image and tries them once around nothing.
  *
