@@ -1,7 +1,5 @@
 /** Turns the flags of `wherry build` into a request, runs it, and tells the result. */
-import { dirname, join } from "node:path";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
-import { openDirCache } from "../lifecycle/cache/dir_cache.ts";
 import { readDocument } from "../lifecycle/file/document.ts";
 import type { RunImageNames } from "../lifecycle/file/lifecycle_metadata.ts";
 import { parseRunToml } from "../lifecycle/file/run_toml.ts";
@@ -13,6 +11,7 @@ import { readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { familiarName, parseReference, type Place } from "../registry/oci/reference.ts";
 import { launcherBytes } from "./assets.ts";
+import { accessOf, openCacheOf } from "./build_cache.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
@@ -49,6 +48,7 @@ export async function buildApp(
   const site = await siteRequest(session, flags, stack);
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
+  const { openCache, access: cacheAccess } = await openCacheOf(session, flags, target, stack);
   const { run, runNames } = await openRun(
     session,
     flags,
@@ -70,8 +70,8 @@ export async function buildApp(
       runNames,
       platform,
       previous,
-      access: [...accessOf(previous, "read"), ...target.access],
-      openCache: await cacheOf(session, flags, target),
+      access: [...accessOf(previous, "read"), ...cacheAccess, ...target.access],
+      openCache,
       store,
       storeRepository: target.spoolRepository,
       to: target.registry,
@@ -243,24 +243,6 @@ async function readable(session: Session, name: string): Promise<boolean> {
   return await registry.stat(repository, reference).catch(() => undefined) !== undefined;
 }
 
-function accessOf(place: ImagePlace | undefined, mode: "read"): readonly AccessCheck[] {
-  const client = place?.registry;
-  if (place === undefined || client === undefined || !("checkAccess" in client)) return [];
-  const check = (client as { checkAccess: CheckAccess }).checkAccess.bind(client);
-  return [{
-    name: place.name,
-    mode,
-    check: async (signal) =>
-      await check(place.repository, mode, { signal, reference: place.reference }),
-  }];
-}
-
-type CheckAccess = (
-  repository: string,
-  access: "read" | "write",
-  options: { readonly signal: AbortSignal; readonly reference?: string },
-) => Promise<void>;
-
 function launcherFor(architecture: string): Launcher {
   if (architecture !== "amd64" && architecture !== "arm64") {
     throw new LifecycleError(
@@ -271,55 +253,6 @@ function launcherFor(architecture: string): Launcher {
     );
   }
   return { bytes: launcherBytes(architecture), version: VERSION };
-}
-
-async function cacheOf(
-  session: Session,
-  flags: BuildFlags,
-  target: BuildTarget,
-): Promise<() => ReturnType<typeof openDirCache>> {
-  let dir = join(session.storeDir(), "cache", target.cacheName);
-  for (const spec of flags.cache ?? []) {
-    const words = new Map(
-      spec.split(";").filter((word) => word !== "").map((word) => {
-        const [key = "", ...value] = word.split("=");
-        return [key.trim(), value.join("=").trim()] as const;
-      }),
-    );
-    const bad = (why: string) =>
-      new UsageError(`Cannot use --cache ${JSON.stringify(spec)}: ${why}`);
-    const type = words.get("type") ?? "build";
-    if (type === "launch") {
-      session.log.warn(
-        "--cache type=launch has no meaning here: there is no daemon to keep layers from",
-      );
-      continue;
-    }
-    if (type !== "build") throw bad(`type is ${JSON.stringify(type)}, want build or launch`);
-    const format = words.get("format") ?? "volume";
-    const source = words.get("source");
-    const named = words.get("name");
-    if (format === "bind" && source) dir = session.path(source);
-    else if (format === "volume" && named && /^[\w.-]+$/.test(named)) {
-      dir = join(session.storeDir(), "cache", `volume-${named}`);
-    } else if (format === "image") {
-      throw bad("cache images are not supported yet; want format=bind;source=DIR");
-    } else {throw bad(
-        "want type=build;format=bind;source=DIR or type=build;format=volume;name=NAME",
-      );}
-  }
-  if (flags.clearCache) {
-    for (const part of ["committed", "staging", "committed-backup"]) {
-      await Deno.remove(join(dir, part), { recursive: true }).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      });
-    }
-  }
-  return async () => {
-    await Deno.mkdir(dirname(dir), { recursive: true, mode: 0o700 });
-    await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
-    return await openDirCache(dir, { signal: session.ctx.signal });
-  };
 }
 
 /** `--creation-time`, else SOURCE_DATE_EPOCH; one that is no number is a warning in the spec, an error here. */

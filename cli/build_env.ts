@@ -10,7 +10,7 @@ import type { Io } from "./io.ts";
  */
 export async function readEnvFlags(
   io: Io,
-  flags: SiteFlags,
+  flags: Pick<SiteFlags, "env" | "envFile">,
 ): Promise<Readonly<Record<string, string>>> {
   const found = new Map<string, string>();
   const add = (text: string, where: string) => {

@@ -32,9 +32,13 @@ export class Interrupted extends Error {
   /** 128 and the number of the signal. */
   readonly exitCode: number;
 
+  /** What they sent. */
+  readonly signal: "SIGINT" | "SIGTERM" | "SIGHUP";
+
   /** Stopped by `signal`. */
   constructor(signal: "SIGINT" | "SIGTERM" | "SIGHUP") {
     super(`Stopped by ${signal}`);
+    this.signal = signal;
     this.exitCode = 128 + { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }[signal];
   }
 }

@@ -36,6 +36,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Images:",
     load: () => import("./command/rebase.ts"),
   },
+  run: {
+    summary: "Start an image in a root of its own, without a daemon",
+    group: "Images:",
+    load: () => import("./command/run.ts"),
+  },
   inspect: {
     summary: "Say what an image is made of, from metadata alone",
     group: "Images:",

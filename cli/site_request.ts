@@ -53,7 +53,7 @@ export async function siteRequest(
     builder,
     around: { pre: flags.preBuildpack ?? [], post: flags.postBuildpack ?? [] },
     openPackage: packageOpener(session, flags, platform, stack),
-    volumes: await volumesOf(session, flags),
+    volumes: await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, flags.workspace]),
     app: session.path(flags.path),
     appDir: flags.workspace,
     buildpacks: {
@@ -103,22 +103,24 @@ async function builderName(session: Session, flags: SiteFlags): Promise<string |
 }
 
 /** Where volumes would hide what builds are made of. */
-const CNB_DIRS = ["/cnb", "/layers", "/platform", "/workspace", "/proc", "/sys", "/dev"];
+const CNB_DIRS = ["/cnb", "/layers", "/platform"];
 
-/** `--volume HOST:TARGET[:ro|rw]`, as pack has it. */
-async function volumesOf(session: Session, flags: SiteFlags): Promise<readonly SandboxDir[]> {
-  return await Promise.all((flags.volume ?? []).map(async (text): Promise<SandboxDir> => {
+/** `--volume HOST:TARGET[:ro|rw]`, as pack has it; none may cover one of `taken`. */
+export async function volumesOf(
+  session: Session,
+  texts: readonly string[],
+  taken: readonly string[],
+): Promise<readonly SandboxDir[]> {
+  return await Promise.all(texts.map(async (text): Promise<SandboxDir> => {
     const bad = (why: string) =>
       new UsageError(`Cannot use --volume ${JSON.stringify(text)}: ${why}`);
     const [, host = "", target = "", mode = "ro"] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ??
       [];
     if (host === "") throw bad("want HOST:TARGET, HOST:TARGET:ro or HOST:TARGET:rw");
     const inside = normalize(target).replace(/(?<=.)\/$/, "");
-    const covered = inside === "/"
-      ? "/"
-      : [...CNB_DIRS, flags.workspace].find((dir) =>
-        inside === dir || (inside.startsWith(`${dir}/`) && dir !== flags.workspace)
-      );
+    const covered = ["/", "/proc", "/sys", "/dev", ...taken].find((dir) =>
+      inside === dir || (dir !== "/" && inside.startsWith(`${dir}/`))
+    );
     if (covered !== undefined) throw bad(`it would cover ${covered}`);
     const outside = await Deno.realPath(session.path(host)).catch(() => {
       throw bad(`${host} is not there`);

@@ -12,6 +12,7 @@ export interface BuildFlags extends SiteFlags {
   readonly defaultProcess?: string;
   readonly previousImage?: string;
   readonly cache?: readonly string[];
+  readonly cacheImage?: string;
   readonly clearCache?: boolean;
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
@@ -41,10 +42,6 @@ const IGNORED: Readonly<Record<string, { readonly flags: string; readonly why: s
 /** pack's flags that would change the result and are not there yet: refused, with what to use instead. */
 const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instead: string }>> = {
   extension: { flags: "--extension <name>", instead: "image extensions are not supported yet" },
-  cacheImage: {
-    flags: "--cache-image <image>",
-    instead: "want --cache 'type=build;format=bind;source=DIR'",
-  },
   sparse: { flags: "--sparse", instead: "layouts are always whole" },
 };
 
@@ -83,9 +80,10 @@ export function define(command: Command, io: Io): void {
     .option("--previous-image <image>", "take layers from this image (default: the image itself)")
     .option(
       "--cache <spec>",
-      "type=build;format=bind;source=DIR, or format=volume;name=NAME",
+      "type=build;format=bind;source=DIR, format=volume;name=NAME, format=image;name=NAME",
       collect,
     )
+    .option("--cache-image <image>", "the same as --cache 'type=build;format=image;name=IMAGE'")
     .option("--clear-cache", "forget the cache first")
     .addOption(
       new Option("--pull-policy <policy>", "whether an image in the store will do")

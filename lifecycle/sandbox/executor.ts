@@ -23,6 +23,15 @@ export interface Command {
   readonly env: Readonly<Record<string, string>>;
   /** Aborting ends the executable: TERM, two seconds of grace, KILL, nothing left running. */
   readonly signal: AbortSignal;
+  /** How it ends when the signal is aborted, where that is not by TERM and an error. */
+  readonly abort?: {
+    /** What it is sent; asked when it is needed. */
+    readonly with: () => Deno.Signal;
+    /** Before it is killed. */
+    readonly graceSeconds: number;
+    /** Its end is the result, instead of the signal's reason as an error. */
+    readonly outcome: true;
+  } | undefined;
   /** Called with each piece of output as it comes; the bytes belong to the callee. */
   onOutput(chunk: Uint8Array, stream: "stdout" | "stderr"): void;
 }

@@ -107,15 +107,17 @@ export async function runBehind(
   statusFile: string,
 ): Promise<Outcome> {
   command.signal.throwIfAborted();
+  const { abort } = command;
+  const grace = abort?.graceSeconds ?? GRACE_SECONDS;
   const child = start(helper, [
     ...["run", ...walls, "--status", statusFile, "--parent", `${Deno.pid}`],
-    ...["--grace", `${GRACE_SECONDS}`, "--cwd", command.cwd, "--", command.program],
+    ...["--grace", `${grace}`, "--cwd", command.cwd, "--", command.program],
     ...command.args,
   ], command.env);
   let impatience: ReturnType<typeof setTimeout> | undefined;
   const end = () => {
-    kill(child, "SIGTERM");
-    impatience ??= setTimeout(() => kill(child, "SIGKILL"), GRACE_SECONDS * 1000 + PATIENCE_MS);
+    kill(child, abort?.with() ?? "SIGTERM");
+    impatience ??= setTimeout(() => kill(child, "SIGKILL"), grace * 1000 + PATIENCE_MS);
   };
   command.signal.addEventListener("abort", end, { once: true });
   try {

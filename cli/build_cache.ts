@@ -1,0 +1,135 @@
+/** `--cache`, `--cache-image`, `--clear-cache`: where what buildpacks keep for the next build is. */
+import { dirname, join } from "node:path";
+import type { Cache } from "../lifecycle/cache/cache.ts";
+import { openDirCache } from "../lifecycle/cache/dir_cache.ts";
+import { openImageCache } from "../lifecycle/cache/image_cache.ts";
+import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
+import type { BuildTarget } from "./build_target.ts";
+import type { BuildFlags } from "./command/build.ts";
+import { UsageError } from "./exit.ts";
+import { inRegistry, readName } from "./places.ts";
+import type { Session } from "./session.ts";
+import { platformOf } from "./site_request.ts";
+
+/** A cache that is opened when it is needed. */
+export interface LaterCache {
+  /** Opens it. */
+  readonly openCache: () => Promise<Cache>;
+  /** What a registry has to allow, asked before any work. */
+  readonly access: readonly AccessCheck[];
+}
+
+/** Where the flags say a cache is. */
+type CachePlace = { readonly dir: string } | { readonly image: string };
+
+/**
+ * The cache of a build: a directory in the store by default.
+ *
+ * @throws {UsageError} For a flag that makes no sense.
+ */
+export async function openCacheOf(
+  session: Session,
+  flags: BuildFlags,
+  target: BuildTarget,
+  stack: AsyncDisposableStack,
+): Promise<LaterCache> {
+  let place: CachePlace = { dir: join(session.storeDir(), "cache", target.cacheName) };
+  for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
+  if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
+  if ("image" in place) return await openImage(session, flags, place.image, stack);
+  const { dir } = place;
+  if (flags.clearCache) {
+    for (const part of ["committed", "staging", "committed-backup"]) {
+      await Deno.remove(join(dir, part), { recursive: true }).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      });
+    }
+  }
+  return {
+    access: [],
+    openCache: async () => {
+      await Deno.mkdir(dirname(dir), { recursive: true, mode: 0o700 });
+      await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+      return await openDirCache(dir, { signal: session.ctx.signal });
+    },
+  };
+}
+
+function readSpec(session: Session, spec: string): CachePlace | undefined {
+  const words = new Map(
+    spec.split(";").filter((word) => word !== "").map((word) => {
+      const [key = "", ...value] = word.split("=");
+      return [key.trim(), value.join("=").trim()] as const;
+    }),
+  );
+  const bad = (why: string) => new UsageError(`Cannot use --cache ${JSON.stringify(spec)}: ${why}`);
+  const type = words.get("type") ?? "build";
+  if (type === "launch") {
+    session.log.warn(
+      "--cache type=launch has no meaning here: there is no daemon to keep layers from",
+    );
+    return undefined;
+  }
+  if (type !== "build") throw bad(`type is ${JSON.stringify(type)}, want build or launch`);
+  const format = words.get("format") ?? "volume";
+  const source = words.get("source");
+  const named = words.get("name");
+  if (format === "bind" && source) return { dir: session.path(source) };
+  if (format === "volume" && named && /^[\w.-]+$/.test(named)) {
+    return { dir: join(session.storeDir(), "cache", `volume-${named}`) };
+  }
+  if (format === "image" && named) return { image: named };
+  throw bad(
+    "want type=build and format=bind;source=DIR, format=volume;name=NAME or format=image;name=NAME",
+  );
+}
+
+async function openImage(
+  session: Session,
+  flags: BuildFlags,
+  name: string,
+  stack: AsyncDisposableStack,
+): Promise<LaterCache> {
+  if (flags.clearCache) {
+    throw new UsageError(
+      `Cannot use --clear-cache with cache image ${name}: want another name, or remove it in its registry`,
+    );
+  }
+  const place = await inRegistry(session, readName(name));
+  const { ctx, log } = session;
+  return {
+    access: [...accessOf(place, "read"), ...accessOf(place, "write")],
+    openCache: async () => {
+      const tmp = session.io.env["TMPDIR"];
+      const scratch = await Deno.makeTempDir({
+        dir: tmp?.startsWith("/") ? tmp : "/tmp",
+        prefix: "wherry-cache-",
+      });
+      stack.defer(() => Deno.remove(scratch, { recursive: true }));
+      const platform = platformOf(flags);
+      return await openImageCache({ place, platform, scratch, deleteOld: false, log }, ctx.signal);
+    },
+  };
+}
+
+/** Asks a registry whether the user may do something there; nothing for places that have no such question. */
+export function accessOf(
+  place: ImagePlace | undefined,
+  mode: "read" | "write",
+): readonly AccessCheck[] {
+  const client = place?.registry;
+  if (place === undefined || client === undefined || !("checkAccess" in client)) return [];
+  const check = (client as { checkAccess: CheckAccess }).checkAccess.bind(client);
+  return [{
+    name: place.name,
+    mode: mode === "read" ? mode : "read/write",
+    check: async (signal) =>
+      await check(place.repository, mode, { signal, reference: place.reference }),
+  }];
+}
+
+type CheckAccess = (
+  repository: string,
+  access: "read" | "write",
+  options: { readonly signal: AbortSignal; readonly reference?: string },
+) => Promise<void>;

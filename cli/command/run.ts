@@ -1,0 +1,48 @@
+import { type Command, Option } from "commander";
+import { addCommonFlags, addRegistryFlags, collect, type CommonFlags } from "../common.ts";
+import type { Io } from "../io.ts";
+
+/** Flags of `wherry run`. */
+export interface RunFlags extends CommonFlags {
+  readonly entrypoint?: string;
+  readonly env?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly user?: string;
+  readonly workdir?: string;
+  readonly volume?: readonly string[];
+  readonly network?: string;
+  readonly platform?: string;
+  readonly pullPolicy: string;
+}
+
+/** `wherry run NAME [-- ARGS]`. */
+export function define(command: Command, io: Io, done: (code: number) => void): void {
+  command
+    .argument("<name>", "the image: a name, oci:DIR, FILE.tar")
+    .argument("[args...]", "instead of its own arguments")
+    .usage("NAME [FLAGS] [-- ARGS]")
+    .optionsGroup("What starts:")
+    .option("--entrypoint <program>", "instead of its own, for example a process: /cnb/process/web")
+    .option("-e, --env <name=value>", "a variable; without = the caller's value", collect)
+    .option("--env-file <file>", "such variables, one a line", collect)
+    .option("-u, --user <user>", "instead of its own: a name or number, and perhaps :GROUP")
+    .option("-w, --workdir <dir>", "instead of its own")
+    .option("--volume <host:target[:rw]>", "a directory of this machine, read-only", collect)
+    .addOption(new Option("--network <mode>", "ports are the host's").choices(["host", "none"]))
+    .option("--platform <os/arch>", "which image of an index (default: this machine's)")
+    .addOption(
+      new Option("--pull-policy <policy>", "whether an image in the store will do")
+        .choices(["always", "if-not-present", "never"]).default("if-not-present"),
+    );
+  addRegistryFlags(command);
+  addCommonFlags(command);
+  command.addHelpText(
+    "after",
+    "\nIt runs in its own root, as its user, with the host's network, and what it writes is forgotten. Its exit code is " +
+      "ours; SIGINT, SIGTERM and SIGHUP are passed on, and after ten seconds it is killed.",
+  );
+  command.action(async (name: string, args: readonly string[], flags: RunFlags) => {
+    const { runCommand } = await import("../run_image.ts");
+    done(await runCommand(io, name, args, flags));
+  });
+}

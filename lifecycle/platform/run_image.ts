@@ -1,0 +1,152 @@
+/** Starts an image as an engine would: its configuration decides, and what the user changes of it. */
+import type { Context } from "../../registry/context.ts";
+import type { ImageConfig } from "../../registry/oci/config.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
+import type { Outcome } from "../sandbox/executor.ts";
+import type { SandboxDir } from "../sandbox/in_place.ts";
+import { prepareRoot } from "../sandbox/root.ts";
+import { locate, readGroups, readUsers } from "../sandbox/tree_files.ts";
+import { envRecord } from "./builder_root.ts";
+
+/** What the user may change of an image. */
+export interface RunRequest {
+  /** Its configuration. */
+  readonly config: ImageConfig;
+  /** Its unpacked form. */
+  readonly tree: string;
+  /** How it was unpacked. */
+  readonly owner: "self" | "real";
+  /** The helper's executable. */
+  readonly helper: string;
+  /** An existing private directory. */
+  readonly scratchDir: string;
+  /** Instead of its arguments (`Cmd`); absent: its own. */
+  readonly args?: readonly string[] | undefined;
+  /** Instead of its entrypoint, arguments of the image left out with it. */
+  readonly entrypoint?: string | undefined;
+  /** More variables. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Instead of its user. */
+  readonly user?: string | undefined;
+  /** Instead of its directory. */
+  readonly workdir?: string | undefined;
+  /** Directories of this machine. */
+  readonly volumes: readonly SandboxDir[];
+  /** Default: the host's, so that ports are those of this machine. */
+  readonly network?: "host" | "none" | undefined;
+  /** The signal to pass on when the context's signal is aborted. */
+  readonly endWith: () => Deno.Signal;
+}
+
+/** What an image starts with. */
+export interface Start {
+  /** Program and arguments; never empty. */
+  readonly words: readonly string[];
+  /** The whole environment, HOME left out where nothing sets it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute. */
+  readonly cwd: string;
+}
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * What the configuration and the user's changes come to; no I/O.
+ *
+ * @throws {LifecycleError} When there is nothing to start.
+ */
+export function startOf(
+  request: Pick<RunRequest, "config" | "args" | "entrypoint" | "env" | "workdir">,
+): Start {
+  const { config: { config }, args, entrypoint, workdir } = request;
+  const first = entrypoint === undefined ? config.Entrypoint ?? [] : [entrypoint];
+  const words = [...first, ...(args ?? (entrypoint === undefined ? config.Cmd ?? [] : []))];
+  if (words.length === 0) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      "Cannot run the image: it says no program to start; want -- PROGRAM ARGS",
+    );
+  }
+  return {
+    words,
+    env: { PATH, ...envRecord(config.Env ?? []), ...request.env },
+    cwd: workdir ?? (config.WorkingDir || "/"),
+  };
+}
+
+/**
+ * Starts the image and waits for its end. What it writes is forgotten, where its files can be written at all.
+ *
+ * @param onOutput Gets what it prints.
+ * @throws {LifecycleError} When there is nothing to start, or its user is unknown.
+ * @throws {StartError} When the program cannot be started.
+ */
+export async function runImage(
+  request: RunRequest,
+  ctx: Context,
+  onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void,
+): Promise<Outcome> {
+  const { tree, owner, helper, scratchDir, volumes, network } = request;
+  const { words, env, cwd } = startOf(request);
+  const { uid, gid } = await userOf(tree, request.user ?? request.config.config.User ?? "");
+  const options = { helper, scratchDir, tree, owner, dirs: volumes, uid, gid, network };
+  const whole = await prepareRoot({ ...options, root: "copy-on-write" }).catch((error: unknown) => {
+    if (!/overlay/.test(String(error))) throw error;
+    ctx.log.warn(`The image's files cannot be written: ${(error as Error).message}`);
+  });
+  await using sandbox = whole ?? await prepareRoot({ ...options, root: "read-only" });
+  ctx.log.debug(`isolation: ${sandbox.describe}`);
+  const home = (await readUsers(tree)).find((one) => one.uid === uid)?.home || "/";
+  const full = { HOME: whole ? home : sandbox.plan.home, ...env };
+  return await sandbox.run({
+    program: await programIn(tree, words[0]!, env["PATH"] ?? PATH),
+    args: words.slice(1),
+    cwd,
+    env: full,
+    signal: ctx.signal,
+    abort: { with: request.endWith, graceSeconds: 10, outcome: true },
+    onOutput,
+  });
+}
+
+/** A name without a slash is looked up as execvp does; the rest is the kernel's business. */
+async function programIn(tree: string, word: string, path: string): Promise<string> {
+  if (word.includes("/")) return word;
+  for (const dir of path.split(":")) {
+    const file = `${dir === "" ? "." : dir}/${word}`;
+    const found = await locate(tree, file);
+    if (found !== undefined && ((await Deno.lstat(found)).mode ?? 0) & 0o111) return file;
+  }
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot run ${JSON.stringify(word)}: the image has no such program in ${path}`,
+  );
+}
+
+/** `user`, `uid`, `user:group`, `uid:gid`, as the image's own files know them; nothing is root. */
+export async function userOf(
+  tree: string,
+  text: string,
+): Promise<{ readonly uid: number; readonly gid: number }> {
+  if (text === "") return { uid: 0, gid: 0 };
+  const [name = "", group] = text.split(":");
+  const unknown = (what: string, word: string) =>
+    new LifecycleError(
+      ExitCode.arguments,
+      `Cannot run as ${JSON.stringify(text)}: the image has no ${what} ${JSON.stringify(word)}`,
+    );
+  const numeric = /^\d{1,10}$/.test(name);
+  const user = (await readUsers(tree)).find((one) =>
+    numeric ? one.uid === Number(name) : one.name === name
+  );
+  if (user === undefined && !numeric) throw unknown("user", name);
+  let gid = user?.gid ?? 0;
+  if (group !== undefined) {
+    const found = /^\d{1,10}$/.test(group) ? Number(group) : (await readGroups(tree)).get(group);
+    if (found === undefined) throw unknown("group", group);
+    gid = found;
+  }
+  const ids = { uid: user?.uid ?? Number(name), gid };
+  if (ids.uid >= 2 ** 31 || ids.gid >= 2 ** 31) throw unknown("user", name); // X-09
+  return ids;
+}
