@@ -3,7 +3,7 @@ import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
 import { readDocument } from "../lifecycle/file/document.ts";
 import type { RunImageNames } from "../lifecycle/file/lifecycle_metadata.ts";
 import { parseRunToml } from "../lifecycle/file/run_toml.ts";
-import type { AccessCheck, ImagePlace, RunImage } from "../lifecycle/phase/analyze_types.ts";
+import type { ImagePlace, RunImage } from "../lifecycle/phase/analyze_types.ts";
 import { resolveRunImage, runNamesFor } from "../lifecycle/phase/analyze_run_image.ts";
 import type { Launcher } from "../lifecycle/phase/export_types.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
