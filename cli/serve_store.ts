@@ -118,8 +118,8 @@ async function readTls(
   if (tlsCert === undefined || tlsKey === undefined) {
     throw new UsageError("Cannot speak https: want both --tls-cert and --tls-key");
   }
-  if (tlsClientCa !== undefined && "path" in listen) {
-    throw new UsageError("Cannot ask for certificates on a socket file: want --listen HOST:PORT");
+  if ("path" in listen) {
+    throw new UsageError("Cannot speak https on a socket file: want --listen HOST:PORT");
   }
   const read = async (file: string, what: RegExp, name: string) => {
     let text: string;

@@ -5,6 +5,7 @@ import { fuzzTar } from "../registry/layer/fuzz_testing.ts";
 import { fuzzLauncherToml } from "./fuzz_launcher.ts";
 import { fuzzDocuments, fuzzLabels, fuzzToml } from "./fuzz/documents.ts";
 import { fuzzHeaders, fuzzHostileRegistry, fuzzHttp } from "./fuzz/registry.ts";
+import { fuzzRequests } from "./fuzz/requests.ts";
 import { fuzzStore } from "./fuzz/store.ts";
 import { fuzzUploads } from "./fuzz/uploads.ts";
 
@@ -21,6 +22,7 @@ const TARGETS: Readonly<Record<string, Target>> = {
   "lifecycle TOML": fuzzToml,
   "headers and routes": fuzzHeaders,
   "HTTP/1.1": fuzzHttp,
+  "requests to the server": fuzzRequests,
   "a hostile registry": fuzzHostileRegistry,
   "uploads to the server": fuzzUploads,
   "a damaged store": fuzzStore,

@@ -19,6 +19,11 @@ const POWERS: readonly {
     files: ["registry/client/transport.ts"],
   },
   {
+    power: /^Deno\.(listen|listenTls|serve)$/,
+    name: "incoming connections",
+    files: ["registry/server/http/door.ts"],
+  },
+  {
     power: /^Deno\.Command$/,
     name: "child processes",
     files: [
@@ -42,7 +47,7 @@ const MODULE_POWERS: readonly {
   {
     specifier: /^node:(https?|net|tls)$/,
     name: "connections",
-    files: ["registry/client/transport.ts", "registry/server/serve_certificates.ts"],
+    files: ["registry/client/transport.ts", "registry/server/http/certificate_door.ts"],
   },
   { specifier: /^node:child_process$/, name: "child processes", files: [] },
 ];

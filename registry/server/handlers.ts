@@ -1,10 +1,11 @@
 /** One function for each kind of request, in one table. */
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
-import { OciError, type OciErrorCode } from "../oci/error.ts";
+import { isOciError, OciError, type OciErrorCode } from "../oci/error.ts";
 import { parseDocument } from "../oci/manifest.ts";
 import { CHECKED, holds, type TagExpectation, unmet } from "../expectation.ts";
 import { MediaType } from "../oci/media_type.ts";
+import type { AnswerBody, BodyReader, HeaderView } from "./http/message.ts";
 import type { BlobUpload, RawManifest, Registry, ResumableUploads } from "../registry.ts";
 import { joined, type Source } from "../source.ts";
 import { takeBytes } from "../store/part.ts";
@@ -14,8 +15,8 @@ import { type ApiRequest, formatPath, type Page } from "./request.ts";
 /** What a handler gets besides its request. */
 export interface Call {
   readonly registry: Registry & ResumableUploads;
-  readonly headers: Headers;
-  readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly headers: HeaderView;
+  readonly body: BodyReader | null;
   /** Only the head of the answer is wanted. */
   readonly head: boolean;
   readonly manifestLimit: number;
@@ -24,22 +25,19 @@ export interface Call {
   readonly received: (bytes: number) => void;
 }
 
-/** What a handler answers. */
-export interface Answer {
+/** What a handler answers; what is left out is empty. */
+export interface Said {
   readonly status: number;
-  readonly headers?: HeadersInit | undefined;
-  readonly body?:
-    | Uint8Array<ArrayBuffer>
-    | ReadableStream<Uint8Array<ArrayBuffer>>
-    | null
-    | undefined;
+  /** By lower-case name. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
+  readonly body?: AnswerBody | null | undefined;
 }
 
 type Of<K extends ApiRequest["kind"]> = ApiRequest & { readonly kind: K };
 
 /** The handler of each kind. */
 export const HANDLERS: {
-  readonly [K in ApiRequest["kind"]]: (request: Of<K>, call: Call) => Promise<Answer>;
+  readonly [K in ApiRequest["kind"]]: (request: Of<K>, call: Call) => Promise<Said>;
 } = {
   ping: () => Promise.resolve(json({})),
   catalog: (request, { registry }) =>
@@ -90,7 +88,7 @@ async function list(
   request: Of<"catalog"> | Of<"tags">,
   names: AsyncIterable<string>,
   body: (names: readonly string[]) => unknown,
-): Promise<Answer> {
+): Promise<Said> {
   const wanted = Math.min(request.n ?? MAX_PAGE, MAX_PAGE);
   const found: string[] = [];
   let more = false;
@@ -111,7 +109,7 @@ async function list(
 async function getManifest(
   { repository, reference }: Of<"getManifest">,
   { registry, head, headers }: Call,
-): Promise<Answer> {
+): Promise<Said> {
   const found: RawManifest | Descriptor | undefined = head
     ? await registry.stat(repository, reference)
     : await registry.manifest(repository, reference);
@@ -133,7 +131,7 @@ async function getManifest(
 async function putManifest(
   { repository, reference, tags }: Of<"putManifest">,
   call: Call,
-): Promise<Answer> {
+): Promise<Said> {
   const bytes = await readDocument(call);
   const mediaType = call.headers.get("content-type") ?? "";
   const document = parseDocument(bytes, mediaType);
@@ -146,19 +144,21 @@ async function putManifest(
       ? { digest: reference, tags }
       : { tags: [reference, ...tags], expect: is === undefined ? [] : [{ tag: reference, is }] },
   );
-  const answer = new Headers({
-    ...contentHeaders(stored.digest, false),
-    location: formatPath({ kind: "getManifest", repository, reference: stored.digest }),
-  });
   const { subject } = document.kind === "index" ? document.index : document.manifest;
-  if (is !== undefined) answer.set(CHECKED, "1");
-  if (subject !== undefined) answer.set("oci-subject", subject.digest);
-  for (const tag of tags) answer.append("oci-tag", tag);
-  return { status: 201, headers: answer };
+  return {
+    status: 201,
+    headers: {
+      ...contentHeaders(stored.digest, false),
+      location: formatPath({ kind: "getManifest", repository, reference: stored.digest }),
+      ...(is === undefined ? {} : { [CHECKED]: "1" }),
+      ...(subject === undefined ? {} : { "oci-subject": subject.digest }),
+      ...(tags.length === 0 ? {} : { "oci-tag": tags }),
+    },
+  };
 }
 
 /** What a put wants of what it replaces, by `If-Match` or `If-None-Match` (S-API 5). */
-function conditionOf(headers: Headers): TagExpectation["is"] | undefined {
+function conditionOf(headers: HeaderView): TagExpectation["is"] | undefined {
   const none = headers.get("if-none-match")?.trim();
   if (none !== undefined && none !== "*") {
     throw new OciError("UNSUPPORTED", "Cannot put on this If-None-Match: want *", { status: 400 });
@@ -201,11 +201,11 @@ async function readDocument(
   if (said !== null && Number(said) > manifestLimit) throw tooLong();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
-  for await (const chunk of body ?? []) {
+  for (let chunk = await body?.next(); chunk !== undefined; chunk = await body?.next()) {
     received(chunk.byteLength);
     size += chunk.byteLength;
     if (size > manifestLimit) throw tooLong();
-    chunks.push(chunk);
+    chunks.push(chunk.slice());
   }
   return joined(chunks, size);
 }
@@ -213,7 +213,7 @@ async function readDocument(
 async function getBlob(
   { repository, digest }: Of<"getBlob">,
   { registry, headers, head }: Call,
-): Promise<Answer> {
+): Promise<Said> {
   const source = await registry.blob(repository, digest, { verify: false });
   if (source === undefined) throw blobUnknown(repository, digest);
   const kept = { ...contentHeaders(digest, true), "accept-ranges": "bytes" };
@@ -241,17 +241,15 @@ async function getBlob(
   };
 }
 
-async function open(
-  source: Source,
-  offset: number,
-  length: number,
-): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>> {
+/** A file is handed on as it is: the connection reads it quicker than any stream. */
+async function open(source: Source, offset: number, length: number): Promise<AnswerBody> {
   if (length === 0) return new Uint8Array();
+  if (source.file !== undefined) return { file: await Deno.open(source.file), offset, length };
   const stream = await source.open({ offset });
   return offset + length === source.size ? stream : takeBytes(stream, length);
 }
 
-async function startUpload(request: Of<"startUpload">, call: Call): Promise<Answer> {
+async function startUpload(request: Of<"startUpload">, call: Call): Promise<Said> {
   const { repository, digest, mount, from, algorithm } = request;
   const { registry } = call;
   if (mount !== undefined && await mounted(repository, mount, from, call)) {
@@ -285,7 +283,7 @@ async function mounted(
   return true;
 }
 
-async function patchUpload(request: Of<"patchUpload">, call: Call): Promise<Answer> {
+async function patchUpload(request: Of<"patchUpload">, call: Call): Promise<Said> {
   const upload = await find(request, call);
   const refused = inPlace(request.repository, upload, call);
   if (refused !== undefined) return refused;
@@ -293,7 +291,7 @@ async function patchUpload(request: Of<"patchUpload">, call: Call): Promise<Answ
   return { status: 202, headers: uploadHeaders(request.repository, upload) };
 }
 
-async function putUpload(request: Of<"putUpload">, call: Call): Promise<Answer> {
+async function putUpload(request: Of<"putUpload">, call: Call): Promise<Said> {
   const upload = await find(request, call);
   const refused = inPlace(request.repository, upload, call);
   if (refused !== undefined) return refused;
@@ -303,7 +301,7 @@ async function putUpload(request: Of<"putUpload">, call: Call): Promise<Answer> 
 }
 
 /** 416 when a chunk does not follow what is there; the client asks where to go on (C-UP-06). */
-function inPlace(repository: string, upload: BlobUpload, { headers }: Call): Answer | undefined {
+function inPlace(repository: string, upload: BlobUpload, { headers }: Call): Said | undefined {
   const header = headers.get("content-range");
   if (header === null) return undefined;
   const range = parseContentRange(header);
@@ -338,28 +336,23 @@ function inPlace(repository: string, upload: BlobUpload, { headers }: Call): Ans
  */
 async function receive(upload: BlobUpload, { body, received }: Call): Promise<void> {
   if (body === null) return;
-  const reader = body.getReader();
   let writing: Promise<void> = Promise.resolve();
-  try {
-    for (;;) {
-      const [read, written] = await Promise.allSettled([reader.read(), writing]);
-      if (written.status === "rejected") throw written.reason;
-      if (read.status === "rejected") {
-        throw new OciError(
-          "BLOB_UPLOAD_INVALID",
-          `Cannot read on: the body ended early, the upload has ${upload.size} bytes`,
-          { cause: read.reason },
-        );
-      }
-      const { done, value } = read.value;
-      if (done) return;
-      received(value.byteLength);
-      writing = upload.write(value);
-      writing.catch(() => {}); // looked at in the next round
+  for (;;) {
+    const [read, written] = await Promise.allSettled([body.next(), writing]);
+    if (written.status === "rejected") throw written.reason;
+    if (read.status === "rejected") {
+      if (isOciError(read.reason)) throw read.reason;
+      throw new OciError(
+        "BLOB_UPLOAD_INVALID",
+        `Cannot read on: the body ended early, the upload has ${upload.size} bytes`,
+        { cause: read.reason },
+      );
     }
-  } catch (error) {
-    await reader.cancel().catch(() => {});
-    throw error;
+    const chunk = read.value;
+    if (chunk === undefined) return;
+    received(chunk.byteLength);
+    writing = upload.write(chunk);
+    writing.catch(() => {}); // looked at in the next round
   }
 }
 
@@ -383,7 +376,7 @@ function uploadHeaders(repository: string, upload: BlobUpload): Record<string, s
   };
 }
 
-function created(repository: string, digest: Digest): Answer {
+function created(repository: string, digest: Digest): Said {
   return {
     status: 201,
     headers: {
@@ -406,7 +399,7 @@ function matches(header: string | null, digest: Digest): boolean {
     header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === `"${digest}"`);
 }
 
-function json(value: unknown, headers: Record<string, string> = {}): Answer {
+function json(value: unknown, headers: Record<string, string> = {}): Said {
   return {
     status: 200,
     headers: { "content-type": "application/json", ...headers },
@@ -420,7 +413,7 @@ function fault(
   code: OciErrorCode,
   message: string,
   headers: Record<string, string>,
-): Answer {
+): Said {
   return { ...json({ errors: [{ code, message, detail: null }] }, headers), status };
 }
 

@@ -1,11 +1,10 @@
 /** Listening: the server on a port or a socket file, with a graceful end. */
-import { OciError } from "../oci/error.ts";
+import { Crowd } from "./http/crowd.ts";
+import { type Door, type ListenAddress, openDoor, type ServerTls } from "./http/door.ts";
+import { limitsOf, type Patience } from "./http/pace.ts";
 import type { RegistryServer } from "./server.ts";
 
-/** Where to listen. */
-export type ListenAddress =
-  | { readonly hostname: string; readonly port: number }
-  | { readonly path: string };
+export type { ListenAddress, ServerTls } from "./http/door.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -15,10 +14,12 @@ export interface ServeOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long requests under way may go on after the end was asked for. Default 10 s. */
   readonly drainMs?: number | undefined;
-  /** PEM of certificate and key: speak HTTPS. With `clientCa` only to clients with a certificate of these authorities. */
-  readonly tls?:
-    | { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined }
-    | undefined;
+  /** Speak HTTPS. */
+  readonly tls?: ServerTls | undefined;
+  /** How long slow clients are waited for. */
+  readonly patience?: Patience | undefined;
+  /** Who comes when there are so many is told to come again later. Default 4096. */
+  readonly maxConnections?: number | undefined;
 }
 
 /** A server that listens. */
@@ -27,7 +28,7 @@ export interface Listening extends AsyncDisposable {
   readonly address: ListenAddress;
   /** `http://host:port` or `unix:PATH`. */
   readonly url: string;
-  /** Takes no more requests, lets those under way end, then closes. Idempotent. */
+  /** Answers new requests with 503, lets those under way end, then closes. Idempotent. */
   shutdown(): Promise<void>;
   /** Settles when it has ended. */
   readonly finished: Promise<void>;
@@ -51,112 +52,57 @@ export function parseListen(text: string): ListenAddress {
 /**
  * Starts to listen; resolves when it does.
  *
- * @throws {OciError} `UNAVAILABLE` when the address cannot be had.
+ * @throws {OciError} `UNAVAILABLE` when the address cannot be had, or certificate and key cannot be used.
  */
 export async function serve(server: RegistryServer, options: ServeOptions): Promise<Listening> {
-  const { listen, signal, drainMs = DRAIN_MS, tls } = options;
-  if (tls?.clientCa !== undefined) {
-    if ("path" in listen) throw new TypeError("Cannot ask for certificates on a socket file");
-    const { serveCertificates } = await import("./serve_certificates.ts");
-    const { cert, key, clientCa } = tls;
-    return await serveCertificates(server, {
-      listen,
-      signal,
-      drainMs,
-      tls: { cert, key, clientCa },
-    });
-  }
-  const abort = new AbortController();
-  const started = Promise.withResolvers<Deno.Addr>();
-  const drain = new Drain();
-  const handler = (request: Request, info: Deno.ServeHandlerInfo) =>
-    drain.enter(info.completed) ? server.fetch(request, { remote: remoteOf(info) }) : closing();
-  const common = { signal: abort.signal, onListen: started.resolve, onError: failed };
-  let http: Deno.HttpServer;
-  try {
-    http = "path" in listen
-      ? Deno.serve({ ...common, path: listen.path }, handler) as unknown as Deno.HttpServer
-      : Deno.serve({ ...common, ...listen, ...(tls && { cert: tls.cert, key: tls.key }) }, handler);
-  } catch (cause) {
-    const where = "path" in listen ? `unix:${listen.path}` : `${listen.hostname}:${listen.port}`;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new OciError("UNAVAILABLE", `Cannot listen on ${where}: ${why}`, { cause });
-  }
-  const real = await started.promise;
-  const address: ListenAddress = "path" in listen
-    ? listen
-    : { hostname: (real as Deno.NetAddr).hostname, port: (real as Deno.NetAddr).port };
+  const { listen, signal, drainMs = DRAIN_MS, tls, patience, maxConnections } = options;
+  const door = await openDoor(listen, tls);
+  const crowd = new Crowd(server, {
+    limits: limitsOf(patience),
+    max: maxConnections ?? MAX_CONNECTIONS,
+  });
+  const accepting = accept(door, crowd);
+  const over = Promise.withResolvers<void>();
   let ending: Promise<void> | undefined;
   const shutdown = () =>
     ending ??= (async () => {
       signal?.removeEventListener("abort", onAbort);
+      await crowd.drain(drainMs);
+      door.close();
+      await accepting;
       // Whoever is still busy after that has had its time.
-      const timer = setTimeout(() => abort.abort(), drainMs);
-      try {
-        await Promise.race([drain.empty(), http.finished]);
-        await http.shutdown();
-        await http.finished;
-      } finally {
-        clearTimeout(timer);
-        if ("path" in listen) await Deno.remove(listen.path).catch(() => {});
-      }
+      await crowd.close();
+      if ("path" in listen) await Deno.remove(listen.path).catch(() => {});
+      over.resolve();
     })();
   const onAbort = () => void shutdown();
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
+  const { address } = door;
   return {
     address,
     url: urlOf(address, tls !== undefined),
     shutdown,
-    finished: http.finished.then(() => ending),
+    finished: over.promise,
     [Symbol.asyncDispose]: shutdown,
   };
 }
 
 const DRAIN_MS = 10_000;
+const MAX_CONNECTIONS = 4096;
+/** There are no more file descriptors, say: it may pass. */
+const ACCEPT_AGAIN_MS = 100;
 
-/**
- * Counts requests under way. `HttpServer.shutdown` waits for them too, but takes away the bodies they still
- * read ("underlying resource unavailable", Deno 2.9.6), so it may be called only when there are none.
- */
-class Drain {
-  #busy = 0;
-  #ending: PromiseWithResolvers<void> | undefined;
-
-  /** Counts one more, until `completed`; `false` when no more are taken. */
-  enter(completed: Promise<void>): boolean {
-    if (this.#ending !== undefined) return false;
-    this.#busy++;
-    const leave = () => {
-      if (--this.#busy === 0) this.#ending?.resolve();
-    };
-    completed.then(leave, leave); // rejected when the client went away
-    return true;
+async function accept(door: Door, crowd: Crowd): Promise<void> {
+  for (;;) {
+    try {
+      const guest = await door.accept();
+      if (guest === undefined) return;
+      crowd.enter(guest);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, ACCEPT_AGAIN_MS));
+    }
   }
-
-  /** Takes no more; settles when none is left. */
-  empty(): Promise<void> {
-    this.#ending ??= Promise.withResolvers();
-    if (this.#busy === 0) this.#ending.resolve();
-    return this.#ending.promise;
-  }
-}
-
-/** The address of a client; that of a socket file has none. */
-function remoteOf({ remoteAddr }: Deno.ServeHandlerInfo): string {
-  return remoteAddr.transport === "tcp" ? remoteAddr.hostname : "";
-}
-
-function closing(): Response {
-  return new Response(null, {
-    status: 503,
-    headers: { "connection": "close", "retry-after": "1" },
-  });
-}
-
-/** The server answers every fault itself; what gets here is a fault of the connection. */
-function failed(): Response {
-  return new Response(null, { status: 500 });
 }
 
 function urlOf(address: ListenAddress, tls: boolean): string {

@@ -2,10 +2,11 @@
 import { Hono } from "hono";
 import { isOciError, OciError } from "../oci/error.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
-import { type Answer, type Call, HANDLERS } from "./handlers.ts";
+import { type Call, HANDLERS, type Said } from "./handlers.ts";
+import { type Answer, type Ask, dropBody } from "./http/message.ts";
+import { answerOf, askOf, requestOf, responseOf } from "./http/web.ts";
 import { type ApiRequest, parseRequest } from "./request.ts";
 import { isFromPage } from "./auth/browser.ts";
-import { type Patience, patientAnswer, patientBody, TooSlow } from "./slow_client.ts";
 import type { Digest } from "../oci/digest.ts";
 
 /** One answered request, for logs and for tests that count. */
@@ -81,14 +82,12 @@ export interface ServerOptions {
   readonly locate?: ((digest: Digest) => Promise<string | undefined>) | undefined;
   /** Asked once for each request of the API before any handler sees it. Without it everybody may do all. */
   readonly authorize?:
-    | ((request: Request, parsed: ApiRequest, peer: Peer) => Promise<Judgement>)
+    | ((ask: Ask, parsed: ApiRequest, peer: Peer) => Promise<Judgement>)
     | undefined;
   /** Answers what lies beside the API: pages, tokens, metrics. `undefined`: there is no such thing. */
   readonly site?:
     | ((request: Request, peer: Peer) => Promise<SiteAnswer | undefined>)
     | undefined;
-  /** How long slow clients are waited for. */
-  readonly patience?: Patience | undefined;
   /** Called when a request comes in. */
   readonly onBegin?: (() => void) | undefined;
   /** Called once for each request when its answer is ready. */
@@ -97,9 +96,11 @@ export interface ServerOptions {
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
-/** A registry server as a function: what {@linkcode serve} listens with, and tests call. */
+/** A registry server as functions: what {@linkcode serve} listens with, and tests call. */
 export interface RegistryServer {
-  /** Answers one request, which came from `peer`. Never rejects. */
+  /** Answers one request, which came from `peer`. Never rejects. Where it is missing, `fetch` is asked. */
+  answer?(ask: Ask, peer: Peer): Promise<Answer>;
+  /** The same for whoever listens by other means. Slow clients are theirs to deal with. */
   fetch(request: Request, peer?: Peer): Promise<Response>;
 }
 
@@ -112,8 +113,18 @@ export function createServer(
 ): RegistryServer {
   const app = new Hono<{ Bindings: { peer: Peer } }>();
   app.get("/healthz", () => Response.json({ status: "ok" }));
-  app.all("*", (context) => answer(context.req.raw, context.env.peer, registry, options));
-  return { fetch: async (request, peer = NOWHERE) => await app.fetch(request, { peer }) };
+  app.all("*", async (context) => {
+    const request = context.req.raw;
+    return responseOf(await answer(askOf(request), context.env.peer, registry, options, request));
+  });
+  return {
+    fetch: async (request, peer = NOWHERE) => await app.fetch(request, { peer }),
+    // The API has its own table of routes, and needs no objects made for it that it then takes apart.
+    answer: async (ask, peer) =>
+      isApi(pathOf(ask))
+        ? await answer(ask, peer, registry, options)
+        : answerOf(await app.fetch(requestOf(ask), { peer })),
+  };
 }
 
 const NOWHERE: Peer = { remote: "" };
@@ -121,65 +132,78 @@ const NOWHERE: Peer = { remote: "" };
 /** Registries make addresses of names, tags and digests; none of them comes near this. */
 const MAX_URL = 16 * 1024;
 
+const NO_QUERY: URLSearchParams = new URLSearchParams();
+
+function isApi(path: string): boolean {
+  return path === "/v2" || path.startsWith("/v2/");
+}
+
+function pathOf({ target }: Ask): string {
+  const at = target.indexOf("?");
+  return at < 0 ? target : target.slice(0, at);
+}
+
 async function answer(
-  request: Request,
+  ask: Ask,
   peer: Peer,
   registry: Registry & ResumableUploads,
   options: ServerOptions,
-): Promise<Response> {
+  request?: Request,
+): Promise<Answer> {
   const started = performance.now();
-  const url = new URL(request.url);
+  const { method, target, headers } = ask;
+  const path = pathOf(ask);
   let parsed: ApiRequest | undefined;
   let bytesIn = 0;
   let user: string | undefined;
   let result: Answer | undefined;
-  let response: Response | undefined;
   options.onBegin?.();
   try {
-    if (request.url.length > MAX_URL) {
+    if (target.length > MAX_URL) {
       throw new OciError("UNSUPPORTED", `Cannot read an address longer than ${MAX_URL} bytes`, {
         status: 414,
       });
     }
-    if (options.site !== undefined && !/^\/v2(\/|$)/.test(url.pathname)) {
+    if (request !== undefined && options.site !== undefined && !isApi(path)) {
       const page = await options.site(request, peer);
-      ({ response, user } = page ?? { response, user });
+      if (page !== undefined) [result, user] = [answerOf(page.response), page.user];
     }
-    if (response === undefined) {
+    if (result === undefined) {
       // Before anything is understood: what is not understood cannot slip past (R-02).
-      if (options.readOnly && request.method !== "GET" && request.method !== "HEAD") {
+      if (options.readOnly && method !== "GET" && method !== "HEAD") {
         throw new OciError("UNSUPPORTED", "Cannot change anything: this registry is read-only", {
           detail: { allow: ["GET", "HEAD"] },
         });
       }
-      parsed = parseRequest(request.method, url.pathname, url.searchParams);
-      result = await handle(parsed);
+      const query = path.length === target.length
+        ? NO_QUERY
+        : new URLSearchParams(target.slice(path.length + 1));
+      parsed = parseRequest(method, path, query);
+      result = finished(await handle(parsed), method === "HEAD");
     }
   } catch (error) {
-    result = errorAnswer(error, options);
+    result = finished(errorAnswer(error, options), method === "HEAD");
   }
-  if (request.body !== null && !request.bodyUsed) await request.body.cancel().catch(() => {});
-  response ??= respond(result!, request.method === "HEAD", options.patience);
   options.onRequest?.({
-    method: request.method,
-    path: url.pathname + url.search,
+    method,
+    path: target,
     kind: parsed?.kind ?? "other",
     repository: parsed !== undefined && "repository" in parsed ? parsed.repository : undefined,
-    status: response.status,
+    status: result.status,
     bytesIn,
-    bytesOut: request.method === "HEAD" ? 0 : Number(response.headers.get("content-length") ?? 0),
+    bytesOut: method === "HEAD" ? 0 : Number(result.headers["content-length"] ?? 0),
     durationMs: performance.now() - started,
     remote: peer.remote,
     user,
-    userAgent: request.headers.get("user-agent") ?? undefined,
+    userAgent: headers.get("user-agent") ?? undefined,
   });
-  return response;
+  return result;
 
-  async function handle(parsed: ApiRequest): Promise<Answer> {
-    if (CHANGES.has(parsed.kind) && isFromPage(request.headers)) {
+  async function handle(parsed: ApiRequest): Promise<Said> {
+    if (CHANGES.has(parsed.kind) && isFromPage(headers)) {
       throw new OciError("DENIED", "Cannot change anything for a web page");
     }
-    const judgement = await options.authorize?.(request, parsed, peer);
+    const judgement = await options.authorize?.(ask, parsed, peer);
     user = judgement?.user;
     if (judgement?.kind === "refuse") {
       const refusal = errorAnswer(judgement.error, options);
@@ -187,15 +211,15 @@ async function answer(
     }
     const call: Call = {
       registry: judgement?.registry ?? registry,
-      headers: request.headers,
-      body: request.body && patientBody(request.body, options.patience),
-      head: request.method === "HEAD",
+      headers,
+      body: ask.body,
+      head: method === "HEAD",
       manifestLimit: options.manifestLimit ?? MANIFEST_LIMIT,
       locate: options.locate,
       received: (bytes) => bytesIn += bytes,
     };
     // The table pairs each kind with the handler of just that kind.
-    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Answer>;
+    const handler = HANDLERS[parsed.kind] as (request: ApiRequest, call: Call) => Promise<Said>;
     return await handler(parsed, call);
   }
 }
@@ -211,29 +235,23 @@ const CHANGES: ReadonlySet<ApiRequest["kind"]> = new Set([
   "cancelUpload",
 ]);
 
-function respond(
-  { status, headers = {}, body = null }: Answer,
-  head: boolean,
-  patience: Patience | undefined,
-): Response {
-  const all = new Headers(headers);
-  all.set("docker-distribution-api-version", "registry/2.0");
-  all.set("x-content-type-options", "nosniff");
-  if (body instanceof Uint8Array) all.set("content-length", String(body.byteLength));
-  else if (body === null && status !== 204 && status !== 304 && !all.has("content-length")) {
-    all.set("content-length", "0");
-  }
-  if (head && body instanceof ReadableStream) body.cancel().catch(() => {});
-  const sent = head ? null : body instanceof ReadableStream ? patientAnswer(body, patience) : body;
-  return new Response(sent, { status, headers: all });
+function finished({ status, headers = {}, body = null }: Said, head: boolean): Answer {
+  const all: Record<string, string | readonly string[]> = {
+    ...headers,
+    "docker-distribution-api-version": "registry/2.0",
+    "x-content-type-options": "nosniff",
+  };
+  if (body instanceof Uint8Array) all["content-length"] = String(body.byteLength);
+  else if (body === null && status !== 204 && status !== 304) all["content-length"] ??= "0";
+  if (!head) return { status, headers: all, body };
+  dropBody(body);
+  return { status, headers: all, body: null };
 }
 
 function errorAnswer(
-  caught: unknown,
+  error: unknown,
   options: ServerOptions,
-): Answer & { headers: Record<string, string> } {
-  // A handler says that a body ended early; why it did says more.
-  const error = caught instanceof Error && caught.cause instanceof TooSlow ? caught.cause : caught;
+): Said & { headers: Record<string, string> } {
   const known = isOciError(error);
   if (!known || error.code === "UNAVAILABLE") options.onError?.(error);
   const said = known

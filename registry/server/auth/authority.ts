@@ -1,5 +1,6 @@
 /** Who may do what on a server: one question for each request, before any handler sees it. */
 import { OciError } from "../../oci/error.ts";
+import type { HeaderView } from "../http/message.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Peer } from "../server.ts";
 import {
@@ -33,7 +34,7 @@ export interface AuthorityOptions {
 /** A request to judge. */
 export interface Asked extends Peer {
   /** Its headers. */
-  readonly headers: Headers;
+  readonly headers: HeaderView;
 }
 
 /** The request may go on. */

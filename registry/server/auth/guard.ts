@@ -1,5 +1,6 @@
 /** Joins who may do what with the place it is done to: what a server asks once for each request. */
 import type { Registry, ResumableUploads } from "../../registry.ts";
+import type { Ask } from "../http/message.ts";
 import type { ApiRequest } from "../request.ts";
 import type { Judgement, Peer } from "../server.ts";
 import type { Authority } from "./authority.ts";
@@ -24,7 +25,7 @@ export function guard(
   registry: Registry & ResumableUploads,
   authority: Authority,
   key: Uint8Array,
-): (request: Request, parsed: ApiRequest, peer: Peer) => Promise<Judgement> {
+): (ask: Ask, parsed: ApiRequest, peer: Peer) => Promise<Judgement> {
   const exists = async (repository: string, reference: string) =>
     await registry.stat(repository, reference) !== undefined;
   return async ({ headers }, parsed, peer) => {

@@ -1,11 +1,11 @@
 /** S-AUTH: clients with certificates, over real TLS. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { makePki, type TestPki } from "../client/pki_testing.ts";
-import { memoryRegistry } from "../memory.ts";
-import { digestOf } from "../oci/digest.ts";
-import { sampleBytes } from "../registry_suite_testing.ts";
-import { createServer, type RequestEntry, type ServerOptions } from "./server.ts";
-import { type Listening, serve } from "./serve.ts";
+import { makePki, type TestPki } from "../../client/pki_testing.ts";
+import { memoryRegistry } from "../../memory.ts";
+import { digestOf } from "../../oci/digest.ts";
+import { sampleBytes } from "../../registry_suite_testing.ts";
+import { createServer, type RequestEntry, type ServerOptions } from "../server.ts";
+import { type Listening, serve } from "../serve.ts";
 
 const pki: TestPki | undefined = await makePki();
 const stranger: TestPki | undefined = await makePki();
