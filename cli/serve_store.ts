@@ -2,6 +2,7 @@
 import { memoryRegistry } from "../registry/memory.ts";
 import { formatAccess, openLineWriter, redactPath } from "../registry/server/access_log.ts";
 import { guard } from "../registry/server/auth/guard.ts";
+import { isTrustable } from "../registry/server/http/forwarded.ts";
 import { Metrics } from "../registry/server/metrics.ts";
 import { createServer, type RequestEntry } from "../registry/server/server.ts";
 import { type ListenAddress, parseListen, serve } from "../registry/server/serve.ts";
@@ -21,6 +22,12 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
   await using session = new Session(io, flags);
   const listen = readListen(flags.listen);
   const tls = await readTls(session, flags, listen);
+  const stray = flags.trustedProxy?.find((text) => !isTrustable(text));
+  if (stray !== undefined) {
+    throw new UsageError(
+      `Cannot trust proxy ${JSON.stringify(stray)}: want ADDRESS/BITS, as in 10.0.0.0/8, or unix`,
+    );
+  }
   const guarded = isGuarded(flags);
   if (!isLocal(listen) && !guarded && !flags.insecureNoAuth) {
     throw new UsageError(
@@ -82,7 +89,12 @@ export async function serveStore(io: Io, flags: ServeFlags): Promise<void> {
       );
     },
   });
-  const listening = await serve(server, { listen, signal: io.signal, tls });
+  const listening = await serve(server, {
+    listen,
+    signal: io.signal,
+    tls,
+    trustedProxies: flags.trustedProxy,
+  });
   access.listensAt(listening.url);
   io.stdout.write(`${listening.url}\n`);
   session.log.info(

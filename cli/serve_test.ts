@@ -337,6 +337,7 @@ Deno.test("R-09 it does not listen beyond this machine without authentication, a
       /want --url URL/,
     ],
     [["--access-log", dir.path("no/such/dir/log")], /Cannot write .*log/],
+    [["--trusted-proxy", "10.0.0.1"], /Cannot trust proxy "10\.0\.0\.1": want ADDRESS\/BITS/],
   ];
   for (const [flags, message] of rows) {
     const { code, stdout, stderr } = await inProcess("serve", "--ephemeral", ...flags);

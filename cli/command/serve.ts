@@ -22,6 +22,7 @@ export interface ServeFlags extends CommonFlags {
   readonly tokenRealm?: string;
   readonly tokenService: string;
   readonly accessLog?: string;
+  readonly trustedProxy?: readonly string[];
 }
 
 /** `wherry serve`. */
@@ -37,6 +38,11 @@ export function define(command: Command, io: Io): void {
     .option("--ephemeral", "serve an empty registry in memory instead of the store")
     .option("--no-explorer", "no web pages")
     .option("--access-log <file>", "one line of JSON for each request; - is stdout")
+    .option(
+      "--trusted-proxy <cidr>",
+      "believe X-Forwarded-For from there; unix for whoever reaches the socket file",
+      collect,
+    )
     .optionsGroup("TLS flags:")
     .option("--tls-cert <file>", "certificate chain (PEM): speak https")
     .option("--tls-key <file>", "its private key (PEM)")

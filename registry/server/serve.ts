@@ -20,6 +20,11 @@ export interface ServeOptions {
   readonly patience?: Patience | undefined;
   /** Who comes when there are so many is told to come again later. Default 4096. */
   readonly maxConnections?: number | undefined;
+  /**
+   * Proxies whose `X-Forwarded-For` is believed, for logs and for counting wrong passwords: CIDR ranges, `unix` for a socket
+   * file. Default: none.
+   */
+  readonly trustedProxies?: readonly string[] | undefined;
 }
 
 /** A server that listens. */
@@ -60,6 +65,7 @@ export async function serve(server: RegistryServer, options: ServeOptions): Prom
   const crowd = new Crowd(server, {
     limits: limitsOf(patience),
     max: maxConnections ?? MAX_CONNECTIONS,
+    trustedProxies: options.trustedProxies ?? [],
   });
   const accepting = accept(door, crowd);
   const over = Promise.withResolvers<void>();

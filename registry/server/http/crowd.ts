@@ -2,6 +2,7 @@
 import type { Peer, RegistryServer } from "../server.ts";
 import { Connection } from "./connection.ts";
 import type { Guest } from "./door.ts";
+import { remoteOf } from "./forwarded.ts";
 import type { Answer, Ask } from "./message.ts";
 import type { Limits } from "./pace.ts";
 import { answerOf, requestOf } from "./web.ts";
@@ -12,6 +13,8 @@ export interface CrowdOptions {
   readonly limits: Limits;
   /** So many at once at the most. */
   readonly max: number;
+  /** Proxies whose word for a client's address is taken: CIDR ranges, `unix`. */
+  readonly trustedProxies: readonly string[];
 }
 
 /** The connections of a server, and the one timer that looks after them. */
@@ -71,6 +74,11 @@ export class Crowd {
   async #answer(ask: Ask, peer: Peer, ends: boolean): Promise<Answer> {
     if (ends) return LATER;
     const server = this.#server;
+    const { trustedProxies } = this.#options;
+    if (trustedProxies.length > 0) {
+      const remote = remoteOf(peer.remote, ask.headers.get("x-forwarded-for"), trustedProxies);
+      peer = { ...peer, remote };
+    }
     return await (server.answer?.(ask, peer) ?? server.fetch(requestOf(ask), peer).then(answerOf));
   }
 }
