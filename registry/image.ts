@@ -4,7 +4,7 @@ import { type Descriptor, embedded, type Platform } from "./oci/descriptor.ts";
 import { type Digest, digestOf } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
-import { type Index, type Manifest, parseDocument } from "./oci/manifest.ts";
+import { type Index, type Manifest, parseDocument, rememberManifest } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
 import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
 import { bytesSource, readAll, type Source } from "./source.ts";
@@ -168,10 +168,11 @@ export function makeImage(
   annotations?: Readonly<Record<string, string>>,
 ): Image {
   const docker = base !== undefined && isDockerType(base.raw.mediaType);
-  const rawConfig = encodeJson({
+  const whole: ImageConfig = {
     ...config,
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
-  });
+  };
+  const rawConfig = encodeJson(whole);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: docker ? MediaType.dockerManifest : MediaType.ociManifest,
@@ -184,11 +185,12 @@ export function makeImage(
     ...(annotations === undefined ? {} : { annotations }),
   };
   const bytes = encodeJson(manifest);
+  rememberManifest(bytes, manifest.mediaType!, manifest);
   return {
     raw: { mediaType: manifest.mediaType!, digest: digestOf(bytes), bytes },
     manifest,
     rawConfig,
-    config: parseConfig(rawConfig),
+    config: whole,
     layers: layers.map((layer, at) => ({ ...layer, descriptor: manifest.layers[at]! })),
   };
 }

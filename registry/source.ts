@@ -17,6 +17,8 @@ export interface OpenOptions {
 export interface Source {
   /** Bytes in all, known before reading. */
   readonly size: number;
+  /** The bytes themselves, when they are in memory anyway. Not to be changed. */
+  readonly bytes?: Uint8Array<ArrayBuffer> | undefined;
   /** The file that holds these bytes and no others, when there is one: some can read it quicker by themselves. */
   readonly file?: string | undefined;
   /**
@@ -30,6 +32,7 @@ export interface Source {
 export function bytesSource(bytes: Uint8Array): Source {
   return {
     size: bytes.byteLength,
+    ...(bytes.buffer instanceof ArrayBuffer ? { bytes: bytes as Uint8Array<ArrayBuffer> } : {}),
     open: ({ offset = 0 } = {}) => {
       const rest = new Uint8Array(bytes.subarray(offset));
       return Promise.resolve(
@@ -90,7 +93,9 @@ const CHUNK = 256 * 1024;
  * @throws {RangeError} When it is longer than `limit` bytes.
  */
 export async function readAll(source: Source, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-  return await collect(await source.open(), limit);
+  if (source.bytes === undefined) return await collect(await source.open(), limit);
+  if (source.size <= limit) return source.bytes;
+  throw new RangeError(`Cannot read document: longer than ${limit} bytes`);
 }
 
 /**

@@ -171,8 +171,8 @@ export async function runWork(
         (await work.act(item, worker)).result,
         journal?.before?.open.get(item.name),
       );
+      // It is on the disk with the next intent, or at the end: without it the next run looks at the image once more.
       journal?.file.add(result);
-      await journal?.file.durable();
       return result;
     },
     onResult: (result) => {

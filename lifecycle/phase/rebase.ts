@@ -107,6 +107,8 @@ export function needsOldBase(app: Image, topLayer: string): boolean {
 
 /** Whether both say the same, in whatever order: then the one that is there stays, with its digest (RB-13). */
 function isSame(a: Image, b: Image): boolean {
+  const digests = ({ layers }: Image) => layers.map(({ descriptor: { digest } }) => digest).join();
+  if (digests(a) !== digests(b)) return false;
   const text = ({ config, layers }: Image) =>
     goJson(goMap([config, layers.map(({ descriptor: { digest, size } }) => `${digest} ${size}`)]));
   return text(a) === text(b);
@@ -118,9 +120,17 @@ function isSame(a: Image, b: Image): boolean {
  * @throws {FileError} When it is not JSON or has another shape.
  */
 export function baseOf(label: string): Pick<LifecycleMetadata, "runImage" | "stack"> {
+  if (last?.label === label) return last.base;
   const { runImage, stack } = parseJson(label, `label ${METADATA_LABEL}`) as Json;
-  return parseLifecycleLabel(goJson({ runImage, stack }));
+  const base = parseLifecycleLabel(goJson({ runImage, stack }));
+  last = { label, base };
+  return base;
 }
+
+/** One rebase asks several times in a row. */
+let last:
+  | { readonly label: string; readonly base: ReturnType<typeof baseOf> }
+  | undefined;
 
 /** The number of layers that belong to the base (RB-7). */
 function cutOf(app: Image, topLayer: string, oldBase: Image | undefined): number {

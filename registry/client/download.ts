@@ -60,7 +60,7 @@ async function readSmall(
   limit: number,
   act: string,
 ): Promise<Uint8Array> {
-  const bytes = await collect(answer.body, limit).catch((cause) => {
+  const bytes = await answer.bytes(limit).catch((cause) => {
     const why = cause instanceof TransportError ? cause.why : cause.message;
     throw new OciError("UNAVAILABLE", `Cannot ${act}: ${why}`, { cause });
   });

@@ -5,7 +5,7 @@ import { type Document, parseDocument } from "../oci/manifest.ts";
 import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
 import { CHECKED, holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
 import type { CallOptions, RawManifest } from "../registry.ts";
-import { collect } from "../source.ts";
+import { bytesSource } from "../source.ts";
 import { lengthOf } from "./download.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
@@ -131,7 +131,7 @@ export async function putManifest(
     repository: place.repository,
     scopes: [repositoryScope(place.repository, "pull", "push")],
     headers: { "content-type": manifest.mediaType, ...conditions(is) },
-    body: { size: bytes.byteLength, open: () => Promise.resolve(new Blob([bytes]).stream()) },
+    body: { size: bytes.byteLength, bytes, open: () => bytesSource(bytes).open() },
     expect: [200, 201, 202],
     signal,
   }).catch((error) => {
@@ -245,7 +245,7 @@ async function readManifest(
   answer: Answer,
   act: string,
 ): Promise<RawManifest> {
-  const bytes = await collect(answer.body, MAX_MANIFEST_BYTES).catch((cause) => {
+  const bytes = await answer.bytes(MAX_MANIFEST_BYTES).catch((cause) => {
     if (cause instanceof RangeError) {
       const why = `it is longer than ${MAX_MANIFEST_BYTES} bytes`;
       throw new OciError("SIZE_INVALID", `Cannot ${act}: ${why}`, { cause });

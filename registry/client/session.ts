@@ -487,7 +487,7 @@ export async function discard(answer: Answer): Promise<void> {
   const length = Number(answer.headers.get("content-length") ?? Number.NaN);
   if (!(length <= 64 * 1024)) return await answer.body.cancel();
   try {
-    for await (const _ of answer.body);
+    await answer.bytes(64 * 1024);
   } catch {
     // It was not wanted anyway.
   }

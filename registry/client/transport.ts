@@ -11,6 +11,7 @@ import type { HostStats, HostTls, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { connectionFault, TransportError } from "./transport_error.ts";
 import { formatTarget, type Target } from "./url.ts";
+import { joined as joinedAll } from "../source.ts";
 import { Watch } from "./watch.ts";
 import { OciError } from "../oci/error.ts";
 
@@ -18,6 +19,8 @@ import { OciError } from "../oci/error.ts";
 export interface RequestBody {
   /** Bytes. */
   readonly size: number;
+  /** The bytes themselves, when they are in memory anyway: then nothing is opened. */
+  readonly bytes?: Uint8Array<ArrayBuffer> | undefined;
   /** Opens it from the start; called once per exchange. */
   open(): Promise<ReadableStream<Uint8Array>>;
 }
@@ -50,6 +53,12 @@ export interface TransportResponse {
   readonly target: Target;
   /** The bytes as they came; errors when they end early. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /**
+   * Reads all of it, instead of {@linkcode body}: without a stream in between, which costs more than a small body.
+   *
+   * @throws {RangeError} When it is longer than `limit` bytes; it is given up then.
+   */
+  readonly bytes: (limit: number) => Promise<Uint8Array<ArrayBuffer>>;
   /** From now on a chunk of the body is good only until the next is asked for: one buffer serves for all. */
   readonly reuse: () => void;
 }
@@ -128,17 +137,21 @@ export class Transport implements AsyncDisposable {
       const body = connection.body(head, method);
       // What is left of an unsent body would be read as the next request.
       const again = whole && !head.last && body.delimited;
+      const received = this.#receive(body, counter, tally, watch, (error) => {
+        end(error === undefined && again);
+        if (error === undefined) return;
+        signal?.throwIfAborted();
+        throw connectionFault(why ?? error, target.host, false);
+      });
       return {
         status: head.status,
         headers: head.headers,
         target,
         reuse: () => body.reuse = true,
-        body: this.#receive(body, counter, tally, watch, (error) => {
-          end(error === undefined && again);
-          if (error === undefined) return;
-          signal?.throwIfAborted();
-          throw connectionFault(why ?? error, target.host, false);
-        }),
+        get body() {
+          return received.body;
+        },
+        bytes: received.bytes,
       };
     } catch (error) {
       const { reused = false } = connection ?? {};
@@ -450,6 +463,24 @@ export class Transport implements AsyncDisposable {
       return { head: await answer, whole: true };
     }
     const { body, onSent } = request;
+    if (body.bytes !== undefined) {
+      const { bytes } = body;
+      watch.start(this.#idleMs, "progress");
+      try {
+        if (bytes.byteLength <= SMALL_WRITE) await connection.write(joined(first, bytes));
+        else {
+          await connection.write(first);
+          await connection.write(bytes);
+        }
+      } catch (error) {
+        await answer; // a server may say no, and close, before it has read all
+        if (!answered) throw error;
+      }
+      counter.send(bytes.byteLength, countedBy(request.signal));
+      onSent?.(bytes.byteLength);
+      watch.start(this.#answerMs, "answer");
+      return { head: await answer, whole: true };
+    }
     const stream = await body.open().catch((error) => {
       onBodyFault(error);
       throw error;
@@ -514,42 +545,79 @@ export class Transport implements AsyncDisposable {
     tally: Tally | undefined,
     watch: Watch,
     end: (error?: unknown) => void,
-  ): ReadableStream<Uint8Array<ArrayBuffer>> {
+  ): Pick<TransportResponse, "body" | "bytes"> {
     watch.pause();
-    const take = async (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => {
+    const next = async (): Promise<Uint8Array<ArrayBuffer> | undefined> => {
+      let part: Uint8Array<ArrayBuffer> | undefined;
       try {
-        const part = await body.next();
-        if (part !== undefined) {
-          counter.receive(part.byteLength, tally);
-          controller.enqueue(part);
-        }
-        if (!body.done) return watch.pause();
+        part = await body.next();
+        if (part !== undefined) counter.receive(part.byteLength, tally);
       } catch (error) {
         end(error);
         throw error;
       }
-      end();
-      controller.close();
+      if (body.done) end();
+      else watch.pause();
+      return part;
     };
+    const giveUp = () => {
+      try {
+        end(new Error("cancelled"));
+      } catch {
+        // It is the reader who wants no more.
+      }
+    };
+    // All of it came with the head: the connection is free for the next request.
+    let early: Promise<Uint8Array<ArrayBuffer> | undefined> | undefined;
     if (body.done) {
       end();
-      return new ReadableStream({ start: (controller) => controller.close() });
-    }
-    // All of it came with the head: the connection is free for the next request.
-    if (body.here) return new ReadableStream({ start: take }, { highWaterMark: 0 });
-    return new ReadableStream({
-      pull: async (controller) => {
+      early = Promise.resolve(undefined);
+    } else if (body.here) early = next();
+    early?.catch(() => {});
+    let stream: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
+    const open = () => {
+      if (early !== undefined) {
+        return new ReadableStream<Uint8Array<ArrayBuffer>>({
+          async pull(controller) {
+            const part = await early;
+            if (part !== undefined) controller.enqueue(part);
+            controller.close();
+          },
+        }, { highWaterMark: 0 });
+      }
+      return new ReadableStream<Uint8Array<ArrayBuffer>>({
+        pull: async (controller) => {
+          watch.start(this.#idleMs, "progress");
+          const part = await next();
+          if (part !== undefined) controller.enqueue(part);
+          if (body.done) controller.close();
+        },
+        cancel: giveUp,
+      }, { highWaterMark: 0 });
+    };
+    const bytes = async (limit: number) => {
+      const parts: Uint8Array<ArrayBuffer>[] = [];
+      let size = 0;
+      const add = (part: Uint8Array<ArrayBuffer> | undefined) => {
+        if (part === undefined) return;
+        size += part.byteLength;
+        parts.push(part);
+      };
+      if (early !== undefined) add(await early);
+      while (!body.done && size <= limit) {
         watch.start(this.#idleMs, "progress");
-        await take(controller);
+        add(await next());
+      }
+      if (size <= limit) return parts.length === 1 ? parts[0]! : joinedAll(parts, size);
+      if (!body.done) giveUp();
+      throw new RangeError(`Cannot read document: longer than ${limit} bytes`);
+    };
+    return {
+      get body() {
+        return stream ??= open();
       },
-      cancel: () => {
-        try {
-          end(new Error("cancelled"));
-        } catch {
-          // It is the reader who wants no more.
-        }
-      },
-    }, { highWaterMark: 0 });
+      bytes,
+    };
   }
 }
 

@@ -87,7 +87,7 @@ async function tryOnePost(
       repository,
       scopes: [repositoryScope(repository, "pull", "push")],
       headers: { "content-type": "application/octet-stream" },
-      body: { size, open: () => source.open({ signal }) },
+      body: { size, bytes: inMemory(source, size), open: () => source.open({ signal }) },
       expect: [201, 202],
       retry: false,
       signal,
@@ -394,4 +394,9 @@ function forward(onProgress: ((bytes: number) => void) | undefined): () => (byte
       }
     };
   };
+}
+
+/** The bytes, where they are at hand and as many as promised. */
+function inMemory({ bytes }: Source, size: number): Uint8Array<ArrayBuffer> | undefined {
+  return bytes?.byteLength === size ? bytes : undefined;
 }

@@ -1,5 +1,5 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import { createHash, type Hash } from "node:crypto";
+import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import { OciError } from "./error.ts";
 
 /** The digest algorithms wherry can verify. */
@@ -12,10 +12,12 @@ export type Digest = string & {
 };
 
 const HEX_LENGTH: Readonly<Record<Algorithm, number>> = { sha256: 64, sha384: 96, sha512: 128 };
+const USUAL = /^sha256:[0-9a-f]{64}$/;
 const FORM = /^(sha256|sha384|sha512):([0-9a-f]+)$/;
 
 /** Whether `text` is a digest wherry can verify (C-REF-07). */
 export function isDigest(text: string): text is Digest {
+  if (USUAL.test(text)) return true;
   const match = FORM.exec(text);
   return match !== null && match[2]?.length === HEX_LENGTH[match[1] as Algorithm];
 }
@@ -81,5 +83,5 @@ export function digestOf(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Di
     spared--;
     return `sha256:${sha256(bytes).toHex()}` as Digest;
   }
-  return new Digester(algorithm).update(bytes).digest();
+  return `${algorithm}:${hashOnce(algorithm, bytes, "hex")}` as Digest;
 }

@@ -59,7 +59,10 @@ function oddityOf(text: string, keys: boolean): string | undefined {
         const end = endOfString(text, at);
         const seen = keyComes ? open.at(-1) : undefined;
         if (seen !== undefined) {
-          const key = JSON.parse(text.slice(at, end + 1)) as string;
+          const inside = text.slice(at + 1, end);
+          const key = inside.includes("\\")
+            ? JSON.parse(text.slice(at, end + 1)) as string
+            : inside;
           if (seen.has(key)) return `has the key ${JSON.stringify(key.slice(0, 100))} twice`;
           seen.add(key);
         }

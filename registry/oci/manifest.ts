@@ -69,6 +69,28 @@ const indexSchema = z.lazy(() =>
  * @throws {OciError} `MANIFEST_INVALID` with the path of the first fault.
  */
 export function parseDocument(bytes: Uint8Array, contentType?: string): Document {
+  const before = read.get(bytes);
+  if (before !== undefined && before.contentType === contentType) return before.document;
+  const document = readDocument(bytes, contentType);
+  read.set(bytes, { contentType, document });
+  return document;
+}
+
+/**
+ * Documents that were read, as long as somebody holds their bytes: the client that reads one, the place it goes to and
+ * the server in between each ask what it is. Bytes of documents are not changed.
+ */
+const read = new WeakMap<
+  Uint8Array,
+  { readonly contentType: string | undefined; readonly document: Document }
+>();
+
+/** What `bytes` say is known, since they were made of it this moment. */
+export function rememberManifest(bytes: Uint8Array, mediaType: string, manifest: Manifest): void {
+  read.set(bytes, { contentType: mediaType, document: { kind: "manifest", mediaType, manifest } });
+}
+
+function readDocument(bytes: Uint8Array, contentType: string | undefined): Document {
   const json = parseJson(bytes);
   const said = contentType === undefined ? undefined : bareMediaType(contentType);
   const known = said !== undefined && (isIndexType(said) || isManifestType(said));

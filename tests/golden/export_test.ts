@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { quietContext } from "../../registry/context.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { exportImage } from "../../lifecycle/phase/export.ts";
+import { parseConfig } from "../../registry/oci/config.ts";
 import {
   exportInput,
   memoryStore,
@@ -62,8 +63,9 @@ Deno.test("13.5 13.6 RPT config, labels and report of an export are the ones in 
     "export_labels.txt",
     Object.entries(labels).map(([key, value]) => `${key}=${value}\n`).join(""),
   );
-  const { Labels: _, ...config } = image.config.config;
-  await golden("export_config.json", JSON.stringify({ ...image.config, config }, null, 2) + "\n");
+  const read = parseConfig(image.rawConfig);
+  const { Labels: _, ...config } = read.config;
+  await golden("export_config.json", JSON.stringify({ ...read, config }, null, 2) + "\n");
   await golden("export_layers.txt", layers.map(({ id, diffId }) => `${diffId} ${id}\n`).join(""));
   const { formatReportToml } = await import("../../lifecycle/file/report_toml.ts");
   const stable = { ...report, image: { ...report.image, digest: "sha256:…", manifestSize: 1 } };
