@@ -118,6 +118,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "Registries:",
     load: () => import("./command/bundle.ts"),
   },
+  fleet: {
+    summary: "Run the parts of a fleet on Kubernetes, Tekton, GitLab or GitHub",
+    group: "Images:",
+    load: () => import("./command/fleet.ts"),
+  },
   login: {
     summary: "Keep the password of a registry, once it was tried",
     group: "Registries:",

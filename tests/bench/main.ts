@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB]`: what is start, launcher, layer, build, lifecycle, registry, query or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, build, lifecycle, registry, query, fleet or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
+import { benchFleet } from "./fleet.ts";
 import { benchLauncher } from "./launcher.ts";
 import { benchLayer } from "./layer.ts";
 import { benchLifecycle } from "./lifecycle.ts";
@@ -9,7 +10,7 @@ import { benchRegistry } from "./registry.ts";
 import { benchStartup } from "./startup.ts";
 
 const what = Deno.args[0] ?? "all";
-const mib = Number(Deno.args[1] ?? "1024");
+const mib = Number(Deno.args[1] ?? (what === "fleet" ? "30000" : "1024"));
 const wherry = Deno.env.get("WHERRY") ?? new URL("../../dist/wherry", import.meta.url).pathname;
 
 const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -19,6 +20,12 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   build: () => benchBuild({ mib, wherry }),
   lifecycle: () => benchLifecycle({ mib, wherry }),
   query: () => benchQuery(),
+  fleet: () =>
+    benchFleet({
+      images: what === "fleet" ? mib : 30_000,
+      wherry,
+      chart: Deno.args.includes("--chart"),
+    }),
   registry: () => benchRegistry({ mib, wherry }),
 };
 

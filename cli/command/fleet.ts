@@ -1,0 +1,38 @@
+import { type Command, Option } from "commander";
+import { ENGINES } from "../../lifecycle/fleet/manifest.ts";
+import { collect } from "../common.ts";
+import type { Io } from "../io.ts";
+import type { ManifestFlags } from "../rebase/manifest.ts";
+
+/** `wherry fleet manifest`. */
+export function define(command: Command, io: Io): void {
+  command.usage("COMMAND [FLAGS]").helpCommand(false);
+  const summary = "Print what runs the shards of a plan on an engine";
+  command.command("manifest").summary(summary).description(summary)
+    .helpOption("-h, --help", "show this help").usage("[FLAGS]")
+    .addOption(
+      new Option("--engine <engine>", "where it runs").choices([...ENGINES]).makeOptionMandatory(),
+    )
+    .option("--image <ref>", "an image that has wherry in its PATH", "wherry:latest")
+    .option("--name <name>", "of the job", "wherry-rebase")
+    .option("--shards <n>", "how many parts", "4")
+    .option("--parallel <n>", "how many of them at once (default: all)")
+    .option(
+      "--plan <file>",
+      "the plan of wherry rebase plan; put into a ConfigMap where there is one",
+    )
+    .option("--config-map <name>", "the ConfigMap of the plan (key plan.jsonl)", "wherry-plan")
+    .option("--secret <name>", "a dockerconfigjson secret with credentials")
+    .option(
+      "--flag <word>",
+      "another word for wherry rebase apply (repeatable): --flag=--max-failures=3",
+      collect,
+    )
+    .action(async (flags: ManifestFlags) => {
+      const { manifest } = await import("../rebase/manifest.ts");
+      await manifest(io, flags);
+    });
+  command.action(() => {
+    io.stdout.write(command.helpInformation());
+  });
+}

@@ -1,0 +1,89 @@
+/** `wherry fleet manifest`: YAML for the engine that runs the shards. */
+import { resolve } from "node:path";
+import { stringify } from "yaml";
+import {
+  type Engine,
+  fleetDocuments,
+  type FleetJob,
+  MAX_CONFIG_MAP,
+} from "../../lifecycle/fleet/manifest.ts";
+import { parsePlan } from "../../lifecycle/fleet/plan.ts";
+import { UsageError } from "../exit.ts";
+import type { Io } from "../io.ts";
+import { readName } from "../places.ts";
+
+/** Its flags. */
+export interface ManifestFlags {
+  readonly engine: Engine;
+  readonly image: string;
+  readonly name: string;
+  readonly shards: string;
+  readonly parallel?: string;
+  readonly plan?: string;
+  readonly configMap: string;
+  readonly secret?: string;
+  readonly flag?: readonly string[];
+}
+
+/** What engines take: GitHub's matrix has at most 256 jobs, GitLab's `parallel` 200. */
+const MOST: Readonly<Record<Engine, number>> = {
+  "k8s-job": 100_000,
+  tekton: 256,
+  gitlab: 200,
+  github: 256,
+};
+
+/** Prints it. */
+export async function manifest(io: Io, flags: ManifestFlags): Promise<void> {
+  const { engine } = flags;
+  const shards = numberOf(flags.shards, "--shards", MOST[engine]);
+  const parallel = flags.parallel === undefined
+    ? shards
+    : numberOf(flags.parallel, "--parallel", shards);
+  for (const [flag, name] of [["--name", flags.name], ["--config-map", flags.configMap]] as const) {
+    if (!/^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$/.test(name)) {
+      throw new UsageError(
+        `Cannot use ${flag} ${JSON.stringify(name)}: want lower-case letters, digits and "-"`,
+      );
+    }
+  }
+  readName(flags.image);
+  const mapped = engine === "k8s-job" || engine === "tekton";
+  const planText = mapped && flags.plan !== undefined ? await readPlan(io, flags.plan) : undefined;
+  const job: FleetJob = {
+    name: flags.name,
+    image: flags.image,
+    shards,
+    parallel,
+    plan: mapped ? "/plan/plan.jsonl" : flags.plan ?? "plan.jsonl",
+    configMap: flags.configMap,
+    planText,
+    secret: flags.secret,
+    words: flags.flag ?? [],
+  };
+  // Aliases would save a few lines and be read by nobody.
+  const texts = fleetDocuments(engine, job).map((one) =>
+    stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })
+  );
+  io.stdout.write(texts.join("---\n"));
+}
+
+async function readPlan(io: Io, file: string): Promise<string> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(resolve(io.cwd, file));
+  } catch (cause) {
+    throw new UsageError(`Cannot read plan ${file}: ${(cause as Error).message}`, { cause });
+  }
+  parsePlan(text, file);
+  if (new TextEncoder().encode(text).byteLength <= MAX_CONFIG_MAP) return text;
+  throw new UsageError(
+    `Cannot put plan ${file} into a ConfigMap: it is longer than 1 MiB; want it on a volume, or a plan for each part`,
+  );
+}
+
+function numberOf(text: string, flag: string, most: number): number {
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
+  if (number >= 1 && number <= most) return number;
+  throw new UsageError(`Cannot use ${flag} ${JSON.stringify(text)}: want 1 to ${most}`);
+}

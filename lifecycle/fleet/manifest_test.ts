@@ -1,0 +1,157 @@
+/** What is printed for engines is held against what they publish of themselves. */
+import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
+import { validateWorkflow } from "@action-validator/core";
+import { Job } from "kubernetes-models/batch/v1/Job";
+import { ConfigMap } from "kubernetes-models/v1/ConfigMap";
+import { PodSpec } from "kubernetes-models/v1/PodSpec";
+import { parse, parseAllDocuments, stringify } from "yaml";
+import { z } from "zod";
+import { commandLine } from "../../cli/rebase/rebase_testing.ts";
+import { type Engine, fleetDocuments, type FleetJob } from "./manifest.ts";
+
+const job: FleetJob = {
+  name: "rebase",
+  image: "registry.example/wherry:1",
+  shards: 16,
+  parallel: 4,
+  plan: "/plan/plan.jsonl",
+  configMap: "plan",
+  planText: "{}\n",
+  secret: "pull",
+  words: ["--max-failures", "3"],
+};
+
+Deno.test("fleet manifest k8s-job: an Indexed Job, valid by the Kubernetes API's schema, restricted", () => {
+  const [map, made] = fleetDocuments("k8s-job", job) as [
+    Record<string, unknown>,
+    Record<string, never>,
+  ];
+  new ConfigMap(map as ConstructorParameters<typeof ConfigMap>[0]).validate();
+  const one = new Job(made as ConstructorParameters<typeof Job>[0]);
+  one.validate();
+  const spec = one.spec!;
+  deepEqual([spec.completionMode, spec.completions, spec.parallelism], ["Indexed", 16, 4]);
+  equal(spec.backoffLimitPerIndex, 2);
+  const pod = spec.template.spec!;
+  equal(pod.restartPolicy, "Never", "backoffLimitPerIndex and podFailurePolicy want it");
+  // The "restricted" pod security standard, point by point.
+  equal(pod.securityContext!.runAsNonRoot, true);
+  equal(pod.securityContext!.seccompProfile!.type, "RuntimeDefault");
+  ok(!pod.hostNetwork && !pod.hostPID && !pod.hostIPC);
+  for (const container of pod.containers) {
+    equal(container.securityContext!.allowPrivilegeEscalation, false);
+    deepEqual(container.securityContext!.capabilities!.drop, ["ALL"]);
+    equal(container.securityContext!.privileged, undefined);
+  }
+  for (const volume of pod.volumes!) {
+    const [, kind] = Object.keys(volume);
+    ok(["configMap", "emptyDir", "secret"].includes(kind!), kind);
+  }
+  const { env = [], args = [] } = pod.containers[0]!;
+  ok(env.some(({ name, value }) => name === "WHERRY_SHARDS" && value === "16"));
+  deepEqual(args.slice(0, 3), ["rebase", "apply", "/plan/plan.jsonl"]);
+  deepEqual(args.slice(-2), ["--max-failures", "3"]);
+  throws(() => {
+    new Job({ ...one, spec: { ...spec, completions: "many" as unknown as number } }).validate();
+  }, "the schema can say no");
+});
+
+Deno.test("fleet manifest github: a workflow, valid by the published schema of workflows", () => {
+  const [made] = fleetDocuments("github", job);
+  const content = stringify(made, { lineWidth: 0 });
+  deepEqual(validateWorkflow(content).errors, []);
+  ok(validateWorkflow(content.replace("runs-on:", "runs-at:")).errors.length > 0, "it can say no");
+  match(content, /max-parallel: 4/);
+  match(content, /1\/16/);
+});
+
+Deno.test("fleet manifest tekton: a Task and a run over its shards", () => {
+  const documents = fleetDocuments("tekton", job) as readonly Readonly<Record<string, unknown>>[];
+  deepEqual(documents.map(({ kind }) => kind), ["ConfigMap", "Task", "PipelineRun"]);
+  // tekton.dev/v1 as its documentation has it; a step has the fields of a container.
+  const task = z.strictObject({
+    apiVersion: z.literal("tekton.dev/v1"),
+    kind: z.literal("Task"),
+    metadata: z.strictObject({ name: z.string() }),
+    spec: z.strictObject({
+      params: z.array(z.strictObject({
+        name: z.string(),
+        type: z.enum(["string", "array", "object"]),
+        description: z.string(),
+      })),
+      steps: z.array(z.looseObject({ name: z.string(), image: z.string() })),
+      volumes: z.array(z.looseObject({ name: z.string() })),
+    }),
+  }).parse(documents[1]);
+  new PodSpec({ containers: task.spec.steps, volumes: task.spec.volumes } as never).validate();
+  const run = z.strictObject({
+    apiVersion: z.literal("tekton.dev/v1"),
+    kind: z.literal("PipelineRun"),
+    metadata: z.strictObject({ generateName: z.string() }),
+    spec: z.strictObject({
+      pipelineSpec: z.strictObject({
+        tasks: z.array(z.strictObject({
+          name: z.string(),
+          taskRef: z.strictObject({ name: z.literal("rebase") }),
+          matrix: z.strictObject({
+            params: z.array(
+              z.strictObject({ name: z.literal("shard"), value: z.array(z.string()) }),
+            ),
+          }),
+        })),
+      }),
+    }),
+  }).parse(documents[2]);
+  equal(run.spec.pipelineSpec.tasks[0]!.matrix.params[0]!.value.length, 16);
+});
+
+Deno.test("fleet manifest gitlab: parallel jobs and their report", () => {
+  const [made] = fleetDocuments("gitlab", job);
+  const keywords = z.strictObject({
+    stage: z.enum(["rebase", "report"]),
+    image: z.strictObject({ name: z.string(), entrypoint: z.array(z.string()) }),
+    parallel: z.number().int().min(2).max(200).optional(),
+    script: z.array(z.string()).min(1),
+    when: z.enum(["always"]).optional(),
+    retry: z.strictObject({
+      max: z.number().int().min(0).max(2),
+      when: z.array(z.enum(["runner_system_failure", "stuck_or_timeout_failure"])),
+    }).optional(),
+    artifacts: z.strictObject({
+      when: z.enum(["always", "on_success", "on_failure"]),
+      paths: z.array(z.string()),
+      expire_in: z.string(),
+    }).optional(),
+  });
+  const { stages, ...jobs } = made as Record<string, unknown>;
+  deepEqual(stages, ["rebase", "report"]);
+  const read = z.record(z.string(), keywords).parse(jobs);
+  equal(read["rebase"]!.parallel, 16);
+  equal(
+    read["rebase"]!.script[0],
+    "wherry rebase apply /plan/plan.jsonl --journal journal-{shard}.jsonl -o json --max-failures 3",
+  );
+});
+
+Deno.test("fleet manifest prints YAML, with the plan in it, and refuses what an engine would", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const plan = { plan: 1, source: "s", total: 0, created: "", run_images: {}, flags: {} };
+    await Deno.writeTextFile(`${dir}/plan`, JSON.stringify(plan) + "\n");
+    const run = (engine: Engine, ...more: readonly string[]) =>
+      commandLine(["fleet", "manifest", "--engine", engine, ...more], dir);
+    const made = await run("k8s-job", "--plan", "plan", "--shards", "3", "--parallel", "2");
+    equal(made.code, 0, made.stderr);
+    const documents = parseAllDocuments(made.stdout).map((one) => one.toJS());
+    deepEqual(documents.map(({ kind }) => kind), ["ConfigMap", "Job"]);
+    equal(documents[0].data["plan.jsonl"], JSON.stringify(plan) + "\n");
+    equal(documents[1].spec.completions, 3);
+    ok(parse((await run("gitlab", "--plan", "plan.jsonl")).stdout)["wherry-rebase"]);
+    equal((await run("gitlab", "--shards", "201")).code, 3);
+    equal((await run("k8s-job", "--name", "Bad_Name")).code, 3);
+    equal((await run("k8s-job", "--plan", "absent")).code, 3);
+    equal((await run("k8s-job", "--shards", "2", "--parallel", "3")).code, 3);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
