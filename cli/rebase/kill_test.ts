@@ -1,0 +1,173 @@
+/** Fleets whose processes, registries and tokens do not live as long as they do. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import { readImage } from "../../registry/image.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
+import { OciError } from "../../registry/oci/error.ts";
+import { createServer } from "../../registry/server/server.ts";
+import { serve } from "../../registry/server/serve.ts";
+import type { FleetResult } from "../../lifecycle/fleet/result.ts";
+import { madeApp, madeBase, makeScene, put, type Scene } from "./rebase_testing.ts";
+
+const AMD64 = { os: "linux", architecture: "amd64" };
+const [old, next] = [madeBase("1"), madeBase("2")];
+const MAIN = decodeURIComponent(new URL("../main.ts", import.meta.url).pathname);
+
+async function fill(it: Scene, count: number): Promise<readonly string[]> {
+  const run = `${it.host}/run:2`;
+  await put(it.place, "run", "2", next);
+  const names: string[] = [];
+  for (let at = 0; at < count; at++) {
+    const repository = `team/app-${at % 12}`;
+    await put(
+      it.place,
+      repository,
+      `v${at}`,
+      madeApp(old, `app ${at % 12}`, { run, labels: { at: `${at}` } }),
+    );
+    names.push(`${it.host}/${repository}:v${at}`);
+  }
+  await Deno.writeTextFile(`${it.dir}/list`, names.join("\n") + "\n");
+  return names;
+}
+
+async function topOf(it: Scene, name: string): Promise<string> {
+  const [, repository = "", tag = ""] = /\/(.*):(v\d+)$/.exec(name.slice(it.host.length))!;
+  return (await readImage(it.place, repository, tag, AMD64))!.layers[0]!.diffId;
+}
+
+/** How often each tag was set. */
+function moves(it: Scene): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { method, path, status } of it.seen) {
+    if (method !== "PUT" || status !== 201 || !/manifests\/v\d+$/.test(path)) continue;
+    counts.set(path, (counts.get(path) ?? 0) + 1);
+  }
+  return counts;
+}
+
+Deno.test("demand 30: shards as processes, one killed at a random point and started again: every image exactly once", async () => {
+  let wait: Promise<void> | undefined;
+  const place = memoryRegistry();
+  const push = place.pushManifest.bind(place);
+  let pushed = 0;
+  const killAt = Promise.withResolvers<void>();
+  const after = 5 + Math.floor(Math.random() * 20);
+  await using it = await makeScene({}, place);
+  const names = await fill(it, 90);
+  place.pushManifest = async (...args) => {
+    await wait;
+    const result = await push(...args);
+    if (++pushed === after) killAt.resolve();
+    return result;
+  };
+  it.calls();
+  const shard = (index: number) =>
+    new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", "--no-check", MAIN, "rebase", "--from", "list", "--publish", "-q"],
+        ...["--run-image", `${it.host}/run:2`, "--concurrency", "4", "--journal", "j-{shard}"],
+      ],
+      cwd: it.dir,
+      env: {
+        HOME: `${it.dir}/home-${index}`,
+        CI_NODE_INDEX: String(index),
+        CI_NODE_TOTAL: "3",
+        NO_COLOR: "1",
+      },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+  const first = shard(1);
+  await killAt.promise;
+  first.kill("SIGKILL");
+  await first.output();
+  const before = pushed;
+  ok(before >= after && before < 90, `killed after ${before}`);
+  const ends = await Promise.all([1, 2, 3].map((index) => shard(index).output()));
+  for (const { code, stderr } of ends) equal(code, 0, new TextDecoder().decode(stderr));
+  for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
+  const counts = moves(it);
+  equal(counts.size, 90);
+  deepEqual([...counts].filter(([, count]) => count !== 1), [], "nothing was done twice");
+  const report = await it.wherry(["rebase", "report", "j-1", "j-2", "j-3", "-o", "json"]);
+  equal(report.code, 0, report.stderr);
+  const summary = JSON.parse(report.stdout.trim().split("\n").at(-1)!);
+  deepEqual(summary.counts, { rebased: 90 });
+  wait = undefined;
+});
+
+Deno.test("demand 30: a storm of 429, and a registry that ends and comes back: every image once, none lost", async () => {
+  const place = memoryRegistry();
+  let nth = 0;
+  let storm = 0;
+  await using it = await makeScene({
+    authorize: (_request, _parsed, _peer) => {
+      const busy = ++nth % 3 === 0 && storm++ < 60;
+      return Promise.resolve(
+        busy
+          ? {
+            kind: "refuse",
+            user: undefined,
+            error: new OciError("TOOMANYREQUESTS", "Cannot keep up", { status: 429 }),
+            headers: { "retry-after": "0" },
+          }
+          : { kind: "allow", user: undefined, registry: place },
+      );
+    },
+  }, place);
+  const names = await fill(it, 40);
+  const { code, stderr } = await it.wherry([
+    "rebase",
+    "--from",
+    "list",
+    "--publish",
+    "--run-image",
+    `${it.host}/run:2`,
+    "--concurrency",
+    "8",
+  ]);
+  equal(code, 0, stderr);
+  ok(storm >= 60, `${storm} times busy`);
+  for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
+  equal(Math.max(...moves(it).values()), 1);
+});
+
+Deno.test("demand 30: a registry that is gone fails its images, and the next run does the rest", async () => {
+  const place = memoryRegistry();
+  const first = await serve(createServer(place), { listen: { hostname: "127.0.0.1", port: 0 } });
+  const host = first.url.slice(7);
+  const port = Number(host.split(":")[1]);
+  const dir = await Deno.makeTempDir();
+  const it = { host, place, dir } as unknown as Scene;
+  try {
+    const names = await fill(it, 12);
+    await using scene = await makeScene();
+    const push = place.pushManifest.bind(place);
+    let pushed = 0;
+    let ending: Promise<void> | undefined;
+    place.pushManifest = async (...args) => {
+      if (++pushed === 5) ending = first.shutdown();
+      return await push(...args);
+    };
+    const args = [
+      ...["rebase", "--from", `${dir}/list`, "--publish", "--run-image", `${host}/run:2`],
+      ...["--concurrency", "1", "--journal", "j", "--max-failures", "0", "-o", "json"],
+    ];
+    const stopped = await scene.wherry(args);
+    await ending;
+    equal(stopped.code, 2, stopped.stderr);
+    const second = await serve(createServer(place), { listen: { hostname: "127.0.0.1", port } });
+    const rest = await scene.wherry(args);
+    equal(rest.code, 0, rest.stderr);
+    for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
+    const journal = await scene.wherry(["rebase", "report", "j", "-o", "json"]);
+    const results = journal.stdout.trim().split("\n").slice(0, -1).map((line) =>
+      JSON.parse(line) as FleetResult
+    );
+    deepEqual(results.map(({ decision }) => decision), names.map(() => "rebased"));
+    await second.shutdown();
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
