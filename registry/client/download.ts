@@ -1,7 +1,7 @@
 import { algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { CallOptions } from "../registry.ts";
-import { bytesSource, collect, type OpenOptions, type Source } from "../source.ts";
+import { bytesSource, type OpenOptions, type Source } from "../source.ts";
 import { RANGE_BYTES, RangeReader, type RangeSource, type Read } from "./ranges.ts";
 import type { Release } from "./retry.ts";
 import { repositoryScope } from "./scope.ts";
