@@ -240,15 +240,16 @@ function readQuietly(name: string): Reference | undefined {
   }
 }
 
+const LOCAL = /^(oci|oci-archive|docker-archive|store):/;
+
 /** The registry in a name; `undefined` for a place on this machine, or no name at all. */
 export function hostOf(name: string): string | undefined {
-  return /^(oci|oci-archive|docker-archive|store):/.test(name)
-    ? undefined
-    : readQuietly(name)?.registry;
+  return LOCAL.test(name) ? undefined : readQuietly(name)?.registry;
 }
 
 /** Two spellings of one name are one name (RG-2). */
 export function sameName(name: string): string {
+  if (LOCAL.test(name)) return name;
   const reference = readQuietly(name);
   return reference === undefined ? name : formatReference(reference);
 }

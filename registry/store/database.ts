@@ -43,6 +43,13 @@ CREATE TABLE memo (key TEXT PRIMARY KEY, value TEXT NOT NULL, seen INTEGER NOT N
 CREATE INDEX memo_seen ON memo (seen);
 `;
 
+/** One of several that share a transaction. */
+interface Act {
+  readonly act: () => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** The metadata of one store, opened by one process. */
 export class Database {
   readonly #db: DatabaseSync;
@@ -54,6 +61,10 @@ export class Database {
   #log: Deno.FsFile | undefined;
   #syncing: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
+  readonly #batch: Act[] = [];
+  /** Transactions so far, and those that the sync under way covers. */
+  #commits = 0;
+  #covered = -1;
   #closed = false;
   #neverSync = false;
   /** Why nothing may be written any more. */
@@ -172,6 +183,7 @@ export class Database {
     try {
       const result = act();
       this.#db.exec("COMMIT");
+      this.#commits++;
       return result;
     } catch (cause) {
       try {
@@ -182,13 +194,53 @@ export class Database {
   }
 
   /**
+   * As {@linkcode write}, in one transaction with others of the same moment: what comes while a sync is under way waits
+   * for its end, as it has to wait for the next sync anyway. Of ten that share a transaction each pays a tenth of the
+   * pages it writes. `act` may run twice, since one that throws takes the others with it: it may do nothing but ask and
+   * change the database.
+   */
+  together<T>(act: () => T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#batch.push({ act, resolve: resolve as (value: unknown) => void, reject });
+      if (this.#batch.length > 1) return;
+      const flush = () => this.#flush();
+      if (this.#syncing === undefined) queueMicrotask(flush);
+      else this.#syncing.then(flush, flush);
+    });
+  }
+
+  #flush(): void {
+    const batch = this.#batch.splice(0);
+    const results: unknown[] = [];
+    const one = ({ act, resolve, reject }: Act) => {
+      try {
+        resolve(this.write(act));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    if (batch.length === 1) return one(batch[0]!);
+    try {
+      this.write(() => {
+        for (const { act } of batch) results.push(act());
+      });
+    } catch {
+      batch.forEach(one);
+      return;
+    }
+    batch.forEach(({ resolve }, at) => resolve(results[at]));
+  }
+
+  /**
    * Resolves when every transaction before this call is on the disk. All callers of one moment share a sync
-   * (ST-05 "group commit"): a sync under way may have begun too early for this call, so it waits for the next.
+   * (ST-05 "group commit"): a sync under way may have begun too early for this call, so it waits for the next, unless
+   * nothing was committed since it began.
    */
   async durable(): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
     if (this.#neverSync) return;
     if (this.#syncing === undefined) return await this.#sync();
+    if (this.#covered === this.#commits) return await this.#syncing;
     this.#waiting ??= this.#syncing.catch(() => {}).then(() => {
       this.#waiting = undefined;
       return this.#sync();
@@ -200,6 +252,7 @@ export class Database {
     this.#syncing = (async () => {
       try {
         this.#log ??= await Deno.open(join(this.#dir, "metadata.db-wal"));
+        this.#covered = this.#commits;
         await this.#log.syncData();
       } catch (cause) {
         // Without a write-ahead file the journal mode is the one that syncs by itself.
@@ -259,6 +312,7 @@ export class Database {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#batch.length > 0) this.#flush();
     await this.#waiting?.catch(() => {});
     await this.#syncing?.catch(() => {});
     this.#log?.close();

@@ -327,12 +327,14 @@ export class FileStore implements Store, UploadHost {
     { digest, size }: { readonly digest: Digest; readonly size: number },
     how: { readonly bytes: Uint8Array } | { readonly publish: () => void },
   ): Promise<void> {
-    this.#db.write(() => {
+    const act = () => {
       // Publishing inside the transaction keeps the collector, which unlinks inside one, from our file (ST-04).
       if ("publish" in how) how.publish();
       const id = this.#content(digest, size, "bytes" in how ? how.bytes : null);
       this.#join(this.#repository(repository), id);
-    });
+    };
+    if ("publish" in how) this.#db.write(act);
+    else await this.#db.together(act);
     if ("publish" in how) await this.files.settle(digest);
     await this.#db.durable();
   }
@@ -377,7 +379,7 @@ export class FileStore implements Store, UploadHost {
     const large = await this.#fileLarge(bytes, digest);
     let children: readonly Child[];
     try {
-      children = this.#putManifest(
+      children = await this.#putManifest(
         repository,
         document,
         descriptor,
@@ -405,8 +407,8 @@ export class FileStore implements Store, UploadHost {
       readonly expect: readonly TagExpectation[];
     },
     publish: (() => void) | undefined,
-  ): readonly Child[] {
-    return this.#db.write(() => {
+  ): Promise<readonly Child[]> {
+    const act = () => {
       const id = this.#repository(repository);
       demand(expect, repository, descriptor.digest, (tag) => this.#tagged(repository, tag));
       const children = this.#checkChildren(id, repository, document);
@@ -436,7 +438,11 @@ export class FileStore implements Store, UploadHost {
         );
       }
       return children;
-    });
+    };
+    // A file is published once, so its transaction is its own.
+    return publish === undefined
+      ? this.#db.together(act)
+      : new Promise((resolve) => resolve(this.#db.write(act)));
   }
 
   async #settle(contents: readonly { readonly digest: Digest; readonly filed: boolean }[]) {

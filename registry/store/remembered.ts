@@ -80,30 +80,34 @@ export class Remembered implements Memo {
     return row && String(row["value"]);
   }
 
-  // deno-lint-ignore require-await
   async set(key: string, value: string): Promise<void> {
     if (value.length > MAX_VALUE) {
       throw new RangeError(
         `Cannot remember ${key}: ${value.length} characters, want at most ${MAX_VALUE}`,
       );
     }
-    this.#add(
-      "memo",
-      `INSERT INTO memo (key, value, seen) VALUES (?, ?, ?)
-       ON CONFLICT DO UPDATE SET value = excluded.value, seen = excluded.seen`,
-      [key, value],
+    if (this.#readOnly) return;
+    await this.#db.together(() =>
+      this.#insert(
+        "memo",
+        `INSERT INTO memo (key, value, seen) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET value = excluded.value, seen = excluded.seen`,
+        [key, value],
+      )
     );
   }
 
-  #add(table: "layer" | "location" | "memo", sql: string, values: string[]): void {
+  #add(table: "layer" | "location", sql: string, values: string[]): void {
     if (this.#readOnly) return;
-    this.#db.write(() => {
-      this.#db.run(sql, ...values, this.#now());
-      if (++this.#added % PRUNE_EVERY !== 0) return;
-      this.#db.run(
-        `DELETE FROM ${table} WHERE seen <
-         (SELECT seen FROM ${table} ORDER BY seen DESC LIMIT 1 OFFSET ${MAX_FACTS})`,
-      );
-    });
+    this.#db.write(() => this.#insert(table, sql, values));
+  }
+
+  #insert(table: "layer" | "location" | "memo", sql: string, values: string[]): void {
+    this.#db.run(sql, ...values, this.#now());
+    if (++this.#added % PRUNE_EVERY !== 0) return;
+    this.#db.run(
+      `DELETE FROM ${table} WHERE seen <
+       (SELECT seen FROM ${table} ORDER BY seen DESC LIMIT 1 OFFSET ${MAX_FACTS})`,
+    );
   }
 }
