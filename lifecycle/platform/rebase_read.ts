@@ -12,7 +12,7 @@ import type { RawManifest, Reader } from "../../registry/registry.ts";
 import { readAll } from "../../registry/source.ts";
 import { METADATA_LABEL } from "../phase/analyze.ts";
 import { baseOf, needsOldBase, rebaseImage } from "../phase/rebase.ts";
-import { ExitCode, LifecycleError } from "../error.ts";
+import { ExitCode, failAs, LifecycleError } from "../error.ts";
 import type { NewBase } from "./rebase_base.ts";
 
 /** An image or index that is to be rebased. */
@@ -225,7 +225,7 @@ async function prepareImage(
   });
   const label = labelOf(app.config, METADATA_LABEL);
   if (!label) throw new NotCnbError(name, `it has no label ${METADATA_LABEL}`);
-  const { runImage } = baseOf(label);
+  const { runImage } = await failAs(ExitCode.rebase, choices.signal, () => baseOf(label));
   const chosen = await choices.chooseBase(app);
   const platform = platformOf(app);
   const base = await chosen.image(platform);
