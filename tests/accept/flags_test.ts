@@ -209,5 +209,5 @@ Deno.test("a layer of each of the eight kinds comes back as the restore table sa
   const made = await tool("ls", [`${scene.dir}/b/rootfs/layers/wherry_kinds`]);
   assert.deepEqual(made.trim().split("\n"), ["all", "build-launch", "cache-launch", "only-launch"]);
   const { stdout } = await scene.run(["inspect", "store:kinds"]);
-  assert.equal([...stdout.matchAll(/Application Slice: \d/g)].length, 3);
+  assert.equal([...stdout.matchAll(/^ .*app +slice \d/gm)].length, 3);
 });
