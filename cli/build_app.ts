@@ -1,4 +1,5 @@
 /** Turns the flags of `wherry build` into a request, runs it, and tells the result. */
+import { join } from "node:path";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
 import { readDocument } from "../lifecycle/file/document.ts";
 import type { RunImageNames } from "../lifecycle/file/lifecycle_metadata.ts";
@@ -49,14 +50,8 @@ export async function buildApp(
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
   const { openCache, access: cacheAccess } = await openCacheOf(session, flags, target, stack);
-  const { run, runNames } = await openRun(
-    session,
-    flags,
-    target,
-    platform,
-    site.builder?.runImages,
-    stack,
-  );
+  const knownRuns = site.builder?.runImages;
+  const { run, runNames } = await openRun(session, flags, target, platform, knownRuns, stack);
   // Known before any buildpack runs, so it is said before.
   const launcher = launcherFor(
     run === "scratch" ? platform.architecture : run.image.config.architecture,
@@ -68,6 +63,24 @@ export async function buildApp(
       ...site,
       run,
       runNames,
+      openRun: async (name) => {
+        // Extensions are foreign code: files of this machine are not theirs to name.
+        if (readPlace(name).kind !== "registry") {
+          throw new LifecycleError(
+            ExitCode.generate,
+            `Cannot use ${JSON.stringify(name)} as run image: want the name of an image`,
+          );
+        }
+        const changed = { ...flags, runImage: name };
+        const opened = await openRun(session, changed, target, platform, knownRuns, stack, true);
+        if (opened.run !== "scratch") return { ...opened, run: opened.run };
+        throw new LifecycleError(ExitCode.generate, "Cannot use scratch as run image here");
+      },
+      // For all images: what an instruction makes depends on the base and what was before it, not on the app.
+      extendCache: {
+        dir: join(session.storeDir(), "cache", "extend"),
+        ...(flags.clearCache ? { ttlMs: 0 } : {}),
+      },
       platform,
       previous,
       access: [...accessOf(previous, "read"), ...cacheAccess, ...target.access],
@@ -177,6 +190,7 @@ async function openRun(
   platform: Platform,
   ofBuilder: readonly RunImageNames[] | undefined,
   stack: AsyncDisposableStack,
+  extended = false,
 ): Promise<{ readonly run: RunImage | "scratch"; readonly runNames?: RunImageNames | undefined }> {
   const { env } = session.io;
   const asked = flags.runImage ?? env["CNB_RUN_IMAGE"];
@@ -218,6 +232,7 @@ async function openRun(
       ? undefined
       : runNamesFor(images.length > 0 ? images : [{ image: known, mirrors: [] }], known, {
         normalize,
+        extended,
       }),
   };
 }

@@ -8,6 +8,7 @@ export interface SiteFlags extends CommonFlags {
   readonly buildpack?: readonly string[];
   readonly buildpacks?: string;
   readonly order?: string;
+  readonly extension?: readonly string[];
   readonly descriptor?: string;
   readonly env?: readonly string[];
   readonly envFile?: readonly string[];
@@ -41,6 +42,11 @@ export function addInputFlags(command: Command): Command {
     .option(
       "-b, --buildpack <name>",
       "a directory, .tgz, .cnb, image, id@version, from=builder (repeatable, in order)",
+      collectWords,
+    )
+    .option(
+      "--extension <name>",
+      "an image extension: a directory, .tgz, or one of the builder (repeatable)",
       collectWords,
     )
     .option("--pre-buildpack <name>", "in front of every group (repeatable)", collectWords)

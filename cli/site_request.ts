@@ -51,6 +51,10 @@ export async function siteRequest(
   return {
     platformApi: PLATFORM_API,
     builder,
+    extensions: {
+      named: flags.extension ?? [],
+      dir: builder ? undefined : io.env["CNB_EXTENSIONS_DIR"] ?? "/cnb/extensions",
+    },
     around: { pre: flags.preBuildpack ?? [], post: flags.postBuildpack ?? [] },
     openPackage: packageOpener(session, flags, platform, stack),
     volumes: await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, flags.workspace]),

@@ -41,7 +41,6 @@ const IGNORED: Readonly<Record<string, { readonly flags: string; readonly why: s
 
 /** pack's flags that would change the result and are not there yet: refused, with what to use instead. */
 const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instead: string }>> = {
-  extension: { flags: "--extension <name>", instead: "image extensions are not supported yet" },
   sparse: { flags: "--sparse", instead: "layouts are always whole" },
 };
 

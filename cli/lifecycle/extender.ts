@@ -3,7 +3,7 @@
  * that is extended (9). Of a build image the builder follows in the same process; a run image is left for the exporter.
  */
 import { ExitCode } from "../../lifecycle/error.ts";
-import { openLayerCache } from "../../lifecycle/extend/layer_cache.ts";
+import { openLayerCache, pruneLayerCache } from "../../lifecycle/extend/layer_cache.ts";
 import { openMachineRoot } from "../../lifecycle/extend/machine_root.ts";
 import type { Group } from "../../lifecycle/file/group_toml.ts";
 import { extend } from "../../lifecycle/phase/extend.ts";
@@ -90,17 +90,15 @@ async function carryOut(
     log.debug(`Found ${kind} Dockerfile for extension '${extension}'`);
   }
   const { appDir, layersDir, platformDir } = inputs;
+  const cache = `${KANIKO}/cache/layers/wherry`;
+  await pruneLayerCache(cache, inputs.kanikoCacheTtl, ctx.now);
   const { image } = await log.timed("Extender", () =>
     extend({
       kind,
       base,
       dockerfiles,
       openRoot: () => openMachineRoot([appDir, layersDir, platformDir, KANIKO], io.env),
-      cache: openLayerCache(
-        `${KANIKO}/cache/layers/wherry`,
-        inputs.kanikoCacheTtl,
-        ctx.now,
-      ),
+      cache: openLayerCache(cache, inputs.kanikoCacheTtl, ctx.now),
       applyAll: kind === "build",
       buildId: crypto.randomUUID(),
       output: (chunk) => log.output(chunk),

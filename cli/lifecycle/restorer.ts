@@ -121,9 +121,10 @@ async function updateAnalyzed(
   if (runImage === undefined) return after;
   if (can.restoreChecksRunImage) await checkRunImage(phase, runImage.image, images);
   const name = runImage.image || runImage.reference;
-  if (can.targets && runImage.extend && !inputs.useLayout) {
+  if (can.targets && runImage.extend) {
     log.debug(`Pulling run image metadata for ${name}...`);
-    await sparse(phase, name, registries, "run");
+    // In layouts too, where Go extends nothing (OL-4).
+    await sparse(phase, name, inputs.useLayout ? images : registries, "run");
   } else if (group.extensions.length === 0 || runImage.target?.os) return after;
   const { image, place } = await readNamed(phase, name, images, "run");
   return {

@@ -44,7 +44,7 @@ export function openLayerCache(dir: string, ttlMs: number, now: () => Date): Lay
       const record = await readRecord(join(dir, `${key}.json`));
       if (record === undefined) return undefined;
       const age = now().getTime() - record.made;
-      if (age > ttlMs || age < 0) return undefined;
+      if (age >= ttlMs || age < 0) return undefined;
       if (record.layer === null) return null;
       const { diffId, descriptor } = record.layer as {
         readonly diffId: Digest;
@@ -86,6 +86,41 @@ export function openLayerCache(dir: string, ttlMs: number, now: () => Date): Lay
       return layer;
     },
   };
+}
+
+/** Removes what is older than `ttlMs`, and layers that nothing names any more. */
+export async function pruneLayerCache(
+  dir: string,
+  ttlMs: number,
+  now: () => Date,
+): Promise<void> {
+  const named = new Set<string>();
+  for (const name of await namesIn(dir)) {
+    if (!name.endsWith(".json")) continue;
+    const record = await readRecord(join(dir, name));
+    const age = record === undefined ? Infinity : now().getTime() - record.made;
+    if (age >= ttlMs) await Deno.remove(join(dir, name)).catch(() => {});
+    else if (record?.layer) named.add(record.layer.descriptor.digest.replace(":", "-"));
+  }
+  const blobs = join(dir, "blobs");
+  for (const name of await namesIn(blobs)) {
+    if (named.has(name)) continue;
+    // One that is being written now, or was just now, belongs to another build.
+    const info = await Deno.stat(join(blobs, name)).catch(() => undefined);
+    const age = now().getTime() - (info?.mtime?.getTime() ?? 0);
+    if (info !== undefined && age > HOUR_MS) await Deno.remove(join(blobs, name)).catch(() => {});
+  }
+}
+
+const HOUR_MS = 3_600_000;
+
+async function namesIn(dir: string): Promise<readonly string[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 function blobPath(blobs: string, { digest }: Descriptor): string {

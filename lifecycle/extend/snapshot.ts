@@ -17,7 +17,7 @@ export interface SnapshotScope {
 }
 
 /** Nothing of these is ever part of an image. */
-export const NO_IMAGE: readonly string[] = ["/proc", "/sys", "/dev", "/var/run", "/run/lock"];
+export const NO_IMAGE: readonly string[] = ["/proc", "/sys", "/dev", "/var/run"];
 
 /** The kernel's clock for files is coarse: within this two changes may have the same time, in milliseconds. */
 const COARSE_MS = 20;

@@ -43,9 +43,9 @@ export async function makeExtensionLayers(
     );
   });
   const made: MadeExtensionLayer[] = [];
-  for (const { createdBy, open, diffId: before } of extended.layers) {
+  for (const [at, { createdBy, open, diffId: before }] of extended.layers.entries()) {
     const { signal } = ctx;
-    const meter = ctx.meter(createdBy);
+    const meter = ctx.meter(`extension layer ${at + 1}`);
     const upload = await store.upload(repository, { signal, resumable: false });
     try {
       const source = await open();

@@ -375,7 +375,11 @@ async function runCommand(
     const how = outcome.signal === undefined
       ? `the command exited with status ${outcome.code}`
       : `the command was killed by ${outcome.signal}`;
-    throw new Error(how);
+    // What apt-get and useradd say then names neither cause nor cure.
+    const hint = root.realOwners
+      ? ""
+      : "; only one user can be had here, so what changes users or owners fails (not when root builds)";
+    throw new Error(`${how}${hint}`);
   } catch (cause) {
     if (cause instanceof StartError && cause.code === 125) {
       throw new Error(`commands cannot be run here: ${cause.message}`, { cause });

@@ -6,7 +6,7 @@ import type { Sample } from "../../registry/layer/tar_testing.ts";
 import type { ContainerConfig } from "../../registry/oci/config.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
 import { LifecycleError } from "../error.ts";
-import { openLayerCache } from "../extend/layer_cache.ts";
+import { openLayerCache, pruneLayerCache } from "../extend/layer_cache.ts";
 import { openUnpackedRoot } from "../extend/unpacked_root.ts";
 import { busyboxLayer, missingBusybox } from "../sandbox/busybox_testing.ts";
 import { compiledHelper, skipped } from "../sandbox/helper_testing.ts";
@@ -196,11 +196,17 @@ Deno.test("XT-4 the cache: unchanged instructions are not run, and what follows 
   const old = openLayerCache(`${shop.dir}/cache`, HOUR, () => new Date(Date.now() + 2 * HOUR));
   await shop.extend([text("cat /one /file /link")], { cache: old });
   assert.equal(shop.opened, 4);
+  const later = () => new Date(Date.now() + 2 * HOUR);
+  await pruneLayerCache(`${shop.dir}/cache`, 3 * HOUR, later);
+  assert.ok([...Deno.readDirSync(`${shop.dir}/cache/blobs`)].length > 0);
   for (const { name } of Deno.readDirSync(`${shop.dir}/cache/blobs`)) {
     await Deno.writeTextFile(`${shop.dir}/cache/blobs/${name}`, "damaged");
   }
   const anew = await shop.extend([text("cat /one /file /link")]);
   assert.equal(anew.raw.digest, copied.raw.digest);
+  await pruneLayerCache(`${shop.dir}/cache`, HOUR, () => new Date(Date.now() + 4 * HOUR));
+  assert.deepEqual([...Deno.readDirSync(`${shop.dir}/cache/blobs`)], []);
+  assert.deepEqual([...Deno.readDirSync(`${shop.dir}/cache`)].map(({ name }) => name), ["blobs"]);
 });
 
 Deno.test("XT-2 build_id is another each time, and defeats the cache of what declares it", async () => {

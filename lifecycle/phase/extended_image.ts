@@ -57,22 +57,24 @@ export async function readExtendedImage(
   const any = { os: "linux", architecture: "" };
   const image = await readImage(layout, LAYOUT_REPOSITORY, digest, any);
   if (image === undefined) throw new Error(`missing extended run image: ${dir} lacks ${digest}`);
-  const history = (image.config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
-  const layers: ExtensionLayer[] = [];
-  for (const [at, layer] of image.layers.entries()) {
-    if (at < baseLayers) continue;
-    const there = await layout.blob(LAYOUT_REPOSITORY, layer.descriptor.digest);
-    if (there === undefined) throw new Error(`${dir} lacks layer ${layer.descriptor.digest}`);
-    layers.push({
-      diffId: layer.diffId,
-      createdBy: createdBy(history, image.layers, at),
-      open: layer.blob,
-    });
+  for (const { descriptor } of image.layers.slice(baseLayers)) {
+    const there = await layout.blob(LAYOUT_REPOSITORY, descriptor.digest);
+    if (there === undefined) throw new Error(`${dir} lacks layer ${descriptor.digest}`);
   }
+  return extendedFrom(image, baseLayers);
+}
+
+/** What was added to a run image of `baseLayers` layers. */
+export function extendedFrom(image: Image, baseLayers: number): ExtendedImage {
+  const history = (image.config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
   return {
     config: image.config.config,
     base: image.layers.slice(0, baseLayers).map(({ diffId }) => diffId),
-    layers,
+    layers: image.layers.slice(baseLayers).map((layer, at) => ({
+      diffId: layer.diffId,
+      createdBy: createdBy(history, image.layers, at + baseLayers),
+      open: layer.blob,
+    })),
   };
 }
 

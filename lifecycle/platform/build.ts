@@ -27,10 +27,11 @@ import { platformCapabilities } from "../api.ts";
 
 import { copySboms } from "./outputs.ts";
 
+import { extendBuild, type ExtendedBuild, type ExtendRequest } from "./extend_build.ts";
 import { openSite, type SiteRequest } from "./build_site.ts";
 
 /** What a build is made from; everything is resolved, nothing is a flag. Paths are absolute. */
-export interface BuildRequest extends SiteRequest {
+export interface BuildRequest extends SiteRequest, ExtendRequest {
   /** The base. */
   readonly run: RunImage | "scratch";
   /** Names of the run image for the label. */
@@ -104,10 +105,22 @@ export async function buildImage(
   ctx.log.info(`isolation: ${sandbox.describe}`);
   const detected = await detect({
     ...input,
-    order: { order: site.order, orderExtensions: [] },
+    order: { order: site.order, orderExtensions: site.orderExtensions },
     system: site.system,
   }, ctx);
-  const { group } = detected.group;
+  const { group, extensions } = detected.group;
+  const { run, runNames } = { run: analyzed.run, runNames: request.runNames };
+  const { helper, network } = request.machine;
+  const extended: ExtendedBuild = extensions.length === 0
+    ? { run, runNames, extended: undefined, plan: detected.plan, input }
+    : await extendBuild(
+      { ...request, run, helper, network },
+      { layers: site.layers, app: site.app, scratch: site.work.path },
+      detected,
+      input,
+      ctx,
+      output,
+    );
 
   await using cache = closing(await request.openCache?.());
   ctx.log.info("===> RESTORING");
@@ -124,13 +137,15 @@ export async function buildImage(
   const notes = await noteLayers(restored.written, { owner }, ctx);
 
   ctx.log.info("===> BUILDING");
-  const built = await build({ ...input, group, plan: detected.plan, output }, ctx);
+  const { plan } = extended;
+  const built = await build({ ...extended.input, group, extensions, plan, output }, ctx);
 
   ctx.log.info("===> EXPORTING");
   const exported = await exportImage({
     platformApi: request.platformApi,
-    run: analyzed.run,
-    runNames: request.runNames,
+    run: extended.run,
+    extended: extended.extended,
+    runNames: extended.runNames,
     previous: analyzed.previous,
     previousMetadata: analyzed.analyzed.metadata,
     build: built.metadata,
@@ -138,7 +153,7 @@ export async function buildImage(
     layers: site.layers,
     app: site.app,
     owner,
-    launcher: request.launcher(analyzed.run.image.config.architecture),
+    launcher: request.launcher(extended.run.image.config.architecture),
     ownSboms: request.ownSboms,
     processType: request.processType,
     execEnv: capability.execEnv ? request.execEnv : undefined,

@@ -5,7 +5,7 @@ import { ExitCode, LifecycleError } from "../error.ts";
 import type { GroupOrder } from "../file/module.ts";
 import type { ProjectMetadata } from "../file/project_metadata_toml.ts";
 import type { System } from "../file/system_toml.ts";
-import type { Buildpack, BuildpackInput, RunTarget } from "../phase/detect_types.ts";
+import type { BuildpackInput, RunTarget } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { prepareInPlace, type Sandbox, type SandboxDir } from "../sandbox/in_place.ts";
 import { prepareRoot } from "../sandbox/root.ts";
@@ -22,6 +22,7 @@ import {
 } from "./buildpack_source.ts";
 import { type Placed, placeInside } from "./place_inside.ts";
 import { prepareChroot } from "../sandbox/chroot.ts";
+import { type GatheredExtensions, gatherExtensions } from "./extension_source.ts";
 import { readDistro } from "./distro.ts";
 import { isPassable } from "./passable.ts";
 import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
@@ -46,6 +47,11 @@ export interface SiteRequest {
     /** What relative names are relative to. */
     readonly cwd: string;
   };
+  /** Image extensions as the user named them, and where ids of an order are looked up. */
+  readonly extensions?: {
+    readonly named: readonly string[];
+    readonly dir?: string | undefined;
+  } | undefined;
   /** The builder to enter; without one the machine itself is the build image. */
   readonly builder?: BuilderRoot | undefined;
   /** In front of every group, behind every group: as the user named them. Those of the descriptor come without. */
@@ -99,6 +105,8 @@ export interface Site extends AsyncDisposable {
   readonly app: Dir;
   /** Groups to try. */
   readonly order: GroupOrder;
+  /** Groups of image extensions. */
+  readonly orderExtensions: GroupOrder;
   /** What surrounds every group. */
   readonly system?: System | undefined;
   /** What the descriptor says for the image's label. */
@@ -169,6 +177,16 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     scratch: work.buildpacks,
   });
   for (const warning of gathered.warnings) ctx.log.warn(warning);
+  const extensions = await gatherExtensions({
+    named: request.extensions?.named ?? [],
+    builder,
+    orderFile,
+    dir: request.extensions?.dir,
+    cwd,
+    // Where nothing can be mounted they lie where the builder would have them.
+    place: placed && ((inside) => placed.place(inside)),
+    scratch: work.buildpacks,
+  }, ctx);
   const near = placed
     ? await bringInside(gathered, request, placed, ctx.signal)
     : exposed
@@ -192,9 +210,10 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     layers: { inside: "/layers", outside: work.layers },
     app: { inside: request.appDir, outside: work.app },
     order: near.order,
+    orderExtensions: extensions.order,
     system: builder?.system,
     project: project && metadataOf(project),
-    enclose: (target) => enclose(request, work, near, target),
+    enclose: (target) => enclose(request, work, near, extensions, target),
     [Symbol.asyncDispose]: async () => await kept.disposeAsync(),
   };
 }
@@ -219,9 +238,10 @@ async function enclose(
   request: SiteRequest,
   work: WorkDir,
   gathered: Gathered,
+  extensions: GatheredExtensions,
   target: RunTarget,
 ): Promise<Enclosure> {
-  const sandbox = await raiseWalls(request, work, gathered.all);
+  const sandbox = await raiseWalls(request, work, [...gathered.all, ...extensions.near]);
   const seen = (outside: string): Dir => {
     const { inside } = sandbox.plan.dirs.find((one) => one.outside === outside)!;
     return { inside, outside };
@@ -235,6 +255,13 @@ async function enclose(
       find: (id, version) => {
         const found = gathered.store.find(id, version);
         if (found === undefined || own.has(found.dir.outside)) return found;
+        return { ...found, dir: seen(found.dir.outside) };
+      },
+    },
+    extensionStore: {
+      find: (id, version) => {
+        const found = extensions.store.find(id, version);
+        if (found === undefined || !extensions.near.includes(found)) return found;
         return { ...found, dir: seen(found.dir.outside) };
       },
     },
@@ -275,7 +302,7 @@ const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 async function raiseWalls(
   request: SiteRequest,
   work: WorkDir,
-  buildpacks: readonly Buildpack[],
+  buildpacks: readonly { readonly dir: Dir }[],
 ): Promise<Sandbox> {
   const { machine, owner, builder } = request;
   const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
@@ -329,7 +356,8 @@ async function enterBuilder(
     );
   }
   if (mode === "chroot") return await prepareChroot({ ...common, tree: builder.tree });
-  const shown = [...builder.buildpacks.map(({ dir }) => dir), builder.buildConfig].filter((dir) =>
+  const modules = [...builder.buildpacks, ...builder.extensions];
+  const shown = [...modules.map(({ dir }) => dir), builder.buildConfig].filter((dir) =>
     dir !== undefined
   );
   const sandbox = await prepareInPlace({

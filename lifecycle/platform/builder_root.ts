@@ -9,11 +9,12 @@ import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import { parseRunToml } from "../file/run_toml.ts";
 import { parseStackToml } from "../file/stack_toml.ts";
 import { parseSystemToml, type System } from "../file/system_toml.ts";
-import type { Buildpack } from "../phase/detect_types.ts";
+import type { Buildpack, Extension } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { Entry } from "../sandbox/entry.ts";
 import { locate, readTextIn } from "../sandbox/tree_files.ts";
 import { readDistro } from "./distro.ts";
+import { readExtensions } from "./extension_source.ts";
 import { BUILDER_LABELS, buildOwner, readBuilder } from "./package/builder.ts";
 
 /** A builder that can be entered. */
@@ -30,6 +31,8 @@ export interface BuilderRoot {
   readonly env: Readonly<Record<string, string>>;
   /** Its buildpacks. `dir.inside` is where they lie in it. */
   readonly buildpacks: readonly Buildpack[];
+  /** Its image extensions; `dir.inside` likewise. */
+  readonly extensions: readonly Extension[];
   /** `/cnb/order.toml`. */
   readonly order?: Order | undefined;
   /** `/cnb/system.toml`. */
@@ -75,6 +78,7 @@ export async function readBuilderRoot(
     owner,
     env: envRecord(image.config.config.Env ?? []),
     buildpacks: await readBuildpacks(tree),
+    extensions: await readExtensions(tree),
     order: await document("/cnb/order.toml", parseOrderToml),
     system: await document("/cnb/system.toml", parseSystemToml),
     runImages: await runImagesOf(image, name, document),

@@ -85,7 +85,7 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
     ? undefined
     : request.orderFile !== undefined
     ? await readOrder(request)
-    : ownOrder(request);
+    : request.builder?.order;
   /** Groups of one word after another; `from=builder` stands for every group of the builder. */
   const groups = async (list: readonly Wanted[] = []): Promise<GroupOrder> => {
     let order: GroupOrder = [{ group: [] }];
@@ -122,17 +122,8 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
   };
 }
 
-function ownOrder({ builder }: BuildpackRequest): Order | undefined {
-  const order = builder?.order;
-  if (order === undefined || order.orderExtensions.length === 0) return order;
-  throw new LifecycleError(
-    ExitCode.detect,
-    "Cannot use the builder: it has order-extensions, and image extensions are not supported yet",
-  );
-}
-
 function builderOrder(request: BuildpackRequest): GroupOrder {
-  const order = ownOrder(request)?.order;
+  const order = request.builder?.order?.order;
   if (order !== undefined) return order;
   throw new LifecycleError(
     ExitCode.arguments,
@@ -205,12 +196,6 @@ async function readOrder(request: BuildpackRequest): Promise<Order> {
   const order = await readDocument(path, parseOrderToml);
   if (order === undefined) {
     throw new LifecycleError(ExitCode.arguments, `Cannot read order ${path}: no such file`);
-  }
-  if (order.orderExtensions.length > 0) {
-    throw new LifecycleError(
-      ExitCode.detect,
-      `Cannot use ${path}: it has order-extensions, and image extensions are not supported yet`,
-    );
   }
   return order;
 }

@@ -33,7 +33,7 @@ export async function detectApp(
   await using site = await openSite(request, ctx);
   await using enclosure = await site.enclose(target);
   try {
-    const order = { order: site.order, orderExtensions: [] };
+    const order = { order: site.order, orderExtensions: site.orderExtensions };
     return await detect({ ...enclosure.input, order, system: site.system }, ctx);
   } catch (error) {
     if (!(error instanceof DetectError)) throw error;

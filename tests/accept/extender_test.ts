@@ -88,6 +88,25 @@ Deno.test({
       image.layers.map(({ diffId }) => diffId),
     );
 
+    // The same with images as layouts on disk.
+    const layout = ["-layout", "-layout-dir=/layouts"];
+    const vars = { CNB_EXPERIMENTAL_MODE: "quiet" };
+    await at.saveRun(`${root}/layouts/${host}/run/1`);
+    const inLayouts = async (name: string, uid: number, ...args: readonly string[]) => {
+      const { code, text } = await at.phase(name, uid, args, vars);
+      assert.equal(code, 0, `${name} with layouts: ${text}`);
+    };
+    await inLayouts("analyzer", 1000, ...layout, `${host}/app`);
+    await inLayouts("detector", 1000);
+    await inLayouts("restorer", 1000, ...layout);
+    await inLayouts("extender", 0, "-kind=run");
+    await inLayouts("exporter", 1000, ...layout, "-launcher=/cnb/launcher", `${host}/app`);
+    const written = await at.layoutImage(`${root}/layouts/${host}/app/latest`);
+    assert.deepEqual(
+      written.layers.slice(0, 3).map(({ diffId }) => diffId),
+      image.layers.slice(0, 3).map(({ diffId }) => diffId),
+    );
+
     // Who cannot says so.
     await Deno.remove(`${root}/kaniko/cache/layers`, { recursive: true });
     const asUser = await at.phase("extender", 1000, ["-kind=run"]);

@@ -6,6 +6,7 @@ import { memoryRegistry } from "../../registry/memory.ts";
 import { type Image, makeImage, pushImage, readImage } from "../../registry/image.ts";
 import { createServer } from "../../registry/server/server.ts";
 import { serve } from "../../registry/server/serve.ts";
+import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 import { busyboxLayer } from "../../lifecycle/sandbox/busybox_testing.ts";
 import { compiledHelper } from "../../lifecycle/sandbox/helper_testing.ts";
 import { unpackLayers } from "../../lifecycle/sandbox/unpack.ts";
@@ -26,7 +27,16 @@ export interface ExtensionRoot extends AsyncDisposable {
   /** Of the registry, which has `run:1` and `build:1`. */
   readonly host: string;
   /** Runs a phase in it. */
-  phase(name: string, uid: number, args: readonly string[]): Promise<PhaseOutcome>;
+  phase(
+    name: string,
+    uid: number,
+    args: readonly string[],
+    env?: Readonly<Record<string, string>>,
+  ): Promise<PhaseOutcome>;
+  /** Writes the run image as a layout into a directory that is made. */
+  saveRun(dir: string): Promise<void>;
+  /** Reads the one image of a layout. */
+  layoutImage(dir: string): Promise<Image>;
   /** Reads an image of the registry. */
   image(name: string): Promise<Image>;
 }
@@ -128,7 +138,20 @@ export async function extensionRoot(program: string): Promise<ExtensionRoot> {
   return {
     root,
     host,
-    async phase(name, uid, args) {
+    async saveRun(dir) {
+      await Deno.mkdir(dir, { recursive: true });
+      await pushImage(base, await openLayout(dir, { create: true }), LAYOUT_REPOSITORY, {
+        tags: ["1"],
+      });
+      await new Deno.Command("chown", { args: ["-R", `${ID}:${ID}`, `${root}/layouts`] }).output();
+    },
+    async layoutImage(dir) {
+      const { manifests } = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
+      const wanted = { os: "linux", architecture: base.config.architecture };
+      const { digest } = manifests[0];
+      return (await readImage(await openLayout(dir), LAYOUT_REPOSITORY, digest, wanted))!;
+    },
+    async phase(name, uid, args, env = {}) {
       const script = 'mount -t proc none "$ROOT/proc"; mount --rbind /dev "$ROOT/dev"; ' +
         'exec env -i $VARS unshare --root="$ROOT" --wd=/ -G "$ID" -S "$ID" "$@"';
       const { code, stdout, stderr } = await new Deno.Command("unshare", {
@@ -137,7 +160,8 @@ export async function extensionRoot(program: string): Promise<ExtensionRoot> {
           ROOT: root,
           ID: `${uid}`,
           VARS: `PATH=/bin HOME=/root CNB_PLATFORM_API=0.13 CNB_USER_ID=${ID} CNB_GROUP_ID=${ID} ` +
-            "CNB_NO_COLOR=true",
+            "CNB_NO_COLOR=true" +
+            Object.entries(env).map(([name, value]) => ` ${name}=${value}`).join(""),
         },
         stdin: "null",
       }).output();

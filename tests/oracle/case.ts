@@ -16,6 +16,20 @@ export interface CaseBuildpack {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+/** An image extension of a case. */
+export interface CaseExtension {
+  /** Buildpack API. Default 0.10. */
+  readonly api?: string;
+  /** Keys of `[extension]`. */
+  readonly keys?: string;
+  /** `bin/detect`, without its first line. Absent: there is none, and it passes. */
+  readonly detect?: string;
+  /** `bin/generate`, without its first line; `HOST` stands for the registry. Absent: there is none. */
+  readonly generate?: string;
+  /** More files. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
 /** The phases of a build, in order. */
 export const PHASES = ["analyzer", "detector", "restorer", "builder", "exporter"] as const;
 
@@ -30,6 +44,8 @@ export interface OracleCase {
   readonly platformApi?: string;
   /** By `id@version`. */
   readonly buildpacks: Readonly<Record<string, CaseBuildpack>>;
+  /** By `id@version`; one group of all, unless `order` says otherwise. */
+  readonly extensions?: Readonly<Record<string, CaseExtension>>;
   /** `order.toml`; default: one group of all buildpacks, in order. */
   readonly order?: string;
   /** Files of the app. Default: one. */

@@ -1,5 +1,6 @@
 /** The corpus: each case is one shape of build that a lifecycle can get wrong. */
 import type { CaseBuildpack, OracleCase } from "./case.ts";
+import { EXTENSION_CASES } from "./extension_cases.ts";
 
 const nothing: CaseBuildpack = {};
 
@@ -660,6 +661,7 @@ const rebases: readonly OracleCase[] = ["0.11", "0.12", "0.15"].flatMap((
 
 /** All cases. */
 export const CASES: readonly OracleCase[] = [
+  ...EXTENSION_CASES,
   ...rest,
   ...rebases,
   ...versions,

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { connectRegistry } from "../../registry/client/client.ts";
 import { parseDigest } from "../../registry/oci/digest.ts";
 import { readAll } from "../../registry/source.ts";
-import type { CaseBuildpack, OracleCase, Phase } from "./case.ts";
+import type { CaseBuildpack, CaseExtension, OracleCase, Phase } from "./case.ts";
 import { PHASES } from "./case.ts";
 import { saveRunImage } from "./run_image.ts";
 
@@ -92,7 +92,14 @@ async function setScene(one: OracleCase, build: number, { root, host }: Stage): 
     const [id, version] = name.split("@");
     return `[[order.group]]\nid = "${id}"\nversion = "${version}"\n`;
   });
-  await put("cnb/order.toml", one.order ?? `[[order]]\n${elements.join("")}`);
+  const extensions = Object.entries(one.extensions ?? {});
+  for (const [name, extension] of extensions) await putExtension(name, extension, host, put);
+  const more = extensions.map(([name]) => {
+    const [id, version] = name.split("@");
+    return `[[order-extensions.group]]\nid = "${id}"\nversion = "${version}"\n`;
+  });
+  const optional = more.length === 0 ? "" : `[[order-extensions]]\n${more.join("")}`;
+  await put("cnb/order.toml", one.order ?? `[[order]]\n${elements.join("")}${optional}`);
   const run = one.run ??
     `[[images]]\nimage = "HOST/run:base"\nmirrors = ["other.example/run:base"]\n`;
   await put("cnb/run.toml", run.replaceAll("HOST", host));
@@ -130,6 +137,26 @@ async function putBuildpack(
   if (/^\[\[order/m.test(rest)) return;
   await put(`${dir}/bin/detect`, `#!/bin/sh\n${buildpack.detect ?? "exit 0"}\n`, 0o755);
   await put(`${dir}/bin/build`, `#!/bin/sh\n${buildpack.build ?? "exit 0"}\n`, 0o755);
+}
+
+async function putExtension(
+  name: string,
+  extension: CaseExtension,
+  host: string,
+  put: (path: string, text: string, mode?: number) => Promise<void>,
+): Promise<void> {
+  const [id = "", version = ""] = name.split("@");
+  const dir = `cnb/extensions/${id.replaceAll("/", "_")}/${version}`;
+  const { api = "0.10", keys = "", detect, generate, files = {} } = extension;
+  await put(
+    `${dir}/extension.toml`,
+    `api = "${api}"\n[extension]\nid = "${id}"\nversion = "${version}"\n${keys}\n`,
+  );
+  for (const [file, text] of Object.entries(files)) await put(`${dir}/${file}`, text);
+  const programs = { detect, generate: generate?.replaceAll("HOST", host) };
+  for (const [program, text] of Object.entries(programs)) {
+    if (text !== undefined) await put(`${dir}/bin/${program}`, `#!/bin/sh\n${text}\n`, 0o755);
+  }
 }
 
 async function chownAll(path: string): Promise<void> {
@@ -188,6 +215,7 @@ async function runPhase(
     CNB_USER_ID: `${UID}`,
     CNB_GROUP_ID: `${UID}`,
     CNB_BUILDPACKS_DIR: `${root}/cnb/buildpacks`,
+    CNB_EXTENSIONS_DIR: `${root}/cnb/extensions`,
     CNB_ORDER_PATH: `${root}/cnb/order.toml`,
     CNB_RUN_PATH: `${root}/cnb/run.toml`,
     CNB_STACK_PATH: `${root}/cnb/stack.toml`,

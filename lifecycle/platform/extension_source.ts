@@ -1,0 +1,194 @@
+/** Finds the image extensions a user named, and the order to try them in. */
+import { basename, isAbsolute, join, resolve } from "node:path";
+import type { Context } from "../../registry/context.ts";
+import { untarTo } from "../../registry/layer/extract.ts";
+import { ExitCode, FileError, LifecycleError } from "../error.ts";
+import { readDocument } from "../file/document.ts";
+import { parseExtensionToml } from "../file/extension_toml.ts";
+import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
+import { type Order, parseOrderToml } from "../file/order_toml.ts";
+import type { Extension, ExtensionStore } from "../phase/detect_types.ts";
+import { locate } from "../sandbox/tree_files.ts";
+import { prepareApp } from "./app_source.ts";
+import { rootOfArchive } from "./archive_root.ts";
+
+/** What the user said about extensions. */
+export interface ExtensionRequest {
+  /** In order: directories, `.tgz` files, `id` or `id@version`; one group of all. */
+  readonly named: readonly string[];
+  /** Those of the builder, and its order, which counts when none is named. */
+  readonly builder?: {
+    readonly extensions: readonly Extension[];
+    readonly order?: Order | undefined;
+  } | undefined;
+  /** An order.toml, which counts when none is named. */
+  readonly orderFile?: string | undefined;
+  /** A directory in the shape of `/cnb/extensions`, where ids are looked up. */
+  readonly dir?: string | undefined;
+  /** What relative paths are relative to. */
+  readonly cwd: string;
+  /** A directory of ours: extensions are copied there, so that a build's user gets to them. */
+  readonly scratch: string;
+  /** Makes the directory they are copied to instead, for what a build calls `inside`. */
+  readonly place?: ((inside: string) => Promise<string>) | undefined;
+}
+
+/** What will be tried. */
+export interface GatheredExtensions {
+  /** All that may take part. */
+  readonly store: ExtensionStore;
+  /** Groups, best first. */
+  readonly order: GroupOrder;
+  /** Those that lie on this machine, not in the builder. */
+  readonly near: readonly Extension[];
+}
+
+/**
+ * Reads descriptors and unpacks archives; runs nothing.
+ *
+ * @throws {LifecycleError} Exit code 3 for a name that leads nowhere, 1 for a descriptor that cannot be read.
+ */
+export async function gatherExtensions(
+  request: ExtensionRequest,
+  ctx: Context,
+): Promise<GatheredExtensions> {
+  const found = new Map<string, Extension>();
+  for (const one of request.builder?.extensions ?? []) found.set(moduleName(one.descriptor), one);
+  const near: Extension[] = [];
+  const add = (extension: Extension) => {
+    found.set(moduleName(extension.descriptor), extension);
+    near.push(extension);
+    return extension.descriptor;
+  };
+  const group = [];
+  for (const text of request.named) {
+    const { id, version } = await resolveOne(text, request, found, add, ctx);
+    group.push({ id, version, optional: true, execEnv: [] });
+  }
+  const order = group.length > 0 ? [{ group }] : await ownOrder(request);
+  if (request.dir !== undefined && request.named.length === 0) {
+    for (const { id, version } of order.flatMap((one) => one.group)) {
+      if (version === "" || found.has(`${id}@${version}`)) continue;
+      const dir = join(request.dir, escapeId(id), version);
+      if (await Deno.stat(dir).then((info) => info.isDirectory, () => false)) {
+        add(await copyNear(dir, dir, request, ctx, version));
+      }
+    }
+  }
+  return {
+    store: {
+      find: (id, version) =>
+        version
+          ? found.get(`${id}@${version}`)
+          : [...found.values()].findLast(({ descriptor }) => descriptor.id === id),
+    },
+    order,
+    near,
+  };
+}
+
+async function ownOrder({ builder, orderFile, cwd }: ExtensionRequest): Promise<GroupOrder> {
+  if (orderFile === undefined) return builder?.order?.orderExtensions ?? [];
+  const order = await readDocument(resolve(cwd, orderFile), parseOrderToml).catch(argumentError);
+  return order?.orderExtensions ?? [];
+}
+
+async function resolveOne(
+  text: string,
+  request: ExtensionRequest,
+  found: ReadonlyMap<string, Extension>,
+  add: (extension: Extension) => Extension["descriptor"],
+  ctx: Context,
+): Promise<Extension["descriptor"]> {
+  const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
+  const stat = await Deno.stat(path).catch(() => undefined);
+  if (stat?.isDirectory) return add(await copyNear(path, text, request, ctx));
+  if (stat?.isFile) {
+    const into = join(request.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
+    await Deno.mkdir(into);
+    using file = await Deno.open(path);
+    try {
+      await untarTo(into, file.readable);
+    } catch (cause) {
+      throw new LifecycleError(
+        ExitCode.arguments,
+        `Cannot use extension ${JSON.stringify(text)}: it is no (compressed) tar that can be read`,
+        { cause },
+      );
+    }
+    return add(await copyNear(await rootOfArchive(into, text), text, request, ctx));
+  }
+  const [id = "", version = ""] = text.split("@");
+  const known = [...found.values()].findLast(({ descriptor }) =>
+    descriptor.id === id && (version === "" || descriptor.version === version)
+  );
+  if (known !== undefined) return known.descriptor;
+  const isPath = isAbsolute(text) || text.startsWith(".");
+  const have = [...found.keys()].join(", ") || "no extensions";
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot find extension ${JSON.stringify(text)}: ${
+      isPath ? "no such file or directory" : `no such directory, and the builder has ${have}`
+    }`,
+  );
+}
+
+async function copyNear(
+  dir: string,
+  text: string,
+  { scratch, place }: ExtensionRequest,
+  { signal }: Context,
+  version?: string,
+): Promise<Extension> {
+  const read = await readDirectory(dir, text, version);
+  const copy = await place?.(read.dir.inside) ??
+    join(scratch, `extension-${crypto.randomUUID().slice(0, 8)}`);
+  await Deno.mkdir(copy, { recursive: true });
+  await prepareApp(dir, copy, signal);
+  return await readDirectory(copy, text, version);
+}
+
+async function readDirectory(dir: string, text: string, version?: string): Promise<Extension> {
+  const read = await readDocument(join(dir, "extension.toml"), parseExtensionToml)
+    .catch(argumentError);
+  if (read === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use extension ${JSON.stringify(text)}: it has no extension.toml`,
+    );
+  }
+  // The name of the directory decides the version where it has one (BPT-2).
+  const descriptor = version === undefined ? read : { ...read, version };
+  const name = descriptor.version || "unversioned";
+  const inside = `/cnb/extensions/${escapeId(descriptor.id)}/${name}`;
+  return { descriptor, dir: { outside: dir, inside } };
+}
+
+function argumentError(error: unknown): never {
+  if (!(error instanceof FileError)) throw error;
+  throw new LifecycleError(ExitCode.failure, error.message, { cause: error, file: error.file });
+}
+
+/** The extensions below `/cnb/extensions` of an unpacked builder. */
+export async function readExtensions(tree: string): Promise<readonly Extension[]> {
+  const root = "/cnb/extensions";
+  const found: Extension[] = [];
+  for (const id of await namesIn(tree, root)) {
+    for (const version of await namesIn(tree, `${root}/${id}`)) {
+      const inside = `${root}/${id}/${version}`;
+      const outside = await locate(tree, inside);
+      const file = await locate(tree, `${inside}/extension.toml`);
+      if (outside === undefined || file === undefined) continue;
+      const descriptor = await readDocument(file, parseExtensionToml);
+      if (descriptor === undefined || escapeId(descriptor.id) !== id) continue;
+      found.push({ descriptor: { ...descriptor, version }, dir: { inside, outside } });
+    }
+  }
+  return found;
+}
+
+async function namesIn(tree: string, path: string): Promise<readonly string[]> {
+  const dir = await locate(tree, path);
+  if (dir === undefined || !(await Deno.lstat(dir)).isDirectory) return [];
+  return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
+}
