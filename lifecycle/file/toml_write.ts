@@ -87,8 +87,8 @@ function inline(value: unknown): string {
     const entries = entriesOf(value).map(([key, one]) => `${quoteKey(key)} = ${inline(one)}`);
     return `{${entries.join(", ")}}`;
   }
-  // Dates and times.
-  return stringify({ x: value }).trim().slice("x = ".length);
+  // Dates and times; UTC as most people write it, and Go does.
+  return stringify({ x: value }).trim().slice("x = ".length).replace(/\+00:00$/, "Z");
 }
 
 function quoteKey(key: string): string {

@@ -103,8 +103,14 @@ function outcome({ seen, code, signal, stdout }: Launched): unknown {
   return { code, cwd: seen.cwd, argv: seen.argv, variables: seen.variables.toSorted() };
 }
 
-/** Platform and buildpack APIs: the corners of 15.2. */
-const PAIRS = [["0.7", "0.7"], ["0.9", "0.9"], ["0.10", "0.8"], ["0.15", "0.12"]] as const;
+/** Platform and buildpack APIs: the corners of 15.2, on both sides of each of its limits. */
+const PAIRS = [
+  ["0.7", "0.7"],
+  ["0.9", "0.9"],
+  ["0.10", "0.8"],
+  ["0.10", "0.9"],
+  ["0.15", "0.12"],
+] as const;
 
 for (const [platform, buildpack] of PAIRS) {
   Deno.test({

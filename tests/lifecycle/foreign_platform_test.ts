@@ -7,6 +7,7 @@ import {
   dockerRegistry,
   startDockerRegistry,
 } from "../../registry/client/docker_registry_testing.ts";
+import { connectRegistry } from "../../registry/client/client.ts";
 import { pushRunImage } from "../oracle/run_image.ts";
 import { place } from "./place_testing.ts";
 
@@ -312,5 +313,115 @@ Deno.test({
     const alone = await shell.run("analyzer", [...words, `${closed.host}/app`], env, 1000);
     strictEqual(alone.code, 32, alone.text);
     match(alone.text, /^ERROR: .*401/m);
+  },
+});
+
+/** A phase as the platform starts it, that can be told to end. */
+function spawn(root: string, phase: string, args: readonly string[], tmp: string) {
+  return new Deno.Command("setpriv", {
+    args: [
+      ...["--reuid=1000", "--regid=1000", "--clear-groups", "--"],
+      ...[`${root}/lifecycle/${phase}`, ...args],
+    ],
+    clearEnv: true,
+    env: {
+      PATH: "/usr/bin:/bin",
+      HOME: `${root}/home`,
+      TMPDIR: tmp,
+      CNB_PLATFORM_API: "0.13",
+      CNB_BUILDPACKS_DIR: `${root}/buildpacks`,
+      CNB_LAYERS_DIR: `${root}/layers`,
+      CNB_PLATFORM_DIR: `${root}/platform`,
+      CNB_APP_DIR: `${root}/workspace`,
+    },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+}
+
+Deno.test({
+  name:
+    "SIG-1 a builder that is told to end takes its buildpack along and leaves no temporary files",
+  ignore,
+  async fn() {
+    await using shell = await platform();
+    const { root, host } = shell;
+    const tmp = `${root}/tmp`;
+    await Deno.mkdir(tmp);
+    await Deno.chown(tmp, 1000, 1000);
+    const script = `${root}/buildpacks/some_bp/1.0/bin/build`;
+    // The shell and what it starts, both deaf to nothing; "ready" says that both are there.
+    await Deno.writeTextFile(script, '#!/bin/sh\nsleep 600 &\necho "ready $$ $!"\nwait\n', {
+      mode: 0o755,
+    });
+    const env = { CNB_PLATFORM_API: "0.13" };
+    for (
+      const [phase, args] of [
+        ["analyzer", [`-run-image=${host}/run:base`, `${host}/app`]],
+        ["detector", [`-app=${root}/workspace`]],
+      ] as const
+    ) {
+      const { code, text } = await shell.run(phase, args, env);
+      strictEqual(code, 0, text);
+    }
+    const builder = spawn(root, "builder", [], tmp);
+    let said = "";
+    const words = new TextDecoder();
+    const reader = builder.stdout.getReader();
+    while (!/^ready \d+ \d+$/m.test(said)) {
+      const { done, value } = await reader.read();
+      ok(!done, said);
+      said += words.decode(value, { stream: true });
+    }
+    builder.kill("SIGTERM");
+    while (!(await reader.read()).done);
+    const { code, signal } = await builder.status;
+    ok(signal === "SIGTERM" || code === 143, `${code} ${signal}`);
+    deepStrictEqual([...Deno.readDirSync(tmp)].map(({ name }) => name), []);
+    // The pipe has ended, so nobody who had it is alive; and the numbers are free.
+    for (const pid of /ready (\d+) (\d+)/.exec(said)!.slice(1)) {
+      const comm = await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "");
+      ok(!/^(sleep|sh|build)\n$/.test(comm), `${pid} is still ${comm}`);
+    }
+  },
+});
+
+Deno.test({
+  name: "SIG-1 an exporter that is killed before the manifest leaves the tag as it was",
+  ignore,
+  async fn() {
+    await using shell = await platform();
+    const { root } = shell;
+    const held = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    await using slow = await place(shell.host, {
+      before: async ({ method, url }) => {
+        if (method !== "PUT" || !url.includes("/v2/app/manifests/")) return;
+        held.resolve();
+        await over.promise;
+        throw new Error("the client is gone");
+      },
+    });
+    const steps = {
+      analyzer: [`-run-image=${slow.host}/run:base`, `${slow.host}/app`],
+      detector: [`-app=${root}/workspace`],
+      restorer: [],
+      builder: [`-app=${root}/workspace`],
+    };
+    for (const [phase, words] of Object.entries(steps)) {
+      const { code, text } = await shell.run(phase, words, { CNB_PLATFORM_API: "0.13" });
+      strictEqual(code, 0, text);
+    }
+    const exporter = spawn(root, "exporter", [`${slow.host}/app`], "/tmp");
+    const said = new Response(exporter.stdout).text();
+    await Promise.race([held.promise, exporter.status]);
+    exporter.kill("SIGKILL");
+    strictEqual((await exporter.status).signal, "SIGKILL", await said);
+    over.resolve();
+    ok(slow.seen.some((line) => line.includes("/v2/app/blobs/uploads/")), "blobs went out before");
+    await using registry = connectRegistry(slow.host);
+    strictEqual(await registry.stat("app", "latest"), undefined);
+    ok(!(await Deno.stat(`${root}/layers/report.toml`).then(() => true, () => false)));
   },
 });

@@ -19,6 +19,8 @@ export async function place(
   options: {
     readonly user?: string;
     readonly tls?: { readonly cert: string; readonly key: string };
+    /** Awaited before a request is answered. */
+    readonly before?: (request: Request) => Promise<void>;
   },
 ): Promise<Place> {
   const memory = memoryRegistry();
@@ -26,7 +28,7 @@ export async function place(
   await copy(from, "run", "base", memory, "run");
   const inner = createServer(memory);
   const seen: string[] = [];
-  const { user, tls } = options;
+  const { user, tls, before } = options;
   const server: RegistryServer = {
     fetch: async (request, peer) => {
       const given = request.headers.get("authorization");
@@ -37,6 +39,7 @@ export async function place(
         });
       }
       seen.push(`${request.method} ${new URL(request.url).pathname} ${user ?? ""}`);
+      await before?.(request);
       return await inner.fetch(request, peer);
     },
   };

@@ -1,6 +1,6 @@
 /** Rules of the phases, one test for each, from outside: exit codes, lines, files and images. */
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { parseToml, type TomlTable } from "../../lifecycle/file/toml.ts";
+import { formatToml, parseToml, type TomlTable } from "../../lifecycle/file/toml.ts";
 import type { Image } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { collect } from "../../registry/source.ts";
@@ -546,5 +546,47 @@ Deno.test("OT-1 tracing is not there yet: its variables reach nobody and its fil
   for (const at of image.layers.keys()) {
     if (at < 2) continue;
     ok(!(await namesIn(image, at)).includes("tracing"));
+  }
+});
+
+Deno.test("24.11 LAY-2b STO-1 metadata goes from TOML to labels and back unchanged", async () => {
+  const metadata = `one = 1
+float = 1.0
+whole = 100.0
+big = 9007199254740993
+huge = -9223372036854775808
+tiny = 1e-07
+zero = -0.0
+utc = 2024-01-02T03:04:05Z
+zone = 2024-01-02T03:04:05.123456789+02:00
+local = 2024-01-02T03:04:05
+day = 2024-01-02
+time = 03:04:05
+like = "2024-01-02"
+text = 'a < b & \u2028 "q"'
+"odd key.1" = true
+list = [1, 2.0, "x", [3]]
+table = { a = { b = [{ c = 1 }, { c = 2.0 }] } }
+`;
+  const put = (file: string, head: string) =>
+    `cat > "$1/${file}" <<'END'\n${head}[metadata]\n${metadata}END\n`;
+  const build = [
+    'mkdir -p "$1/l0" "$1/l1"\n',
+    put("l0.toml", "[types]\nlaunch = true\n"),
+    put("l1.toml", "[types]\nbuild = true\ncache = true\n"),
+    put("store.toml", ""),
+  ];
+  await using at = await scene("0.13", "exit 0", build.join("\n"));
+  await buildAll(at);
+  await emptyLayers(at);
+  const cache = `-cache-dir=${at.root}/cache`;
+  await all(at, ["analyze", `${at.host}/app`], ["detect"], ["restore", cache]);
+  const want = parseToml(`[metadata]\n${metadata}`, "x");
+  for (const name of ["l0.toml", "l1.toml", "store.toml"]) {
+    const found = await Deno.readTextFile(`${at.root}/layers/some_bp/${name}`);
+    strictEqual(formatToml(parseToml(found, name)), formatToml(want), name);
+    for (const line of ["float = 1.0", "utc = 2024-01-02T03:04:05Z", "big = 9007199254740993"]) {
+      ok(found.includes(`${line}\n`), `${name}: ${line}`);
+    }
   }
 });

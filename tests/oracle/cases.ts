@@ -58,6 +58,20 @@ yes = true
 [metadata.nested]
 deep = { inline = "table" }`;
 
+/** What JSON makes other numbers and dates of. */
+const FIDELITY = `one = 1.0
+half = 0.5
+big = 1e21
+small = 1e-7
+negative = -0.0
+integer = 42
+date = 2024-01-02T03:04:05Z
+"odd key" = "x"
+"" = "empty"
+[metadata.deep.deeper]
+list = [[1, 2], ["a"]]
+tables = [{ a = 1 }, { b = "2" }]`;
+
 const SBOM = 'sbom-formats = ["application/vnd.cyclonedx+json", "application/spdx+json"]';
 
 /** Processes in the words of an old buildpack API. */
@@ -659,6 +673,298 @@ const rebases: readonly OracleCase[] = ["0.11", "0.12", "0.15"].flatMap((
   },
 ]);
 
+/** What a second build finds changed. */
+const changes: readonly OracleCase[] = [
+  {
+    name: "change: metadata with dates, floats, deep tables and odd keys comes back",
+    builds: 2,
+    buildpacks: {
+      "a/one@1": {
+        // Numbers and dates are compared as values, in the trees: in a layer the text would count.
+        build: `${layer("img", "launch = true", "i", FIDELITY)}${
+          layer("c", "build = true\ncache = true", "c", FIDELITY)
+        }
+${write("$1/store.toml", `[metadata]\n${FIDELITY}`)}`,
+      },
+    },
+  },
+  {
+    name: "change: flags of a layer, from launch to build and back",
+    builds: 3,
+    buildpacks: {
+      "a/one@1": {
+        build: `${seenLayers}if [ "$BUILD_NUMBER" = 2 ]; then
+${layer("l", "build = true\ncache = true")}
+else
+${layer("l", "launch = true")}
+fi`,
+      },
+    },
+  },
+  {
+    name: "change: contents of a cached launch layer",
+    builds: 2,
+    buildpacks: {
+      "a/one@1": {
+        build: `${seenLayers}mkdir -p "$1/l"; echo "$BUILD_NUMBER" > "$1/l/file"
+${write("$1/l.toml", "[types]\nlaunch = true\ncache = true")}`,
+      },
+    },
+  },
+  {
+    name: "change: a buildpack that takes part no more, then again",
+    builds: 3,
+    buildpacks: {
+      "a/one@1": {
+        detect: '[ "$(cat "$1/env/BUILD_NUMBER")" != 2 ] || exit 100',
+        build: `${seenLayers}${allFlags}`,
+      },
+      "b/two@1": { build: layer("own", "launch = true\ncache = true") },
+    },
+    order: group("a/one@1?", "b/two@1"),
+  },
+  {
+    name: "change: another version of the buildpack",
+    builds: 2,
+    buildpacks: {
+      "a/one@1": {
+        detect: '[ "$(cat "$1/env/BUILD_NUMBER")" = 1 ] || exit 100',
+        build: `${seenLayers}${allFlags}`,
+      },
+      "a/one@2": { build: `${seenLayers}${allFlags}` },
+    },
+    order: group("a/one@1") + group("a/one@2"),
+  },
+  {
+    name: "change: the app, in one of three slices",
+    builds: 2,
+    buildpacks: {
+      "a/one@1": {
+        build: `echo "$BUILD_NUMBER" > two/changes\n` + write(
+          "$1/launch.toml",
+          `[[slices]]\npaths = ["one"]\n[[slices]]\npaths = ["two"]`,
+        ),
+      },
+    },
+    app: { "one/a": "a", "two/b": "b", "c": "c" },
+  },
+  {
+    name: "change: from a cache directory to none, layers known from the image alone",
+    builds: 2,
+    platformApi: "0.14",
+    buildpacks: { "a/one@1": { build: `${seenLayers}${allFlags}` } },
+    tamper: {
+      before: "restorer",
+      build: 2,
+      act: (root) => Deno.remove(`${root}/cache/committed`, { recursive: true }),
+    },
+  },
+  {
+    name: "change: the cache's metadata is not JSON",
+    builds: 2,
+    buildpacks: { "a/one@1": { build: `${seenLayers}${allFlags}` } },
+    tamper: {
+      before: "restorer",
+      build: 2,
+      act: (root) =>
+        Deno.writeTextFile(
+          `${root}/cache/committed/io.buildpacks.lifecycle.cache.metadata`,
+          "{",
+        ),
+    },
+  },
+  {
+    name: "change: parallel export with a cache, twice",
+    builds: 2,
+    flags: { exporter: ["-parallel"] },
+    buildpacks: { "a/one@1": { build: `${seenLayers}${allFlags}` } },
+  },
+  {
+    name: "change: three builds with a cache image",
+    cache: "image",
+    builds: 3,
+    buildpacks: {
+      "a/one@1": {
+        keys: SBOM,
+        build: `${seenLayers}mkdir -p "$1/l"; echo "$BUILD_NUMBER" > "$1/l/file"
+${write("$1/l.toml", "[types]\nlaunch = true\ncache = true")}
+${layer("kept", "build = true\ncache = true")}printf '{"a":1}' > "$1/kept.sbom.cdx.json"`,
+      },
+    },
+  },
+];
+
+/** Files between the phases, broken or gone. */
+const between: readonly OracleCase[] = ([
+  ["analyzed.toml", "restorer", "no [toml"],
+  ["analyzed.toml", "exporter", "no [toml"],
+  ["analyzed.toml", "exporter", undefined],
+  ["analyzed.toml", "builder", "no [toml"],
+  ["group.toml", "restorer", "no [toml"],
+  ["group.toml", "exporter", undefined],
+  ["plan.toml", "builder", "no [toml"],
+  ["plan.toml", "builder", undefined],
+  ["config/metadata.toml", "exporter", "no [toml"],
+  ["config/metadata.toml", "exporter", undefined],
+  ["project-metadata.toml", "exporter", "no [toml"],
+  ["a_one/store.toml", "exporter", "no [toml"],
+  ["a_one/x.toml", "exporter", "no [toml"],
+] as const).map(([file, before, text]): OracleCase => ({
+  name: `broken: ${file} ${text === undefined ? "gone" : "no TOML"} before the ${before}`,
+  buildpacks: { "a/one@1": { build: layer("x", "launch = true") } },
+  tamper: {
+    before,
+    act: (root) =>
+      text === undefined
+        ? Deno.remove(`${root}/layers/${file}`)
+        : Deno.writeTextFile(`${root}/layers/${file}`, text),
+  },
+}));
+
+const more: readonly OracleCase[] = [
+  {
+    name:
+      "more: an or of an optional buildpack in a nested group, the first alternative provides too much",
+    buildpacks: {
+      "meta/m@1": { rest: group("x/or@1?", "x/need@1") },
+      "x/or@1": {
+        detect: plan(
+          `${
+            provides("a", "b")
+          }[[or]]\n[[or.provides]]\nname = "a"\n[[or]]\n[[or.provides]]\nname = "b"\n`,
+        ),
+      },
+      "x/need@1": { detect: plan(`${requires("b")}[[or]]\n[[or.requires]]\nname = "a"\n`) },
+    },
+    order: group("meta/m@1"),
+  },
+  {
+    name: "more: the same name required by several, with metadata of their own",
+    buildpacks: {
+      "a/give@1": {
+        detect: plan(provides("x")),
+        build: `${layer("p", "launch = true")}\ncp "$3" "$1/p/plan"`,
+      },
+      "b/need@1": {
+        detect: plan(`[[requires]]\nname = "x"\n[requires.metadata]\nversion = "1"\nn = 1\n`),
+      },
+      "c/need@1": {
+        detect: plan(`[[requires]]\nname = "x"\n[requires.metadata]\nlist = [1.5, 2.5]\n`),
+      },
+    },
+  },
+  { name: "more: an order without groups", buildpacks: { "a/one@1": nothing }, order: "" },
+  {
+    name: "more: keys of order.toml that nobody knows",
+    buildpacks: { "a/one@1": nothing },
+    order: `odd = 1\n${group("a/one@1")}[[order.grup]]\nid = "x"\n`,
+  },
+  {
+    name: "more: labels of buildpacks, also where the lifecycle's are",
+    buildpacks: {
+      "a/one@1": {
+        build: write(
+          "$1/launch.toml",
+          `[[labels]]\nkey = "io.buildpacks.test-label"\nvalue = "x"\n[[labels]]\nkey = "other"\nvalue = "y"\n[[labels]]\nkey = ""\nvalue = "z"`,
+        ),
+      },
+    },
+  },
+  {
+    name: "more: processes with dots, underscores, an empty command and many arguments",
+    buildpacks: {
+      "a/one@1": {
+        build: write(
+          "$1/launch.toml",
+          ["a.b", "a_b", "a-b", "A"].map((type) =>
+            `[[processes]]\ntype = "${type}"\ncommand = ["c", "1", "<>&"]\nargs = ["x y", "\\\\u2028"]\n`
+          ).join(""),
+        ),
+      },
+    },
+  },
+  {
+    name: "more: SBOMs of every kind of layer, and of a layer that is for nothing",
+    builds: 2,
+    buildpacks: {
+      "a/one@1": {
+        keys: SBOM,
+        build: `${allFlags}
+for l in l0b0c0 l1b0c0 l0b1c0 l1b1c0 l0b0c1 l1b0c1 l0b1c1 l1b1c1; do printf '{"l":"%s"}' $l > "$1/$l.sbom.cdx.json"; done`,
+      },
+    },
+  },
+  {
+    name: "more: links, empty files and executables in the app, with slices over links",
+    app: { "bin/run": "#!/bin/sh", "empty": "", "dir/deep/file": "x" },
+    buildpacks: {
+      "a/one@1": {
+        build:
+          `chmod 755 bin/run; ln -s dir link; ln -s /etc/passwd dir/out; mkdir nothing; chmod 700 dir/deep
+${
+            write(
+              "$1/launch.toml",
+              `[[slices]]\npaths = ["link", "nothing"]\n[[slices]]\npaths = ["dir/*"]`,
+            )
+          }`,
+      },
+    },
+  },
+  {
+    name: "more: files of env.launch and env.build side by side",
+    buildpacks: {
+      "a/one@1": {
+        build:
+          `for d in env env.launch env.build env.launch/web; do mkdir -p "$1/e/$d"; printf "$d" > "$1/e/$d/V.append"; printf + > "$1/e/$d/V.delim"; done
+${write("$1/e.toml", "[types]\nbuild = true\nlaunch = true")}`,
+      },
+      "b/two@1": { build: note("seen") },
+    },
+  },
+  {
+    name: "more: clear-env, and variables with odd names and contents",
+    env: { "A.B": "dot", LOWER_case: "x", EMPTY: "", LINES: "a\nb\n", SPACES: "  x  " },
+    buildpacks: {
+      "a/one@1": { build: note("one") },
+      "b/two@1": { keys: "clear-env = true", build: note("two") },
+    },
+  },
+  {
+    name: "more: creator when nobody detects",
+    creator: true,
+    buildpacks: { "a/one@1": { detect: "exit 100" } },
+  },
+  {
+    name: "more: creator when a build fails",
+    creator: true,
+    buildpacks: { "a/one@1": { build: "exit 9" } },
+  },
+  {
+    name: "more: creator at platform API 0.7",
+    creator: true,
+    platformApi: "0.7",
+    builds: 2,
+    buildpacks: { "a/one@1": { api: "0.7", keys: SBOM, build: `${allFlags}\n${OLD_LAUNCH}` } },
+  },
+  {
+    name: "more: a layer with a reserved name",
+    buildpacks: {
+      "a/one@1": {
+        build: ["launch", "build", "store"].map((name) =>
+          `mkdir -p "$1/${name}"; echo x > "$1/${name}/f"`
+        ).join("\n"),
+      },
+    },
+  },
+  {
+    name: "more: a buildpack that writes into the directory of another",
+    buildpacks: {
+      "a/one@1": { build: layer("l", "launch = true") },
+      "b/two@1": { build: `echo more > "$1/../a_one/l/more" 2>/dev/null; exit 0` },
+    },
+  },
+];
+
 /** All cases. */
 export const CASES: readonly OracleCase[] = [
   ...EXTENSION_CASES,
@@ -671,4 +977,7 @@ export const CASES: readonly OracleCase[] = [
   ...slices,
   ...sboms,
   ...broken,
+  ...changes,
+  ...between,
+  ...more,
 ];

@@ -23,6 +23,8 @@ export interface Outcome {
   readonly logs: Readonly<Record<string, string>>;
   /** Files below the layers directory after each phase: text, or a mark for what is none. */
   readonly trees: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** `report.toml`, when one was written. */
+  readonly report?: string;
   /** Digest of the manifest and the parsed config, when there is an image. */
   readonly image?: {
     readonly manifest: { readonly layers: readonly { readonly digest: string }[] };
@@ -201,7 +203,13 @@ async function runBuild(
   const cache = one.cache === "image"
     ? await readCacheImage(cacheImage)
     : await readCacheDir(`${root}/cache/committed`);
-  return { codes, logs, trees, ...(image ? { image } : {}), ...(cache ? { cache } : {}) };
+  const report = await Deno.readTextFile(`${root}/report/report.toml`).catch(() => undefined);
+  return {
+    ...{ codes, logs, trees },
+    ...(report === undefined ? {} : { report }),
+    ...(image ? { image } : {}),
+    ...(cache ? { cache } : {}),
+  };
 }
 
 async function runPhase(
