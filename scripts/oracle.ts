@@ -1,6 +1,6 @@
 /**
  * Compares wherry with the Go lifecycle: `deno task oracle [WORD...]` runs the cases whose names hold a word, without
- * any all of them. Wants Go, skopeo, setpriv, docker-registry and root, and `dist/wherry` (WHERRY names another).
+ * any all of them and then the launchers. Wants Go, skopeo, setpriv, docker-registry and root, and `dist/wherry` (WHERRY names another).
  * Ends with `N equal, N different`, and exit code 1 when anything differs that is not allowed.
  */
 import { CASES } from "../tests/oracle/cases.ts";
@@ -97,7 +97,15 @@ async function main(): Promise<number> {
   say("\nAllowed differences that were met:");
   for (const { name, reason } of ALLOWED) if (used.has(name)) say(`  ${name}: ${reason}`);
   say(`\n${cases.length} cases, ${different} different`);
-  return different === 0 ? 0 : 1;
+  const launched = words.length > 0 || await compareLaunchers();
+  return different === 0 && launched ? 0 : 1;
+}
+
+/** The two launchers over the same image roots: every row of 15.2, and then some. */
+async function compareLaunchers(): Promise<boolean> {
+  const args = ["test", "-A", `${ROOT}lifecycle/launcher/oracle_test.ts`];
+  const output = { stdin: "null", stdout: "inherit", stderr: "inherit" } as const;
+  return (await new Deno.Command(Deno.execPath(), { args, ...output }).output()).success;
 }
 
 /** For a look at layers: the images of a case as OCI layouts. */

@@ -93,7 +93,6 @@ Deno.test("an image that does not stand on its base is found", () => {
       { diffId: other },
       { descriptor: { ...descriptor, digest: other } },
       { descriptor: { ...descriptor, size: descriptor.size + 1 } },
-      { descriptor: { ...descriptor, mediaType: MediaType.ociLayer } },
     ]
   ) {
     const wrong = { ...base, layers: [{ ...bottom!, ...changed }] };

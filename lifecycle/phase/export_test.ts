@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { quietContext } from "../../registry/context.ts";
-import { readImage } from "../../registry/image.ts";
+import { encodeJson, readImage } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { labelOf } from "../../registry/oci/config.ts";
+import { digestOf } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
+import { bytesSource } from "../../registry/source.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
 import { LifecycleError } from "../error.ts";
@@ -289,6 +291,49 @@ Deno.test("SV-1 self-check: with a blob of the base that nobody has, no tag move
     (error) => error instanceof LifecycleError && error.exitCode === 62,
   );
   assert.equal(await registry.manifest("app", "1"), undefined);
+});
+
+Deno.test("23.2 CF-6 a base of mixed types is taken, is not opened, and is of one kind afterwards", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = memoryRegistry();
+  const input = exportInput(dir.path, memoryStore(), to);
+  const types = [
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+    // Plain bytes under a type that says gzip, as an empty cache image has them.
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+  ];
+  const text = (value: string) => new TextEncoder().encode(value);
+  const put = async (bytes: Uint8Array<ArrayBuffer>, mediaType: string) => {
+    const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
+    await to.pushBlob("run", descriptor, bytesSource(bytes));
+    return descriptor;
+  };
+  const layers = await Promise.all(types.map((type, at) => put(text(`no archive ${at}`), type)));
+  const config = encodeJson({
+    ...input.run.image.config,
+    rootfs: { type: "layers", diff_ids: types.map((_, at) => digestOf(text(`tar ${at}`))) },
+    history: types.map((type) => ({ created_by: type })),
+  });
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const bytes = encodeJson({
+    schemaVersion: 2,
+    mediaType,
+    config: await put(config, "application/vnd.oci.image.config.v1+json"),
+    layers,
+  });
+  await to.pushManifest("run", { mediaType, bytes }, { tags: ["mixed"] });
+  const image = (await readImage(to, "run", "mixed", AMD64))!;
+  const exported = await exportImage({ ...input, run: { ...input.run, image } }, quietContext());
+  const all = exported.image.manifest.layers;
+  assert.deepEqual(
+    all.slice(0, 3).map(({ digest, size }) => [digest, size]),
+    layers.map(({ digest, size }) => [digest, size]),
+  );
+  assert.ok(
+    all.every((one) => one.mediaType.startsWith("application/vnd.oci.image.layer.v1.tar+")),
+  );
 });
 
 Deno.test("EX-5 layers wait as the blobs they become: an export needs no room for plain tars", async () => {
