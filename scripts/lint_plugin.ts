@@ -47,7 +47,7 @@ const MODULE_POWERS: readonly {
   {
     specifier: /^node:(https?|net|tls)$/,
     name: "connections",
-    files: ["registry/client/transport.ts", "registry/server/http/certificate_door.ts"],
+    files: ["registry/client/transport.ts", "registry/server/http/tls_door.ts"],
   },
   { specifier: /^node:child_process$/, name: "child processes", files: [] },
 ];

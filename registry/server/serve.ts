@@ -61,9 +61,10 @@ export function parseListen(text: string): ListenAddress {
  */
 export async function serve(server: RegistryServer, options: ServeOptions): Promise<Listening> {
   const { listen, signal, drainMs = DRAIN_MS, tls, patience, maxConnections } = options;
-  const door = await openDoor(listen, tls);
+  const limits = limitsOf(patience);
+  const door = await openDoor(listen, tls, limits.headMs);
   const crowd = new Crowd(server, {
-    limits: limitsOf(patience),
+    limits,
     max: maxConnections ?? MAX_CONNECTIONS,
     trustedProxies: options.trustedProxies ?? [],
   });

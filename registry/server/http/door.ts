@@ -37,26 +37,28 @@ export interface Door {
 }
 
 /**
- * Listens.
+ * Listens. Who has not ended a TLS handshake within `handshakeMs` is put out.
  *
  * @throws {OciError} `UNAVAILABLE` when the address cannot be had, or certificate and key cannot be used.
  */
-export async function openDoor(listen: ListenAddress, tls?: ServerTls): Promise<Door> {
+export async function openDoor(
+  listen: ListenAddress,
+  tls: ServerTls | undefined,
+  handshakeMs: number,
+): Promise<Door> {
   if ("path" in listen && tls !== undefined) {
     throw new TypeError("Cannot speak TLS on a socket file");
   }
-  if (!("path" in listen) && tls?.clientCa !== undefined) {
-    const { openCertificateDoor } = await import("./certificate_door.ts");
-    return await openCertificateDoor(listen, { ...tls, clientCa: tls.clientCa });
+  if (!("path" in listen) && tls !== undefined) {
+    const { openTlsDoor } = await import("./tls_door.ts");
+    return await openTlsDoor(listen, tls, handshakeMs);
   }
   const where = "path" in listen ? `unix:${listen.path}` : `${listen.hostname}:${listen.port}`;
   try {
     return doorOf(
       "path" in listen
         ? Deno.listen({ transport: "unix", path: listen.path })
-        : tls === undefined
-        ? Deno.listen({ ...listen })
-        : Deno.listenTls({ ...listen, cert: tls.cert, key: tls.key, alpnProtocols: ["http/1.1"] }),
+        : Deno.listen({ ...listen }),
     );
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -64,7 +66,7 @@ export async function openDoor(listen: ListenAddress, tls?: ServerTls): Promise<
   }
 }
 
-function doorOf(listener: Deno.Listener | Deno.TlsListener | Deno.UnixListener): Door {
+function doorOf(listener: Deno.Listener | Deno.UnixListener): Door {
   const { addr } = listener;
   let closed = false;
   return {

@@ -105,7 +105,7 @@ export async function listenWith(
 export async function textOf({ body }: Ask): Promise<string> {
   let text = "";
   for (let chunk = await body?.next(); chunk !== undefined; chunk = await body?.next()) {
-    text += String.fromCharCode(...chunk);
+    for (const byte of chunk) text += String.fromCharCode(byte);
   }
   return text;
 }

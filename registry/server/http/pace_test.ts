@@ -3,6 +3,7 @@ import { equal, match, ok } from "node:assert/strict";
 import { memoryRegistry } from "../../memory.ts";
 import { createServer } from "../server.ts";
 import { serve } from "../serve.ts";
+import { makePki } from "../../client/pki_testing.ts";
 import { echo, listenWith, RawClient, says, textOf } from "./http_testing.ts";
 import { limitsOf, Pace, type Patience, TooSlow } from "./pace.ts";
 
@@ -144,3 +145,28 @@ Deno.test("R-06 over a socket: a body in time comes through", async () => {
   await client.send("x".repeat(300_000));
   equal((await client.answer()).body.length, 300_000);
 });
+
+const pki = await makePki();
+
+for (const clientCa of [undefined, pki?.ca]) {
+  const whom = clientCa === undefined ? "everybody" : "clients with certificates";
+  Deno.test({
+    name: `R-06 over TLS for ${whom}: who does not finish the handshake holds nobody up`,
+    ignore: pki === undefined,
+    async fn() {
+      const { cert, key } = pki!.server;
+      await using listening = await listenWith(echo, {
+        tls: { cert, key, clientCa },
+        patience: { headMs: 500 },
+      });
+      using silent = await RawClient.connect(listening);
+      using odd = await RawClient.connect(listening);
+      await odd.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      using client = Deno.createHttpClient({ caCerts: [pki!.ca], ...pki!.client });
+      const response = await fetch(`${listening.url}/x`, { client });
+      equal(await response.text(), "GET /x ");
+      await odd.all();
+      equal(await silent.all(), "");
+    },
+  });
+}

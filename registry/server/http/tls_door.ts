@@ -1,25 +1,24 @@
 /**
- * Listening for clients with certificates. `Deno.listenTls` asks for none, whatever it is told (Deno 2.9.6); Node's
- * server, which Deno has too, asks, verifies and tells whose it is. What it accepts is served as any other connection.
+ * Listening with TLS. `Deno.listenTls` (2.9.6) asks for no certificate, whatever it is told, and a connection whose
+ * handshake does not end cannot be closed there. Node's server, which Deno has too, asks, verifies and tells whose it is,
+ * and has a limit for handshakes. What it accepts is served as any other connection.
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { OciError } from "../../oci/error.ts";
-import type { Door, Guest } from "./door.ts";
+import type { Door, Guest, ServerTls } from "./door.ts";
 import type { Wire } from "./input.ts";
 
-/** Who has not shown a certificate by then does not mean to. */
-const HANDSHAKE_MS = 10_000;
-
 /**
- * Listens. A client without a certificate of these authorities does not get past the handshake.
+ * Listens. With `clientCa` a client without a certificate of these authorities does not get past the handshake.
  *
  * @throws {OciError} `UNAVAILABLE` when the address or the certificates cannot be used.
  */
-export async function openCertificateDoor(
+export async function openTlsDoor(
   listen: { readonly hostname: string; readonly port: number },
-  tls: { readonly cert: string; readonly key: string; readonly clientCa: string },
+  tls: ServerTls,
+  handshakeMs: number,
 ): Promise<Door> {
   const where = `${listen.hostname}:${listen.port}`;
   checkPem(where, tls);
@@ -29,17 +28,18 @@ export async function openCertificateDoor(
   const server = createServer({
     cert: tls.cert,
     key: tls.key,
-    ca: tls.clientCa,
-    requestCert: true,
-    rejectUnauthorized: true,
+    ...(tls.clientCa === undefined
+      ? {}
+      : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
     minVersion: "TLSv1.2",
     ALPNProtocols: ["http/1.1"],
-    handshakeTimeout: HANDSHAKE_MS,
+    handshakeTimeout: handshakeMs,
   }, (socket) => {
-    const name = socket.authorized ? nameIn(socket) : undefined;
-    if (name === undefined) return void socket.destroy();
-    const peer = { remote: socket.remoteAddress ?? "", certificate: name };
-    guests.push({ wire: wireOf(socket), peer });
+    const remote = socket.remoteAddress ?? "";
+    if (tls.clientCa === undefined) return guests.push({ wire: wireOf(socket), peer: { remote } });
+    const certificate = socket.authorized ? nameIn(socket) : undefined;
+    if (certificate === undefined) return void socket.destroy();
+    guests.push({ wire: wireOf(socket), peer: { remote, certificate } });
   });
   server.on("connection", (socket: Socket) => {
     entering.add(socket);
@@ -159,7 +159,7 @@ function wireOf(socket: TLSSocket): Wire {
 /** Node's server of Deno 2.9.6 finds out what is wrong with these only when a client comes, and tells nobody. */
 function checkPem(
   where: string,
-  { cert, key, clientCa }: { cert: string; key: string; clientCa: string },
+  { cert, key, clientCa }: ServerTls,
 ): void {
   const fail = (why: string, cause?: unknown) =>
     new OciError("UNAVAILABLE", `Cannot listen on ${where}: ${why}`, { cause });
@@ -172,7 +172,7 @@ function checkPem(
     }
     throw fail(`there is no certificate in ${what}`);
   };
-  read(clientCa, "what clients are checked against");
+  if (clientCa !== undefined) read(clientCa, "what clients are checked against");
   const [own] = read(cert, "its certificate");
   let fits: boolean;
   try {
