@@ -124,7 +124,6 @@ export const REBASE_CASES: readonly RebaseCase[] = [
     name: "ports, volumes, entrypoint, user",
     change: (config) => ({
       ...config,
-      author: "somebody",
       config: {
         ...config.config,
         User: "1001:1000",
@@ -148,6 +147,11 @@ export const REBASE_CASES: readonly RebaseCase[] = [
     name: "an app without history",
     change: ({ history: _, ...config }) => config as ImageConfig,
     differs: "Go loses the first layer of the app then (RB-8)",
+  },
+  {
+    name: "an author",
+    change: (config) => ({ ...config, author: "somebody" }),
+    differs: "Go loses the author",
   },
   {
     name: "a variant on the base",
@@ -236,17 +240,27 @@ export async function compareRebases(go: string): Promise<readonly RebaseDiffere
   return found;
 }
 
-/** What is compared: all of the config but what is empty, in one order. */
+/**
+ * What is compared: all of the config but what is empty, in one order. Go writes the metadata label anew, with keys that
+ * say nothing, and history without what made a layer; ours keeps both (ANT-2b, RB-8).
+ */
 function shown(image: Image, repository: string): unknown {
+  const isEmpty = (value: unknown) =>
+    value === null || value === undefined || value === "" || value === false ||
+    (typeof value === "object" && Object.keys(value as object).length === 0);
   const sorted = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(sorted);
     if (typeof value !== "object" || value === null) return value;
     const entries = Object.entries(value).map(([key, one]) => [key, sorted(one)] as const)
-      .filter(([, one]) => one !== null && one !== "" && one !== undefined && one !== false);
+      .filter(([, one]) => !isEmpty(one));
     return Object.fromEntries(entries.sort(([a], [b]) => a < b ? -1 : 1));
   };
   const config = JSON.parse(
     new TextDecoder().decode(image.rawConfig).replaceAll(repository, "OWN"),
   );
+  const labels = config.config?.Labels ?? {};
+  const label = labels["io.buildpacks.lifecycle.metadata"];
+  if (label) labels["io.buildpacks.lifecycle.metadata"] = JSON.parse(label);
+  for (const entry of config.history ?? []) delete entry.created_by;
   return sorted({ ...config, diffIds: image.layers.map(({ diffId }) => diffId) });
 }
