@@ -1,4 +1,5 @@
 /** `wherry sbom download`: the documents as files, in pack's layout. */
+import { harmless } from "../registry/client/refusal.ts";
 import { ConfinedDirectory, stepsOf } from "../registry/layer/confined.ts";
 import { UsageError } from "./exit.ts";
 import { count } from "./inspect_text.ts";
@@ -39,7 +40,9 @@ export async function downloadSboms(
     } finally {
       out.close();
     }
-    io.stdout.write(`${given === "." ? "" : `${given.replace(/\/+$/, "")}/`}${file}\n`);
+    io.stdout.write(
+      harmless(`${given === "." ? "" : `${given.replace(/\/+$/, "")}/`}${file}`) + "\n",
+    );
   }
   session.log.info(`Wrote ${count(documents.length, "document")}`);
 }

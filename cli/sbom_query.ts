@@ -4,6 +4,7 @@ import { type BomPackage, mergePackages } from "../lifecycle/bom/package.ts";
 import { type PackageQuery, parseQuery } from "../lifecycle/bom/query.ts";
 import type { FleetItem } from "../lifecycle/fleet/source.ts";
 import { readMetadata } from "../lifecycle/platform/image_info.ts";
+import { harmless } from "../registry/client/refusal.ts";
 import type { Digest } from "../registry/oci/digest.ts";
 import { UsageError } from "./exit.ts";
 import { eachOfFleet } from "./fleet_work.ts";
@@ -81,11 +82,13 @@ export async function querySboms(
   const none = answers.filter((one) => one.none);
   const found = answers.filter(({ packages }) => packages.length > 0);
   for (const { image, reason } of failed.slice(0, MAX_TOLD)) {
-    session.log.warn(`Cannot ask ${image}: ${reason}`);
+    session.log.warn(`Cannot ask ${harmless(image)}: ${harmless(reason ?? "")}`);
   }
   if (failed.length > MAX_TOLD) session.log.warn(`... and ${failed.length - MAX_TOLD} more`);
   session.log.info(
-    `${found.length} of ${count(answers.length, "image")} hold it` +
+    `${found.length} of ${count(answers.length, "image")} ${
+      found.length === 1 ? "holds" : "hold"
+    } it` +
       (none.length > 0 ? `; ${none.length} have no bill of materials` : "") +
       (failed.length > 0 ? `; ${failed.length} could not be asked` : ""),
   );
@@ -163,7 +166,7 @@ class Asker {
         if (cached !== undefined) return cached;
         const read = mergePackages(
           await readBomLayer(layer, metadata, signal),
-          ({ message }) => this.#session.log.warn(`${item.name}: ${message}`),
+          ({ message }) => this.#session.log.warn(`${harmless(item.name)}: ${message}`),
         );
         await this.#cache.remember(blob, read);
         return read;

@@ -35,7 +35,7 @@ Deno.test("sbom query says which images of a list hold a package, and the second
     new RegExp(`^${names[0]} +com\\.fasterxml\\.jackson\\.core/jackson-core +2\\.14\\.1 `, "m"),
   );
   equal(first.out.split("\n").length, 3);
-  match(first.err, /1 of 3 images hold it; 1 have no bill of materials$/m);
+  match(first.err, /1 of 3 images holds it; 1 have no bill of materials$/m);
   shop.reset();
   const second = await shop.wherry("sbom", "query", QUERY, "--from", "fleet.txt");
   equal(second.out, first.out);

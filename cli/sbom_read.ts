@@ -7,6 +7,7 @@ import {
 } from "../lifecycle/bom/document.ts";
 import { attachedBoms, readAttachedBom } from "../lifecycle/bom/referrer.ts";
 import { readMetadata } from "../lifecycle/platform/image_info.ts";
+import { harmless } from "../registry/client/refusal.ts";
 import type { Lister, Reader } from "../registry/registry.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
@@ -69,7 +70,9 @@ export async function sbomsOf(
     (flags.layer ?? [one.layer]).includes(one.layer)
   );
   if (wanted.length > 0) return { ...opened, documents: wanted };
-  const have = [...new Set(documents.map(({ buildpack, layer }) => `${buildpack}:${layer}`))];
+  const have = [
+    ...new Set(documents.map(({ buildpack, layer }) => harmless(`${buildpack}:${layer}`))),
+  ];
   throw new UsageError(
     `Cannot find such a bill of materials in ${located.name}: it has ${have.join(", ")}`,
   );

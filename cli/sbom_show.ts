@@ -154,7 +154,7 @@ export async function showSbom(io: Io, name: string, flags: ShowFlags): Promise<
     io.stdout.write(safe(wanted[0]!.bytes, io.stdout.isTerminal));
     return;
   }
-  const have = wanted.map(({ buildpack, layer }) => `${buildpack}:${layer}`).join(", ");
+  const have = plain(wanted.map(({ buildpack, layer }) => `${buildpack}:${layer}`)).join(", ");
   throw new UsageError(
     wanted.length === 0
       ? `Cannot show ${format} of ${name}: its buildpacks wrote ${

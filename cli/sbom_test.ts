@@ -169,3 +169,31 @@ Deno.test("SB-7 a label that names a layer which is not there is said so", async
   equal(code, 1);
   match(err, /its label names layer sha256:1+, which is not in it\n$/);
 });
+
+Deno.test("N-11 names that a buildpack chose, and documents that are damaged, say nothing to a terminal", async () => {
+  await using shop = await bench();
+  const odd = "x\u001b]0;title\u0007";
+  const sboms = {
+    [`${odd}/${odd}/sbom.cdx.json`]: "{",
+    [`${odd}/other/sbom.cdx.json`]: { components: [component("kept", "1")] },
+  };
+  await push(appImage({ sboms }), shop.registry, "app", "1");
+  const name = `${shop.host}/app:1`;
+  for (
+    const args of [
+      ["sbom", "show", name],
+      ["sbom", "list", name],
+      ["sbom", "show", name, "--merge"],
+      ["sbom", "show", name, "--format", "cyclonedx"],
+      ["sbom", "show", name, "--buildpack", "absent"],
+      ["sbom", "download", name, "-o", "out"],
+      ["sbom", "query", "kept", name],
+      ["inspect", name, "--files"],
+    ]
+  ) {
+    const { out, err } = await shop.wherry(...args);
+    // deno-lint-ignore no-control-regex
+    ok(!/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(out + err), JSON.stringify(out + err));
+    ok(/it is not JSON|Cannot|kept|sbom\.cdx\.json/.test(out + err), args.join(" "));
+  }
+});

@@ -48,5 +48,15 @@ modules() {
 	deno install --quiet --frozen
 }
 
+# spdx_tools : the SPDX project's own validator, where Python has pip; a test is skipped without it.
+spdx_tools() {
+	dir=$WHERRY_TOOLS/spdx-tools-0.8.5
+	[ ! -d "$dir/spdx_tools" ] || return 0
+	python3 -m pip --version >/dev/null 2>&1 || return 0
+	say "installing spdx-tools 0.8.5 from PyPI into $dir"
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$dir" spdx-tools==0.8.5 ||
+		say "spdx-tools could not be installed: its test is skipped"
+}
+
 # What `deno task build` compiles and packs with: launcher and helper for both processors, and zstd.
 BUILD_PACKAGES="gcc musl-tools libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross linux-libc-dev-arm64-cross zstd xz-utils"

@@ -1,5 +1,6 @@
 /** What bills of materials say of packages, whatever format they are in. */
 import { PackageURL } from "packageurl-js";
+import { harmless } from "../../registry/client/refusal.ts";
 import { z } from "zod";
 import type { BomDocument } from "./document.ts";
 
@@ -46,7 +47,8 @@ export function packagesOf(document: BomDocument): readonly BomPackage[] {
 }
 
 /** The JSON of a document. */
-export function parseBom({ bytes, path }: BomDocument): Record<string, unknown> {
+export function parseBom({ bytes, path: name }: BomDocument): Record<string, unknown> {
+  const path = harmless(name); // a buildpack chose it
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder().decode(bytes));
