@@ -1,6 +1,6 @@
 /** `wherry verify`: each way an image can contradict itself or the specs. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { type Image, makeImage } from "../registry/image.ts";
+import { encodeJson, type Image, makeImage } from "../registry/image.ts";
 import { digestOf } from "../registry/oci/digest.ts";
 import { bytesSource } from "../registry/source.ts";
 import { appImage, bench, layerOf, push, pushIndex } from "./command_testing.ts";
@@ -113,6 +113,25 @@ Deno.test("a layer whose tar is not what the config says, or no tar at all, is f
   equal(faults.length, 2);
   match(faults[0], new RegExp(`^its tar is ${good.diffId}, the config says sha256:`));
   match(faults[1], /^Cannot read tar/);
+});
+
+Deno.test("CF-6 a base of the other family of media types is no fault, a layer of the app is", async () => {
+  await using shop = await bench();
+  const image = appImage();
+  const docker = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+  const mixed = async (at: number) => {
+    const layers = image.manifest.layers.map((one, index) =>
+      index === at ? { ...one, mediaType: docker } : one
+    );
+    await push(image, shop.registry, "app", "1");
+    await shop.registry.pushManifest("app", {
+      mediaType: image.raw.mediaType,
+      bytes: encodeJson({ ...image.manifest, layers }),
+    }, { tags: ["1"] });
+    return await shop.wherry("verify", `${shop.host}/app:1`);
+  };
+  equal((await mixed(0)).code, 0);
+  match((await mixed(2)).out, /application\/vnd\.docker\.image\.rootfs\.diff\.tar\.gzip in a /);
 });
 
 Deno.test("verify of an index looks at every image of it", async () => {

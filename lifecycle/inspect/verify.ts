@@ -22,18 +22,23 @@ export interface Check {
 
 /** Checks the documents of an image; reads no layer. */
 export function verifyDocuments(image: Image): readonly Check[] {
+  const label = labelOf(image.config, Label.lifecycle);
+  const metadata = label === undefined ? undefined : read(() => parseLifecycleLabel(label));
+  const top = metadata?.value?.runImage.topLayer;
+  const below = image.layers.findIndex(({ diffId }) => diffId === top) + 1;
   const checks: Check[] = [
-    { what: "manifest, config, layers and history agree", faults: [...contradictions(image)] },
+    {
+      what: "manifest, config, layers and history agree",
+      faults: [...contradictions(image, undefined, below)],
+    },
     { what: "the config says what it is for", faults: platformFaults(image) },
   ];
-  const label = labelOf(image.config, Label.lifecycle);
-  if (label === undefined) {
+  if (metadata === undefined) {
     return [...checks, {
       what: `label ${Label.lifecycle}`,
       faults: ["there is none: the image was not made by buildpacks"],
     }];
   }
-  const metadata = read(() => parseLifecycleLabel(label));
   checks.push({ what: `label ${Label.lifecycle} (LB-1)`, faults: metadata.faults });
   if (metadata.value !== undefined) {
     checks.push({

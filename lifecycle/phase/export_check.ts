@@ -14,8 +14,16 @@ export function checkImage(image: Image, base: Image): void {
   for (const what of contradictions(image, base)) throw contradiction(what);
 }
 
-/** All that manifest, config, layers and history of `image` say against each other, and against `base` under it. */
-export function* contradictions(image: Image, base?: Image): Generator<string> {
+/**
+ * All that manifest, config, layers and history of `image` say against each other, and against `base` under it.
+ *
+ * @param below How many of its layers are the base's, for one that is not at hand.
+ */
+export function* contradictions(
+  image: Image,
+  base?: Image,
+  below: number = base?.layers.length ?? 0,
+): Generator<string> {
   const { manifest, config, layers } = image;
   const diffIds = config.rootfs.diff_ids;
   const history = (config.history ?? []).filter((entry) => entry.empty_layer !== true);
@@ -41,7 +49,6 @@ export function* contradictions(image: Image, base?: Image): Generator<string> {
       yield `layer ${at} is not the base's ${say(under.descriptor)}`;
     }
   }
-  const below = base?.layers.length ?? 0;
   if (layers.length < below) yield "it lacks layers of its base";
   if (digestOf(image.rawConfig, algorithmOf(manifest.config.digest)) !== manifest.config.digest) {
     yield `its config is not ${manifest.config.digest}`;
