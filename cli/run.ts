@@ -168,6 +168,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "wherry itself:",
     load: () => import("./command/lifecycle.ts"),
   },
+  doctor: {
+    summary: "Say what this machine allows, and how buildpacks would be kept apart",
+    group: "wherry itself:",
+    load: () => import("./command/doctor.ts"),
+  },
   version: {
     summary: "Print the version and what this file was made of",
     group: "wherry itself:",
