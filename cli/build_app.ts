@@ -92,6 +92,7 @@ export async function buildApp(
       launcher: () => launcher,
       ownSboms: [],
       processType: flags.defaultProcess,
+      keepSandbox: flags.keepSandbox,
       created,
       reportDir: flags.reportOutputDir && session.path(flags.reportOutputDir),
       sbomDir: flags.sbomOutputDir && session.path(flags.sbomOutputDir),

@@ -14,6 +14,7 @@ export interface BuildFlags extends SiteFlags {
   readonly cache?: readonly string[];
   readonly cacheImage?: string;
   readonly clearCache?: boolean;
+  readonly keepSandbox?: boolean;
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
@@ -88,7 +89,8 @@ export function define(command: Command, io: Io): void {
       new Option("--pull-policy <policy>", "whether an image in the store will do")
         .choices(["always", "if-not-present", "never"]).default("always"),
     );
-  addRunFlags(command);
+  addRunFlags(command)
+    .option("--keep-sandbox", "leave the directories of a failing build, and say where they are");
   addRegistryFlags(command);
   addCommonFlags(command);
   for (const { flags } of Object.values(IGNORED)) command.addOption(new Option(flags).hideHelp());

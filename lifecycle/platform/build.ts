@@ -28,7 +28,7 @@ import { platformCapabilities } from "../api.ts";
 import { copySboms } from "./outputs.ts";
 
 import { extendBuild, type ExtendedBuild, type ExtendRequest } from "./extend_build.ts";
-import { openSite, type SiteRequest } from "./build_site.ts";
+import { openSite, type Site, type SiteRequest } from "./build_site.ts";
 
 /** What a build is made from; everything is resolved, nothing is a flag. Paths are absolute. */
 export interface BuildRequest extends SiteRequest, ExtendRequest {
@@ -60,6 +60,8 @@ export interface BuildRequest extends SiteRequest, ExtendRequest {
   readonly processType?: string | undefined;
   /** Creation time of the image. */
   readonly created?: Date | undefined;
+  /** When the build fails, its directories are left to the user. */
+  readonly keepSandbox?: boolean | undefined;
   /** Gets a copy of report.toml. */
   readonly reportDir?: string | undefined;
   /** Gets a copy of the bills of materials. */
@@ -84,9 +86,35 @@ export async function buildImage(
   ctx: Context,
   output: (bytes: Uint8Array) => void,
 ): Promise<BuildOutcome> {
+  await using site = await openSite(request, ctx);
+  try {
+    return await buildInSite(request, site, ctx, output);
+  } catch (error) {
+    const { mode } = request.builder?.entry ?? { mode: "namespaces" };
+    if (request.keepSandbox && mode !== "namespaces") {
+      ctx.log.warn(
+        `--keep-sandbox has no meaning with --isolation ${mode}: the next build needs the place`,
+      );
+    } else if (request.keepSandbox && !ctx.signal.aborted) {
+      const kept = site.work.keep();
+      ctx.log.warn(
+        `Kept ${kept}: app, layers and platform as the failed build left them${
+          request.builder ? `; the builder's files are in ${request.builder.tree}` : ""
+        }`,
+      );
+    }
+    throw error;
+  }
+}
+
+async function buildInSite(
+  request: BuildRequest,
+  site: Site,
+  ctx: Context,
+  output: (bytes: Uint8Array) => void,
+): Promise<BuildOutcome> {
   const { owner } = request;
   const capability = platformCapabilities(request.platformApi);
-  await using site = await openSite(request, ctx);
 
   ctx.log.info("===> ANALYZING");
   const analyzed = await analyze({

@@ -15,6 +15,8 @@ export interface WorkDir extends AsyncDisposable {
   readonly temp: string;
   /** Unpacked archives of buildpacks. */
   readonly buildpacks: string;
+  /** Leaves it to the user when it is disposed, under a name of its own, which is returned. */
+  keep(): string;
 }
 
 /**
@@ -43,17 +45,22 @@ export async function openWorkDir(
     typeof names[number],
     string
   >;
+  let kept: string | undefined;
   return {
     path,
     ...dirs,
+    keep: () => kept ??= join(parent, path.slice(path.lastIndexOf("/") + 1).replace(PREFIX, KEPT)),
     async [Symbol.asyncDispose]() {
-      await removeTrees([path]);
+      if (kept === undefined) await removeTrees([path]);
+      else await Deno.rename(path, kept);
       lock.close();
     },
   };
 }
 
 const PREFIX = "wherry-build-";
+/** Not what the next build clears away. */
+const KEPT = "kept-";
 const LOCK = ".lock";
 
 async function abandoned(parent: string): Promise<readonly string[]> {
