@@ -17,8 +17,7 @@ const MARK = `wherry-fault-${crypto.randomUUID()}`;
 const FAULTS: readonly Fault[] = [
   {
     name: "a daemon that leaves its session and holds the pipes open",
-    build:
-      `setsid sh -c 'trap "" TERM HUP; while :; do sleep 1000; done # ${MARK}' & echo started`,
+    build: `setsid sh -c 'trap "" TERM HUP; while :; do sleep 1000; done # ${MARK}' & echo started`,
     code: 0,
     error: /^started$/m,
   },
