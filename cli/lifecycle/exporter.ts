@@ -167,6 +167,7 @@ export async function exportBuild(
           ? [{ ...destinationOf(tags[0]!), repository: target.repository }]
           : tags.map(destinationOf),
         cache,
+        parallel: can.parallelExport && inputs.parallelExport,
         notes: work.notes,
       }, ctx);
       for (const layout of layouts) await keepOnly(exported.image, layout);

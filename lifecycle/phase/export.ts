@@ -65,14 +65,48 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
     const made = await makeAll(plans, input, early, ctx);
     const image = composeImage(input, buildpacks, extensions, made, defaultType, ctx);
     checkImage(image, input.run.image);
-    await pushToAll(image, input.to, input.destinations, early, ctx);
-    if (input.cache) await saveCache(input, buildpacks, made, ctx);
+    const push = (ctx: Context) => pushToAll(image, input.to, input.destinations, early, ctx);
+    const save = async (ctx: Context) => {
+      if (input.cache) await saveCache(input, buildpacks, made, ctx);
+    };
+    if (input.parallel) await together(push, save, ctx);
+    else {
+      await push(ctx);
+      await save(ctx);
+    }
     return {
       image,
       report: reportOf(input, image),
       layers: made.map(({ id, diffId, how }) => ({ id, diffId, how })),
     };
   });
+}
+
+/** Both at once; an image that cannot be pushed ends the cache too (SV-3). */
+async function together(
+  push: (ctx: Context) => Promise<void>,
+  save: (ctx: Context) => Promise<void>,
+  ctx: Context,
+): Promise<void> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([ctx.signal, stop.signal]);
+  const { log } = ctx;
+  const stoppable: Context = {
+    signal,
+    log,
+    now: () => ctx.now(),
+    meter: (label, total) => ctx.meter(label, total),
+  };
+  const saving = save(stoppable);
+  saving.catch(() => {}); // told below, when the push is over
+  try {
+    await push(ctx);
+  } catch (error) {
+    stop.abort(error);
+    await saving.catch(() => {});
+    throw error;
+  }
+  await saving;
 }
 
 async function makeAll(

@@ -402,6 +402,58 @@ Deno.test("SV-3 a cache that cannot be written is a warning; the image is there"
   assert.ok(lines.includes("Warning: Failed to export cache: disk full"));
 });
 
+Deno.test("SV-3 in parallel the cache is written while the image is pushed; a failed push ends it", async () => {
+  for (const fails of [false, true]) {
+    await using dir = await tempDir();
+    await sampleBuild(dir.path);
+    await Deno.mkdir(`${dir.path}/cache`);
+    const cache = await openDirCache(`${dir.path}/cache`);
+    const drafted = Promise.withResolvers<void>();
+    const pushing = Promise.withResolvers<void>();
+    const ends: string[] = [];
+    const slow = {
+      ...cache,
+      metadata: () => cache.metadata(),
+      async draft(signal?: AbortSignal) {
+        drafted.resolve();
+        await pushing.promise;
+        const draft = await cache.draft(signal);
+        return {
+          ...draft,
+          keep: draft.keep.bind(draft),
+          add: draft.add.bind(draft),
+          abort: async () => {
+            ends.push("abort");
+            await draft.abort();
+          },
+          commit: async (metadata: Parameters<typeof draft.commit>[0]) => {
+            ends.push("commit");
+            await draft.commit(metadata);
+          },
+        };
+      },
+    };
+    const registry = memoryRegistry();
+    const to = Object.assign(counting(registry), {
+      async pushManifest(...args: Parameters<typeof registry.pushManifest>) {
+        await drafted.promise; // one after the other it would wait for ever
+        if (fails) {
+          setTimeout(pushing.resolve, 0);
+          throw new Error("no");
+        }
+        pushing.resolve();
+        return await registry.pushManifest(...args);
+      },
+    });
+    const input = exportInput(dir.path, memoryStore(), to, { cache: slow, parallel: true });
+    const done = exportImage(input, quietContext());
+    if (fails) await assert.rejects(done);
+    else await done;
+    assert.equal(ends.includes("commit"), !fails, ends.join());
+    await cache.close();
+  }
+});
+
 Deno.test("LTM-5 a process type that cannot be a file name fails with 62", async () => {
   await using dir = await tempDir();
   await sampleBuild(dir.path);

@@ -100,6 +100,8 @@ export interface ExportInput {
   readonly destinations: readonly Destination[];
   /** What the next build finds; absent for none. */
   readonly cache?: Cache | undefined;
+  /** Write the cache while the image is pushed, not after it (SV-3). Default false. */
+  readonly parallel?: boolean | undefined;
   /** Layers of this build's restore that can be told to be untouched, by `<id>:<name>`. */
   readonly notes?: LayerNotes | undefined;
 }
