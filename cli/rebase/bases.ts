@@ -70,6 +70,14 @@ export class Bases {
     return found;
   }
 
+  /** Where the base that the command line names is, when it is a registry: known before it is opened. */
+  get aheadAt(): { readonly host: string; readonly repository: string } | undefined {
+    const { runImage, pullPolicy } = this.#flags;
+    if (runImage === undefined || pullPolicy !== "always" || LOCAL.test(runImage)) return undefined;
+    const reference = readQuietly(runImage);
+    return reference && { host: reference.registry, repository: reference.repository };
+  }
+
   /** Opens the base that the command line names, if it names one: before any image is read. */
   async ahead(): Promise<NewBase | undefined> {
     const { runImage } = this.#flags;

@@ -34,6 +34,7 @@ export async function rebaseOne(
   item: RebaseItem,
   { output: format, reportOutputDir: reportDir }: Pick<RebaseFlags, "output" | "reportOutputDir">,
 ): Promise<void> {
+  await rebaser.foresee(item);
   // Read at the same time: the base does not depend on the image where the command names it.
   const opening = rebaser.open();
   opening.catch(() => {});

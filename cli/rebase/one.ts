@@ -99,6 +99,15 @@ export class Rebaser {
     this.#ahead = await this.#bases.ahead();
   }
 
+  /** Says to the image's registry what is about to come, before anything is sent: see {@linkcode RegistryClient.foresee}. */
+  async foresee({ name, published }: RebaseItem): Promise<void> {
+    const place = readPlace(name);
+    if (place.kind !== "registry" && place.kind !== "store") return;
+    const target = await this.#locate(place, published);
+    const at = { host: hostOfPlace(place), repository: target.repository };
+    if ("foresee" in target.registry) this.#foresee(target, at);
+  }
+
   /** Does one. `worker` is used by one act at a time: what is sent meanwhile is the act's. */
   async rebase(item: RebaseItem, worker = 0): Promise<Outcome> {
     const started = performance.now();
@@ -318,11 +327,16 @@ export class Rebaser {
   #foresee(target: Writable, at: AppPlace, base = this.#ahead): void {
     const client = target.registry as Partial<RegistryClient>;
     if (client.foresee === undefined || at.repository === undefined) return;
-    const near = base !== undefined && (base.place.registry as unknown) === client &&
-      base.place.repository !== target.repository;
+    const ahead = this.#bases.aheadAt;
+    const from = base === undefined
+      ? ahead?.host === at.host ? ahead?.repository : undefined
+      : (base.place.registry as unknown) === client
+      ? base.place.repository
+      : undefined;
+    const near = from !== undefined && from !== target.repository;
     client.foresee([
       { repository: target.repository, write: !this.#how.dryRun },
-      ...(near ? [{ repository: base.place.repository, write: false }] : []),
+      ...(near ? [{ repository: from, write: false }] : []),
     ]);
   }
 

@@ -61,6 +61,11 @@ export class Authorizer {
   /** By realm, service, credential and first resource. */
   readonly #tokens = new Map<string, readonly HeldToken[]>();
   readonly #fetching = new Map<string, Promise<HeldToken>>();
+  readonly #coming = new Set<{
+    readonly key: string;
+    readonly scopes: readonly string[];
+    readonly fetching: Promise<HeldToken>;
+  }>();
   /** Refresh tokens that servers gave for a credential (C-AUTH-03). */
   readonly #refreshed = new Map<string, string>();
 
@@ -160,6 +165,16 @@ export class Authorizer {
     if (good !== undefined) {
       return { value: `Bearer ${good.value}`, scopes: good.scopes, fresh: false };
     }
+    // Foreseen by an act that asks for more: a token under way that will do for this, too.
+    const coming = [...this.#coming].find((one) =>
+      one.key === key && coversScopes(one.scopes, wish.scopes)
+    );
+    if (coming !== undefined && plan.length > 0) {
+      const token = await orAborted(coming.fetching.catch(() => undefined), wish.signal);
+      if (token !== undefined) {
+        return { value: `Bearer ${token.value}`, scopes: token.scopes, fresh: false };
+      }
+    }
     const obtain = (scopes: readonly string[]) =>
       this.#single(key, { realm, service, scopes, credential, owner }, wish.signal);
     // Of one repository a wider token serves more requests; other repositories in it may be refused together.
@@ -193,7 +208,12 @@ export class Authorizer {
     const name = `${key} ${want.scopes.join(" ")}`;
     let fetching = this.#fetching.get(name);
     if (fetching === undefined) {
-      fetching = this.#fetch(key, want).finally(() => this.#fetching.delete(name));
+      fetching = this.#fetch(key, want).finally(() => {
+        this.#fetching.delete(name);
+        this.#coming.delete(coming);
+      });
+      const coming = { key, scopes: want.scopes, fetching };
+      this.#coming.add(coming);
       this.#fetching.set(name, fetching);
     }
     return orAborted(fetching, signal);

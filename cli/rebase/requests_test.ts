@@ -1,0 +1,137 @@
+/** What a rebase asks for, counted where it is asked, and how much of it waits for the rest. */
+import { deepEqual, equal, ok } from "node:assert/strict";
+import {
+  dockerRegistry,
+  startDockerRegistry,
+} from "../../registry/client/docker_registry_testing.ts";
+import { connectRegistry } from "../../registry/client/client.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
+import { OciError } from "../../registry/oci/error.ts";
+import type { FleetResult } from "../../lifecycle/fleet/result.ts";
+import { madeApp, madeBase, makeScene, put } from "./rebase_testing.ts";
+
+const [old, next] = [madeBase("1"), madeBase("2")];
+
+Deno.test("P4 at most 14 requests cold with tokens: two challenges, one token, no question twice", async () => {
+  const place = memoryRegistry();
+  let host = "";
+  /** A token is the scopes it was asked for. */
+  const allowed = (header: string | null, repository: string, action: string) =>
+    atob((header ?? "").replace("Bearer ", "")).split(" ").some((scope) =>
+      scope.startsWith(`repository:${repository}:`) &&
+      scope.split(":")[2]!.split(",").includes(action)
+    );
+  await using it = await makeScene({
+    site: (request) => {
+      const url = new URL(request.url);
+      if (url.pathname !== "/token") return Promise.resolve(undefined);
+      const token = btoa(url.searchParams.getAll("scope").join(" "));
+      return Promise.resolve({ response: Response.json({ token, expires_in: 300 }), user: "" });
+    },
+    authorize: (request, parsed) => {
+      const repository = "repository" in parsed ? parsed.repository : "";
+      const action = ["GET", "HEAD"].includes(request.method) ? "pull" : "push";
+      const header = request.headers.get("authorization");
+      let good = allowed(header, repository, action);
+      if (parsed.kind === "startUpload" && parsed.from) {
+        good &&= allowed(header, parsed.from, "pull");
+      }
+      if (good) return Promise.resolve({ kind: "allow", user: undefined, registry: place });
+      const scope = `repository:${repository}:${action === "pull" ? "pull" : "pull,push"}`;
+      return Promise.resolve({
+        kind: "refuse",
+        user: undefined,
+        error: new OciError("UNAUTHORIZED", "Cannot let you in"),
+        headers: {
+          "www-authenticate": `Bearer realm="http://${host}/token",service="x",scope="${scope}"`,
+        },
+      });
+    },
+  }, place);
+  host = it.host;
+  const run = `${host}/run:2`;
+  await put(place, "run", "2", next);
+  await put(place, "app", "1", madeApp(old, "app", { run }));
+  const { code, stderr } = await it.wherry([
+    "rebase",
+    `${host}/app:1`,
+    "--publish",
+    "--run-image",
+    run,
+  ]);
+  equal(code, 0, stderr);
+  const calls = it.calls();
+  ok(calls.length <= 14, `${calls.length} requests:\n${calls.join("\n")}`);
+  equal(calls.filter((call) => call.startsWith("GET other")).length, 1, "one token for all of it");
+});
+
+Deno.test("P5 six waits cold, four warm: what can go at once does", async () => {
+  const place = memoryRegistry();
+  let deepest = 0;
+  const depths = new Map<string, number>();
+  await using it = await makeScene({
+    async authorize(request, parsed) {
+      const depth = deepest + 1;
+      // As far away as the issue has it: what is sent together arrives before the first answer.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      deepest = Math.max(deepest, depth);
+      const of = "repository" in parsed ? parsed.repository : "";
+      depths.set(`${request.method} ${parsed.kind} ${of}`, depth);
+      return { kind: "allow", user: undefined, registry: place };
+    },
+  }, place);
+  const run = `${it.host}/run:2`;
+  await put(place, "run", "2", next);
+  for (const tag of ["1", "2"]) await put(place, "app", tag, madeApp(old, `app ${tag}`, { run }));
+  const { code, stderr } = await it.wherry([
+    "rebase",
+    `${it.host}/app:1`,
+    "--publish",
+    "--run-image",
+    run,
+  ]);
+  equal(code, 0, stderr);
+  // Manifests, configs, mounts beside the config, the manifest. On a busy machine one of two may come late.
+  ok(deepest <= 6, JSON.stringify([...depths], null, 2));
+  equal(depths.get("PUT putManifest app"), deepest);
+});
+
+Deno.test({
+  name:
+    "P4 docker-registry: at most 14 requests cold; each image after the first of its repository at most 6",
+  ignore: dockerRegistry === undefined,
+}, async () => {
+  await using docker = await startDockerRegistry();
+  await using it = await makeScene();
+  const { host } = docker;
+  const run = `${host}/run:2`;
+  {
+    await using client = connectRegistry(host);
+    await put(client, "run", "2", next);
+    for (const tag of ["1", "2", "3"]) {
+      await put(client, "app", tag, madeApp(old, `app ${tag}`, { run }));
+    }
+  }
+  await Deno.writeTextFile(
+    `${it.dir}/list`,
+    ["1", "2", "3"].map((tag) => `${host}/app:${tag}`).join("\n"),
+  );
+  const said = await it.wherry([
+    "rebase",
+    "--from",
+    "list",
+    "--publish",
+    "--run-image",
+    run,
+    "-o",
+    "json",
+    "--concurrency",
+    "1",
+  ]);
+  equal(said.code, 0, said.stderr);
+  const requests = said.stdout.trim().split("\n").map((line) =>
+    (JSON.parse(line) as FleetResult).requests
+  );
+  // Manifest, config, two for the new config, a look at the tag, the manifest; the first one mounts five layers.
+  deepEqual(requests, [11, 6, 6]);
+});
