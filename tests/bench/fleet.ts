@@ -29,6 +29,8 @@ const AT_ONCE = 8;
 interface Row {
   readonly what: string;
   readonly rate: number;
+  /** Processor time of the clients for one image, in milliseconds: a busy machine does not change it much. */
+  readonly cpu: number;
   readonly note: string;
 }
 
@@ -38,10 +40,13 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
   const dir = stack.use(await Places.make());
   const { images } = options;
   const rows: Row[] = [];
-  const add = (row: Row) => {
+  const add = ({ of, ...said }: Omit<Row, "cpu"> & { readonly of: number }) => {
+    const row = { ...said, cpu: spent / of };
     rows.push(row);
     console.log(
-      `  ${row.what.padEnd(52)} ${row.rate.toFixed(1).padStart(8)} images/s  ${row.note}`,
+      `  ${row.what.padEnd(52)} ${row.rate.toFixed(1).padStart(8)} images/s  ${
+        row.cpu.toFixed(2).padStart(6)
+      } ms of client processor each  ${row.note}`,
     );
   };
   const [program, ...script] = wherryWords(options.wherry);
@@ -87,7 +92,12 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
           name,
         ],
       ]);
-      add({ what: "crane, 8 processes, on wherry serve", rate, note: `${SAMPLE} images` });
+      add({
+        what: "crane, 8 processes, on wherry serve",
+        of: SAMPLE,
+        rate,
+        note: `${SAMPLE} images`,
+      });
     } else console.log(`  skipped: crane: ${crane.why}`);
     const watched = lookAt(server.pid);
     const file = await list("all", here);
@@ -96,6 +106,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     const { peak: serverPeak } = watched.stop();
     add({
       what: "wherry, on wherry serve, durable, with a journal",
+      of: images,
       rate: images / seconds,
       note: `${images} in ${seconds.toFixed(1)} s; ${peak.toFixed(0)} MiB, server ${
         serverPeak.toFixed(0)
@@ -105,6 +116,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     const again = await wherry("rebase", "--from", file, ...base);
     add({
       what: "wherry, nothing to do, one request an image",
+      of: images,
       rate: images / again.seconds,
       note: "",
     });
@@ -124,7 +136,12 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
       ...["rebase", "--from", file, "--store", inStore, "-q"],
       ...["--run-image", "store:store.example/run:2"],
     );
-    add({ what: "wherry, in the store, no HTTP", rate: many / seconds, note: `${many} images` });
+    add({
+      what: "wherry, in the store, no HTTP",
+      of: many,
+      rate: many / seconds,
+      note: `${many} images`,
+    });
   }
   {
     await using docker = await startDockerRegistry();
@@ -150,7 +167,12 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
           name,
         ],
       ]);
-      add({ what: "crane, 8 processes, on docker-registry", rate, note: `${SAMPLE} images` });
+      add({
+        what: "crane, 8 processes, on docker-registry",
+        of: SAMPLE,
+        rate,
+        note: `${SAMPLE} images`,
+      });
     }
     if ("file" in rebaser && Deno.uid() === 0) {
       const link = `${dir.path}/rebaser`;
@@ -173,6 +195,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
       ]);
       add({
         what: "the Go rebaser, 8 processes, on docker-registry",
+        of: SAMPLE,
         rate,
         note: `${SAMPLE} images`,
       });
@@ -183,6 +206,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     );
     add({
       what: "wherry, on docker-registry",
+      of: SAMPLE,
       rate: SAMPLE / seconds,
       note: `${SAMPLE} images, start of the process included`,
     });
@@ -232,12 +256,23 @@ async function expectAll(host: string, names: readonly string[], run: string): P
   }
 }
 
+/** Processor time of the last measured act, in milliseconds: of the processes that ended within it. */
+let spent = 0;
+
+/** Processor time of all children that have ended, in milliseconds. */
+function ofChildren(): number {
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+}
+
 /** Images a second of one process for each image, eight at once. */
 async function peers(
   names: readonly string[],
   words: (name: string) => readonly [string, readonly string[]],
 ): Promise<number> {
   const queue = [...names];
+  const before = ofChildren();
   const start = performance.now();
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
@@ -253,6 +288,7 @@ async function peers(
       }
     }
   }));
+  spent = ofChildren() - before;
   return names.length / ((performance.now() - start) / 1000);
 }
 
@@ -261,6 +297,7 @@ async function timed(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<{ readonly seconds: number; readonly peak: number }> {
+  const before = ofChildren();
   const start = performance.now();
   const child = new Deno.Command(program, {
     args: [...args],
@@ -272,6 +309,7 @@ async function timed(
   const watched = lookAt(child.pid);
   const { success, stderr } = await child.output();
   const { peak } = watched.stop();
+  spent = ofChildren() - before;
   if (!success) {
     throw new Error(`Cannot measure wherry: ${new TextDecoder().decode(stderr).slice(-2000)}`);
   }
