@@ -72,7 +72,7 @@ export interface Outcome {
 }
 
 /** Rebases images of one run. */
-export class Rebaser {
+export class Rebaser implements AsyncDisposable {
   readonly #session: Session;
   readonly #bases: Bases;
   readonly #policy: RebasePolicy;
@@ -81,6 +81,8 @@ export class Rebaser {
   readonly #signals: AbortSignal[] = [];
   readonly #layouts = new Map<string, Promise<Writable>>();
   #ahead: NewBase | undefined;
+  /** Keeps collectors from what the run brings into the store, until its end. */
+  #lease: Promise<AsyncDisposable> | undefined;
 
   /** Opens nothing yet. */
   constructor(session: Session, bases: Bases, policy: RebasePolicy, how: RebaseHow) {
@@ -97,6 +99,11 @@ export class Rebaser {
    */
   async open(): Promise<void> {
     this.#ahead = await this.#bases.ahead();
+  }
+
+  /** Gives the store free. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#lease)?.[Symbol.asyncDispose]();
   }
 
   /** Says to the image's registry what is about to come, before anything is sent: see {@linkcode RegistryClient.foresee}. */
@@ -219,9 +226,9 @@ export class Rebaser {
     }
     if (how.dryRun) return { decision: "would rebase", tags: namesOf(target, targets) };
     await how.onIntent?.({ intent: name, old: prepared.old.digest, new: prepared.made.digest });
-    await using _lease = target.registry.name === "store" && how.memo === undefined
-      ? await (await this.#session.store()).lease()
-      : undefined;
+    if (target.registry.name === "store") {
+      await (this.#lease ??= this.#session.store().then((store) => store.lease()));
+    }
     await this.#backUp(target, reference, prepared, signal);
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
     await this.#remember(name, prepared);

@@ -32,7 +32,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   const bases = new Bases(session, flags, policy);
   const items = (await readFleet(session, { names, from: flags.from }))
     .map(({ name }) => ({ name, published: isOfRegistry(names, name) }));
-  const rebaser = new Rebaser(session, bases, policy, {
+  await using rebaser = new Rebaser(session, bases, policy, {
     publish: flags.publish ?? false,
     force: flags.force ?? false,
     dryRun: true,
@@ -125,7 +125,7 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
   const of = { ...header.flags, pullPolicy: flags.pullPolicy ?? "always" } as const;
   const bases = new Bases(session, of as ConstructorParameters<typeof Bases>[1], policy, pins);
   let journal: JournalFile | undefined;
-  const rebaser = new Rebaser(session, bases, policy, {
+  await using rebaser = new Rebaser(session, bases, policy, {
     publish: header.flags.publish ?? false,
     force: header.flags.force ?? false,
     dryRun: false,

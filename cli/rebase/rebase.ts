@@ -41,9 +41,10 @@ export async function rebase(
     backupTag: flags.backupTag,
   };
   if (one && flags.journal === undefined) {
+    await using rebaser = new Rebaser(session, bases, policy, how);
     await rebaseOne(
       session,
-      new Rebaser(session, bases, policy, how),
+      rebaser,
       { name: names[0]! },
       flags,
     );
@@ -52,7 +53,7 @@ export async function rebase(
   const items: RebaseItem[] = (await readFleet(session, { names, from: flags.from }))
     .map(({ name }) => ({ name, published: isOfRegistry(names, name) }));
   let journal: JournalFile | undefined;
-  const rebaser = new Rebaser(session, bases, policy, {
+  await using rebaser = new Rebaser(session, bases, policy, {
     ...how,
     memo: await memoOf(session),
     onIntent: async (intent: Intent) => {
