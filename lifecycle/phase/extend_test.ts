@@ -10,6 +10,7 @@ import { openLayerCache, pruneLayerCache } from "../extend/layer_cache.ts";
 import { openUnpackedRoot } from "../extend/unpacked_root.ts";
 import { busyboxLayer, missingBusybox } from "../sandbox/busybox_testing.ts";
 import { compiledHelper, skipped } from "../sandbox/helper_testing.ts";
+import type { Entry } from "../sandbox/entry.ts";
 import { extend } from "./extend.ts";
 import type { ExtendInput } from "./extend_types.ts";
 
@@ -23,6 +24,8 @@ class Workshop implements AsyncDisposable {
   readonly lines: string[] = [];
   /** How often the root was opened. */
   opened = 0;
+  /** How the root is entered. */
+  entry: Entry | undefined;
   readonly #stack = new AsyncDisposableStack();
 
   constructor(readonly dir: string, readonly base: Image, readonly helper: string) {}
@@ -76,7 +79,8 @@ class Workshop implements AsyncDisposable {
             helper: this.helper,
             layers: this.base.layers,
             scratchDir: this.dir,
-            network: "none",
+            network: this.entry?.mode === "chroot" ? "host" : "none",
+            entry: this.entry,
             signal: ctx.signal,
           }),
         );
@@ -341,4 +345,36 @@ RUN ["cat", "/made"]`]);
     ["/made 644 0:0 = n 1"],
   ]);
   assert.equal(shop.output, "n 1\n");
+});
+
+Deno.test({
+  name: "XT-4 RUN behind chroot(2), where there are no namespaces: the same layers, and no way out",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using shop = await Workshop.make();
+    if (!shop) return;
+    const text = `USER root
+RUN mkdir /srv && echo "$(id -u) $HOME" >/srv/who && chown 33:34 /srv/who && chmod 4755 /srv/who
+USER 1000:1000
+RUN id -u >/tmp/mine && ! echo x >/etc/passwd`;
+    const usual = await shop.extend([text]);
+    shop.entry = { mode: "chroot", owner: "real" };
+    const cache = openLayerCache(`${shop.dir}/other`, HOUR, () => new Date());
+    const image = await shop.extend([text], { cache });
+    assert.deepEqual(
+      added(image).map(({ diffId }) => diffId),
+      added(usual).map(({ diffId }) => diffId),
+    );
+    assert.deepEqual(await show(added(image)[0]!), [
+      "/srv 755 0:0",
+      "/srv/who 4755 33:34 = 0 /root",
+    ]);
+    const out = `USER root
+RUN mkdir /d && for try in "chroot /d /bin/sh" "mount -t tmpfs t /d" "mknod /d/n b 8 0"; do busybox $try && exit 9; done; true
+USER 1000`;
+    await shop.extend([out]);
+    assert.match(shop.output, /chroot: .*not permitted/);
+    assert.match(shop.output, /mount: .*not permitted/);
+    assert.match(shop.output, /mknod: .*not permitted/);
+  },
 });

@@ -128,6 +128,7 @@ async function buildInSite(
   refuseTakenNames(request.destinations, analyzed.analyzed.runImage.image, request.runNames);
   await using enclosure = await site.enclose(targetOf(analyzed.analyzed.runImage.target));
   const { sandbox, input } = enclosure;
+  await using stack = new AsyncDisposableStack();
 
   ctx.log.info("===> DETECTING");
   ctx.log.info(`isolation: ${sandbox.describe}`);
@@ -140,15 +141,21 @@ async function buildInSite(
   const { run, runNames } = { run: analyzed.run, runNames: request.runNames };
   const { helper, network } = request.machine;
   const extended: ExtendedBuild = extensions.length === 0
-    ? { run, runNames, extended: undefined, plan: detected.plan, input }
+    ? { run, runNames, extended: undefined, plan: detected.plan, target: input.target }
     : await extendBuild(
       { ...request, run, helper, network },
       { layers: site.layers, app: site.app, scratch: site.work.path },
       detected,
       input,
+      stack,
       ctx,
       output,
     );
+
+  const changed = extended.builder;
+  const entered = changed === undefined
+    ? enclosure
+    : stack.use(await site.enclose(extended.target, changed));
 
   await using cache = closing(await request.openCache?.());
   ctx.log.info("===> RESTORING");
@@ -156,17 +163,17 @@ async function buildInSite(
     group,
     app: analyzed.analyzed.metadata,
     cache: cache.value,
-    layers: site.layers,
+    layers: entered.input.layersDir,
     capability,
     forLater: true,
   }, ctx);
-  await sandbox.handOver([site.work.layers]);
+  await entered.sandbox.handOver([entered.input.layersDir.outside]);
   // The sandbox leaves no process of detection running, so until the first buildpack builds only we write here.
   const notes = await noteLayers(restored.written, { owner }, ctx);
 
   ctx.log.info("===> BUILDING");
-  const { plan } = extended;
-  const built = await build({ ...extended.input, group, extensions, plan, output }, ctx);
+  const { plan, target } = extended;
+  const built = await build({ ...entered.input, target, group, extensions, plan, output }, ctx);
 
   ctx.log.info("===> EXPORTING");
   const exported = await exportImage({
@@ -178,8 +185,8 @@ async function buildInSite(
     previousMetadata: analyzed.analyzed.metadata,
     build: built.metadata,
     project: site.project,
-    layers: site.layers,
-    app: site.app,
+    layers: entered.input.layersDir,
+    app: entered.input.appDir,
     owner,
     launcher: request.launcher(extended.run.image.config.architecture),
     ownSboms: request.ownSboms,
@@ -196,7 +203,9 @@ async function buildInSite(
   if (request.reportDir !== undefined) {
     await writeText(join(request.reportDir, "report.toml"), formatReportToml(exported.report));
   }
-  if (request.sbomDir !== undefined) await copySboms(site.work.layers, request.sbomDir);
+  if (request.sbomDir !== undefined) {
+    await copySboms(entered.input.layersDir.outside, request.sbomDir);
+  }
   return { ...exported, group };
 }
 

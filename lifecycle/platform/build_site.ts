@@ -111,8 +111,13 @@ export interface Site extends AsyncDisposable {
   readonly system?: System | undefined;
   /** What the descriptor says for the image's label. */
   readonly project?: ProjectMetadata | undefined;
-  /** Makes the walls. The caller disposes them before the site. */
-  enclose(target: RunTarget): Promise<Enclosure>;
+  /**
+   * Makes the walls. The caller disposes them before the site.
+   *
+   * @param builder The request's as extensions made it; from then on directories are where {@linkcode Enclosure.input}
+   * says. Default: as it is.
+   */
+  enclose(target: RunTarget, builder?: BuilderRoot): Promise<Enclosure>;
 }
 
 /** Walls, and what buildpacks inside them are given. */
@@ -213,7 +218,14 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     orderExtensions: extensions.order,
     system: builder?.system,
     project: project && metadataOf(project),
-    enclose: (target) => enclose(request, work, near, extensions, target),
+    async enclose(target, entered = builder) {
+      if (entered === undefined || entered.tree === builder?.tree || placed === undefined) {
+        return await enclose(request, entered, work, near, extensions, target);
+      }
+      const moved = await moveInto(entered.tree, request, work, near);
+      const none = { ...extensions, near: [] };
+      return await enclose(request, entered, moved.work, moved.gathered, none, target);
+    },
     [Symbol.asyncDispose]: async () => await kept.disposeAsync(),
   };
 }
@@ -234,14 +246,44 @@ async function bringInside(
   });
 }
 
+/** What lies in the builder's root moves to its copy, which is removed as a whole. */
+async function moveInto(
+  tree: string,
+  { appDir, builder, machine }: SiteRequest,
+  work: WorkDir,
+  gathered: Gathered,
+): Promise<{ readonly work: WorkDir; readonly gathered: Gathered }> {
+  const placed = placeInside(tree, machine.helper);
+  const move = async ({ inside, outside }: Dir) => {
+    const path = await placed.place(inside);
+    await Deno.rename(outside, path);
+    return path;
+  };
+  const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
+  return {
+    work: {
+      ...work,
+      layers: await move({ inside: "/layers", outside: work.layers }),
+      app: await move({ inside: appDir, outside: work.app }),
+      platform: await move({ inside: "/platform", outside: work.platform }),
+      temp: await move({ inside: "/cnb/plans", outside: work.temp }),
+    },
+    gathered: await withDirs(
+      gathered,
+      async ({ dir }) => own.has(dir.outside) ? dir.outside : await move(dir),
+    ),
+  };
+}
+
 async function enclose(
   request: SiteRequest,
+  entered: BuilderRoot | undefined,
   work: WorkDir,
   gathered: Gathered,
   extensions: GatheredExtensions,
   target: RunTarget,
 ): Promise<Enclosure> {
-  const sandbox = await raiseWalls(request, work, [...gathered.all, ...extensions.near]);
+  const sandbox = await raiseWalls(request, entered, work, [...gathered.all, ...extensions.near]);
   const seen = (outside: string): Dir => {
     const { inside } = sandbox.plan.dirs.find((one) => one.outside === outside)!;
     return { inside, outside };
@@ -270,14 +312,14 @@ async function enclose(
     layersDir: seen(work.layers),
     platformDir: seen(work.platform),
     tempDir: seen(work.temp),
-    buildConfigDir: builder?.buildConfig,
+    buildConfigDir: entered?.buildConfig,
     env: {
-      ...(builder ? enteredEnv(builder.env, machine.env) : machine.env),
+      ...(entered ? enteredEnv(entered.env, machine.env) : machine.env),
       HOME: sandbox.plan.home,
     },
     execEnv: request.execEnv,
     target,
-    buildDistro: builder ? builder.distro : await readDistro("/etc/os-release"),
+    buildDistro: entered ? entered.distro : await readDistro("/etc/os-release"),
     // Where buildpacks run under another user of this machine, what we make for them must be theirs.
     ...(sandbox.plan.owner ? { owner: sandbox.plan.owner } : {}),
   };
@@ -301,6 +343,7 @@ const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 async function raiseWalls(
   request: SiteRequest,
+  entered: BuilderRoot | undefined,
   work: WorkDir,
   buildpacks: readonly { readonly dir: Dir }[],
 ): Promise<Sandbox> {
@@ -315,7 +358,7 @@ async function raiseWalls(
       .map(({ dir }) => ({ ...dir, access: "ro" as const })),
     ...request.volumes ?? [],
   ];
-  if (builder !== undefined) return await enterBuilder(request, builder, work, dirs);
+  if (entered !== undefined) return await enterBuilder(request, entered, work, dirs);
   return await prepareInPlace({
     helper: machine.helper,
     scratchDir: work.path,

@@ -21,6 +21,8 @@ import { BUILDER_LABELS, buildOwner, readBuilder } from "./package/builder.ts";
 export interface BuilderRoot {
   /** As the user named it. */
   readonly name: string;
+  /** What it was unpacked from. */
+  readonly image: Image;
   /** Its root file system on this machine; nobody writes to it. */
   readonly tree: string;
   /** How it is entered, which says how it was unpacked. */
@@ -69,10 +71,9 @@ export async function readBuilderRoot(
     const file = await locate(tree, path);
     return file === undefined ? undefined : await readDocument(file, parse);
   };
-  const osRelease = await locate(tree, "/etc/os-release");
-  const config = await locate(tree, "/cnb/build-config");
   return {
     name,
+    image,
     tree,
     entry,
     owner,
@@ -82,12 +83,33 @@ export async function readBuilderRoot(
     order: await document("/cnb/order.toml", parseOrderToml),
     system: await document("/cnb/system.toml", parseSystemToml),
     runImages: await runImagesOf(image, name, document),
-    distro: osRelease === undefined ? undefined : await readDistro(osRelease),
-    ...(config === undefined
-      ? {}
-      : { buildConfig: { inside: "/cnb/build-config", outside: config } }),
+    ...await readSystem(tree),
     platformEnv: await readPlatformEnv(tree),
   };
+}
+
+/** What buildpacks are told about the system they run on. */
+async function readSystem(tree: string): Promise<Pick<BuilderRoot, "distro" | "buildConfig">> {
+  const osRelease = await locate(tree, "/etc/os-release");
+  const inside = "/cnb/build-config";
+  const outside = await locate(tree, inside);
+  return {
+    distro: osRelease === undefined ? undefined : await readDistro(osRelease),
+    ...(outside === undefined ? {} : { buildConfig: { inside, outside } }),
+  };
+}
+
+/**
+ * `builder` as extensions made it: `image`, whose files are in `tree`. Who takes part was decided before, so what it
+ * brings for detection stays as it was, and so does the build user (XT-8).
+ */
+export async function extendedRoot(
+  builder: BuilderRoot,
+  image: Image,
+  tree: string,
+): Promise<BuilderRoot> {
+  const env = envRecord(image.config.config.Env ?? []);
+  return { ...builder, image, tree, env, buildConfig: undefined, ...await readSystem(tree) };
 }
 
 /** `NAME=value` lines of a config. */

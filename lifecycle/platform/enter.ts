@@ -4,7 +4,7 @@ import type { Context } from "../../registry/context.ts";
 import type { Image } from "../../registry/image.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { Entry } from "../sandbox/entry.ts";
-import { locate } from "../sandbox/tree_files.ts";
+import { bringNames } from "../sandbox/chroot.ts";
 import { unpackLayers } from "../sandbox/unpack.ts";
 import { type BuilderRoot, readBuilderRoot } from "./builder_root.ts";
 import { chainOf, holdAlone, openTree } from "./trees.ts";
@@ -107,14 +107,4 @@ async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<
   await Deno.mkdir("/cnb", { recursive: true });
   await Deno.writeTextFile(TAKEN, chain);
   return true;
-}
-
-/** Name service as this machine has it: nothing can be mounted there. */
-async function bringNames(tree: string): Promise<void> {
-  for (const path of ["/etc/resolv.conf", "/etc/hosts"]) {
-    const into = await locate(tree, path);
-    const bytes = await Deno.readFile(path).catch(() => undefined);
-    if (into === undefined || bytes === undefined || !(await Deno.lstat(into)).isFile) continue;
-    await Deno.writeFile(into, bytes);
-  }
 }

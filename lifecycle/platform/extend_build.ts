@@ -1,4 +1,4 @@
-/** Image extensions in a build of ours: what they make of the run image, between detection and the buildpacks. */
+/** Image extensions in a build of ours: what they make of both images, between detection and the buildpacks. */
 import type { Context } from "../../registry/context.ts";
 import { platformCapabilities } from "../api.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
@@ -8,12 +8,15 @@ import type { RunImageNames } from "../file/lifecycle_metadata.ts";
 import type { Plan } from "../file/plan_toml.ts";
 import { runTarget } from "../phase/analyze.ts";
 import type { RunImage } from "../phase/analyze_types.ts";
-import type { BuildpackInput, DetectResult } from "../phase/detect_types.ts";
+import type { BuildpackInput, DetectResult, RunTarget } from "../phase/detect_types.ts";
 import { extend } from "../phase/extend.ts";
 import { readDockerfiles } from "../phase/extend_read.ts";
 import { extendedFrom, type ExtendedImage } from "../phase/extended_image.ts";
 import { generate } from "../phase/generate.ts";
+import type { ExtendKind } from "../phase/generate_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import type { BuilderRoot } from "./builder_root.ts";
+import { extendBuilder } from "./extend_builder.ts";
 
 /** What a build that may have extensions is given besides. */
 export interface ExtendRequest {
@@ -39,31 +42,36 @@ export interface ExtendedBuild {
   readonly extended: ExtendedImage | undefined;
   /** What is left for buildpacks. */
   readonly plan: Plan;
-  /** For buildpacks: they see the run image as it is now. */
-  readonly input: BuildpackInput;
+  /** For buildpacks: the run image as it is now. */
+  readonly target: RunTarget;
+  /** The builder as it is now, where that is another root or another environment than before. */
+  readonly builder?: BuilderRoot | undefined;
 }
 
 /**
  * Runs the extensions that take part and carries out what they wrote.
  *
  * @param site.scratch An existing private directory.
+ * @param stack Keeps what the build needs to its end: the copy of the builder.
  * @throws {LifecycleError} 91 or 92 when generating fails, 102 when a Dockerfile cannot be carried out here.
  */
 export async function extendBuild(
   request: ExtendRequest & {
     readonly run: RunImage;
     readonly runNames?: RunImageNames | undefined;
+    readonly builder?: BuilderRoot | undefined;
     readonly helper: string;
     readonly network?: "host" | "none" | undefined;
   },
   site: { readonly layers: Dir; readonly app: Dir; readonly scratch: string },
   detected: DetectResult,
   input: BuildpackInput,
+  stack: AsyncDisposableStack,
   ctx: Context,
   output: (bytes: Uint8Array) => void,
 ): Promise<ExtendedBuild> {
   const { extensions } = detected.group;
-  const { helper, network } = request;
+  const { builder, helper, network } = request;
   let { run, runNames } = request;
   // As the sandbox calls it: without namespaces that is where it lies.
   const generated = {
@@ -87,46 +95,65 @@ export async function extendBuild(
     target = { id, os, arch, variant, ...(distro ? { distro } : {}) };
     ctx.log.info(`An extension switched the run image to ${name}`);
   }
-  if (made.extend.build) {
-    throw new LifecycleError(
-      ExitCode.extend,
-      "Cannot extend the build image: an extension wrote a build.Dockerfile, and a build image is " +
-        "extended only in a container of its own (wherry lifecycle extend -kind build)",
-    );
-  }
+  if (made.extend.build) refuseSharedRoot(builder);
+  const dockerfilesOf = async (kind: ExtendKind) => {
+    const can = platformCapabilities(input.platformApi);
+    return await readDockerfiles(extensions, kind, generated, site.app.outside, can);
+  };
+  const { dir, ttlMs = TTL_MS } = request.extendCache;
+  const cache = openLayerCache(dir, ttlMs, ctx.now);
+  if (toExtend || made.extend.build) await pruneLayerCache(dir, TTL_MS, ctx.now);
   let extended: ExtendedImage | undefined;
   if (toExtend) {
     ctx.log.info("===> EXTENDING (RUN)");
-    const capabilities = platformCapabilities(input.platformApi);
-    const dockerfiles = await readDockerfiles(
-      extensions,
-      "run",
-      generated,
-      site.app.outside,
-      capabilities,
-    );
-    await pruneLayerCache(request.extendCache.dir, TTL_MS, ctx.now);
-    await using stack = new AsyncDisposableStack();
+    await using roots = new AsyncDisposableStack();
     const { layers } = run.image;
     const { signal } = ctx;
     const { image } = await extend({
       kind: "run",
       base: run.image,
-      dockerfiles,
+      dockerfiles: await dockerfilesOf("run"),
       openRoot: async () =>
-        stack.use(
-          await openUnpackedRoot({ helper, layers, scratchDir: site.scratch, network, signal }),
+        roots.use(
+          await openUnpackedRoot({
+            ...{ helper, layers, scratchDir: site.scratch, network, signal },
+            // Nothing is laid over this container twice.
+            entry: builder?.entry.mode === "takeover" ? undefined : builder?.entry,
+          }),
         ),
-      cache: openLayerCache(
-        request.extendCache.dir,
-        request.extendCache.ttlMs ?? TTL_MS,
-        ctx.now,
-      ),
+      cache,
       applyAll: false,
       buildId: crypto.randomUUID(),
       output,
     }, ctx);
     extended = extendedFrom(image, layers.length);
   }
-  return { run, runNames, extended, plan: made.plan, input: { ...input, target } };
+  if (!made.extend.build || builder === undefined) {
+    return { run, runNames, extended, plan: made.plan, target };
+  }
+  ctx.log.info("===> EXTENDING (BUILD)");
+  const changed = await extendBuilder(
+    {
+      ...{ builder, cache, helper, network, output },
+      scratch: site.scratch,
+      dockerfiles: await dockerfilesOf("build"),
+    },
+    stack,
+    ctx,
+  );
+  return { run, runNames, extended, plan: made.plan, target, builder: changed };
+}
+
+/** What is changed for one build must be nobody else's. */
+function refuseSharedRoot(builder: BuilderRoot | undefined): void {
+  const why = builder === undefined
+    ? "this machine is the build image, and is not changed; want --builder NAME, whose root is copied"
+    : builder.entry.mode === "takeover"
+    ? "the builder lies over this container, which would stay changed; want --isolation namespaces or chroot"
+    : undefined;
+  if (why === undefined) return;
+  throw new LifecycleError(
+    ExitCode.extend,
+    `Cannot extend the build image: an extension wrote a build.Dockerfile, and ${why}`,
+  );
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import type { Probe } from "./probe.ts";
+import { locate } from "./tree_files.ts";
 import { handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
 
 /** What {@linkcode prepareChroot} starts from. All paths are absolute. */
@@ -31,6 +32,50 @@ export function whyNoChroot(probe: Probe): string | undefined {
   const needs = { SYS_CHROOT: chroot, SETUID: setuid, SETGID: setgid, KILL: kill, CHOWN: chown };
   const lacking = Object.entries(needs).filter(([, has]) => !has).map(([name]) => name);
   return lacking.length === 0 ? undefined : `root lacks ${lacking.join(", ")}`;
+}
+
+/** Name service as this machine has it: nothing can be mounted there. */
+export async function bringNames(tree: string): Promise<void> {
+  for (const path of ["/etc/resolv.conf", "/etc/hosts"]) {
+    const into = await locate(tree, path);
+    const bytes = await Deno.readFile(path).catch(() => undefined);
+    if (into === undefined || bytes === undefined || !(await Deno.lstat(into)).isFile) continue;
+    await Deno.writeFile(into, bytes);
+  }
+}
+
+/** What {@linkcode prepareWholeChroot} starts from. */
+export interface WholeChrootOptions {
+  /** See {@linkcode ChrootOptions}. */
+  readonly helper: string;
+  /** An existing private directory outside of the tree; what is written to it stays. */
+  readonly scratchDir: string;
+  /** An image unpacked with real owners, nobody else's. */
+  readonly tree: string;
+  /** Whom commands run as. 0 keeps root's rights over files, but not the one to change the root again. */
+  readonly uid: number;
+  /** See `uid`. */
+  readonly gid: number;
+}
+
+/**
+ * Commands that may change all of the tree, as those of a Dockerfile do. Root in there is the machine's: what keeps it
+ * in is the lack of rights, and Landlock where there is some; it can signal other processes of root.
+ *
+ * @throws {Error} When it cannot be done, with the reason.
+ */
+export async function prepareWholeChroot(
+  { helper, scratchDir, tree, uid, gid }: WholeChrootOptions,
+): Promise<Pick<Sandbox, "run">> {
+  const probe = await probeMachine(helper);
+  const args = ["--chroot", tree, "--uid", `${uid}`, "--gid", `${gid}`];
+  if (uid === 0) args.push("--keep-caps");
+  if (probe.landlock >= 2) args.push("--landlock", "--ll-rw", "/");
+  const status = (name: string) => join(scratchDir, `status-${uid}-${gid}-${name}`);
+  const reason = await tryWalls(helper, [...args, "--cwd", "/"], status("0"));
+  if (reason !== undefined) throw new Error(`Cannot change the root: ${reason}`);
+  let runs = 0;
+  return { run: (command) => runBehind(helper, args, command, status(`${++runs}`)) };
 }
 
 /** HOME in there: fresh, since nothing can be mounted over the image's. */

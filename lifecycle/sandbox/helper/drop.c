@@ -68,12 +68,17 @@ static void default_signals(void) {
    1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID | 1u << CAP_SETPCAP |                  \
    1u << CAP_NET_BIND_SERVICE | 1u << CAP_SYS_CHROOT | 1u << CAP_SETFCAP)
 
-static void keep_container_rights(void) {
+/* Behind plain chroot(2) that right would be the way out again. */
+static uint32_t kept(const struct options *o) {
+  return o->chroot ? KEPT & ~(1u << CAP_SYS_CHROOT) : KEPT;
+}
+
+static void keep_container_rights(const struct options *o) {
   struct cap_header header = {CAP_VERSION_3, 0};
   struct cap_data data[2];
   memset(data, 0, sizeof data);
   if (syscall(SYS_capget, &header, data) != 0) fail(EXIT_HELPER, "read", "capabilities", errno);
-  data[0].permitted &= KEPT;
+  data[0].permitted &= kept(o);
   data[0].effective = data[0].permitted;
   data[0].inheritable = data[1].effective = data[1].permitted = data[1].inheritable = 0;
   if (syscall(SYS_capset, &header, data) != 0) fail(EXIT_HELPER, "drop", "capabilities", errno);
@@ -83,7 +88,7 @@ static void drop_ids(const struct options *o) {
   /* First of all: it needs SETPCAP, and after setresuid it fails without a word. Where we have no
    * capabilities it cannot succeed and need not. */
   for (int cap = 0; cap < 64; cap++) {
-    if (o->keep_caps && cap < 32 && KEPT >> cap & 1) continue;
+    if (o->keep_caps && cap < 32 && kept(o) >> cap & 1) continue;
     if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0 && errno == EINVAL) break;
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -113,7 +118,7 @@ void drop_everything(const struct options *o, pid_t reaper) {
   limit(RLIMIT_NOFILE, 65536, true);
   if (o->nproc > 0) limit(RLIMIT_NPROC, (rlim_t)o->nproc, false);
   drop_ids(o);
-  if (o->keep_caps) keep_container_rights();
+  if (o->keep_caps) keep_container_rights(o);
   else keep_only_kill(false);
   if (!o->keep_caps && any_capability()) fail(EXIT_HELPER, "drop", "capabilities", EPERM);
   /* Only now: every change of ids forgets it. */
