@@ -3,13 +3,15 @@ import { lchownSync } from "node:fs";
 import type { Layer } from "../../registry/image.ts";
 import { walkTar } from "../../registry/layer/tar_reader.ts";
 import type { TarHeader } from "../../registry/layer/tar_format.ts";
+import { openFileCapabilities } from "../../registry/layer/libc.ts";
 import type { ExtendRoot } from "./root.ts";
+import { CAPABILITY_RECORD } from "./snapshot.ts";
 
 const WHITEOUT = ".wh.";
 
 /** Whether {@linkcode applyLayer} can make it: Deno makes no devices and pipes. */
 export function canApply(type: TarHeader["type"]): boolean {
-  return type === "file" || type === "directory" || type === "symlink";
+  return type === "file" || type === "directory" || type === "symlink" || type === "link";
 }
 
 /**
@@ -24,6 +26,7 @@ export async function applyLayer(
 ): Promise<void> {
   const source = await layer.blob();
   const safe = new Set<string>();
+  using capabilities = openFileCapabilities();
   let file: Deno.FsFile | undefined;
   let done: (() => void) | undefined;
   try {
@@ -38,6 +41,11 @@ export async function applyLayer(
         const finish = () => {
           if (root.realOwners) lchownSync(path, header.uid, header.gid);
           if (header.type !== "symlink") Deno.chmodSync(path, header.mode & 0o7777);
+          // Last: whatever else is changed takes them away.
+          const rights = root.realOwners ? header.pax.get(CAPABILITY_RECORD) : undefined;
+          if (rights !== undefined) {
+            capabilities?.set(path, Uint8Array.from(rights, (char) => char.charCodeAt(0)));
+          }
         };
         switch (header.type) {
           case "directory":
@@ -50,6 +58,17 @@ export async function applyLayer(
             remove(path);
             Deno.symlinkSync(header.linkName, path);
             return finish();
+          case "link": {
+            const target = placeOf(root.root, header.linkName, safe);
+            if (!isFile(target)) {
+              throw new TypeError(
+                `Cannot apply ${JSON.stringify(header.name)}: ${target} is no file to link to`,
+              );
+            }
+            if (target === path) return;
+            remove(path);
+            return Deno.linkSync(target, path);
+          }
           case "file":
             remove(path);
             file = Deno.openSync(path, { createNew: true, write: true });
@@ -97,10 +116,18 @@ function placeOf(root: string, name: string, safe: Set<string>): string {
 }
 
 function isDirectory(path: string): boolean {
+  return lstat(path)?.isDirectory ?? false;
+}
+
+function isFile(path: string): boolean {
+  return lstat(path)?.isFile ?? false;
+}
+
+function lstat(path: string): Deno.FileInfo | undefined {
   try {
-    return Deno.lstatSync(path).isDirectory;
+    return Deno.lstatSync(path);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -3,10 +3,17 @@
  * whatever changes a file changes its ctime, which no program can set.
  */
 import { compareBytes } from "../../registry/compare_bytes.ts";
+import { type ExactLook, openExactLook } from "../../registry/layer/libc.ts";
 import type { EntryType, Owner, TreeEntry } from "../../registry/layer/entry.ts";
 
+/** What was there. */
+export type Seen = Deno.FileInfo & {
+  /** The ctime to the nanosecond, which Deno cuts to seconds; absent for directories, and where there is no C library. */
+  changed?: bigint | undefined;
+};
+
 /** Paths inside the root, and what was there. */
-export type Snapshot = ReadonlyMap<string, Deno.FileInfo>;
+export type Snapshot = ReadonlyMap<string, Seen>;
 
 /** Which part of a machine is looked at. */
 export interface SnapshotScope {
@@ -21,13 +28,17 @@ export const NO_IMAGE: readonly string[] = ["/proc", "/sys", "/dev", "/var/run"]
 
 /** The kernel's clock for files is coarse: within this two changes may have the same time, in milliseconds. */
 const COARSE_MS = 20;
+/** As Deno tells it. */
+const SECOND_MS = 1000;
 
 /** Looks at all of it. When something was changed just now, waits until a later change can be told from it. */
 export async function takeSnapshot(
   { root, ignore }: SnapshotScope,
   signal: AbortSignal,
 ): Promise<Snapshot> {
-  const found = new Map<string, Deno.FileInfo>();
+  const found = new Map<string, Seen>();
+  using look = openExactLook();
+  const coarse = look === undefined ? SECOND_MS + COARSE_MS : COARSE_MS;
   const top = root === "/" ? "" : root;
   const started = Date.now();
   let newest = 0;
@@ -41,13 +52,29 @@ export async function takeSnapshot(
       // Somebody else on this machine took it away.
       if (info === undefined) continue;
       found.set(inside, info);
-      newest = Math.max(newest, info.ctime?.getTime() ?? 0);
-      if (info.isDirectory) stack.push(inside);
+      if (info.isDirectory) {
+        stack.push(inside);
+        continue;
+      }
+      info.changed = changedAt(look, `${top}${inside}`);
+      const changed = info.changed ?? BigInt(info.ctime?.getTime() ?? 0) * NS_IN_MS;
+      newest = Math.max(newest, Number(changed / NS_IN_MS));
     }
   }
-  const wait = newest + COARSE_MS - started;
-  if (wait > 0 && wait <= COARSE_MS) await new Promise((resolve) => setTimeout(resolve, wait));
+  const wait = newest + coarse - started;
+  if (wait > 0 && wait <= coarse) await new Promise((resolve) => setTimeout(resolve, wait));
   return found;
+}
+
+const NS_IN_MS = 1_000_000n;
+
+function changedAt(look: ExactLook | undefined, path: string): bigint | undefined {
+  try {
+    return look?.(path).changed;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 function readDir(path: string): Iterable<Deno.DirEntry> {
@@ -59,7 +86,7 @@ function readDir(path: string): Iterable<Deno.DirEntry> {
   }
 }
 
-function lstat(path: string): Deno.FileInfo | undefined {
+function lstat(path: string): Seen | undefined {
   try {
     return Deno.lstatSync(path);
   } catch (error) {
@@ -101,23 +128,35 @@ function addWithParents(set: Set<string>, path: string): void {
   }
 }
 
-function isSame(a: Deno.FileInfo | undefined, b: Deno.FileInfo): boolean {
+function isSame(a: Seen | undefined, b: Seen): boolean {
   if (a === undefined || a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false;
   // Its times and size follow from what is in it.
   if (b.isDirectory) return a.isDirectory;
-  return a.ino === b.ino && a.size === b.size && a.rdev === b.rdev &&
+  return a.changed === b.changed && a.ino === b.ino && a.size === b.size && a.rdev === b.rdev &&
     a.ctime?.getTime() === b.ctime?.getTime() && a.mtime?.getTime() === b.mtime?.getTime();
 }
 
+/** What of a file `lstat` does not tell. */
+export interface EntryNotes {
+  /** Whose an entry is in the image. Default: as on disk. */
+  readonly owner?: ((path: string, info: Deno.FileInfo) => Owner) | undefined;
+  /** The capabilities of a file, by its place on this machine. Default: none. */
+  readonly capability?: ((outside: string) => Uint8Array | undefined) | undefined;
+}
+
+/** Where tars keep the capabilities of a file. */
+export const CAPABILITY_RECORD = "SCHILY.xattr.security.capability";
+
 /**
  * The layer that makes `before` to what is there now: entries and whiteouts, sorted so that directories come before
- * what is in them. Owners are those on disk, unless `owner` says otherwise.
+ * what is in them. The first name of a file is the file, others are links to it: whatever changes it changes the
+ * ctime of all of them.
  */
 export function* differenceEntries(
   { changed, gone }: Difference,
   after: Snapshot,
   { root }: SnapshotScope,
-  owner?: (path: string, info: Deno.FileInfo) => Owner,
+  notes: EntryNotes = {},
 ): Generator<TreeEntry> {
   const whiteouts = gone.map((path) => {
     const at = path.lastIndexOf("/");
@@ -125,14 +164,29 @@ export function* differenceEntries(
   });
   const names = [...changed, ...whiteouts].sort(compareBytes);
   const made = new Set(whiteouts);
+  const firsts = new Map<string, TreeEntry>();
   for (const name of names) {
     if (made.has(name)) {
       yield { name, type: "file", mode: 0, uid: 0, gid: 0, size: 0, body: new Uint8Array() };
       continue;
     }
     const info = after.get(name);
-    const entry = info && entryOf(name, info, `${root === "/" ? "" : root}${name}`);
-    if (entry) yield { ...entry, ...owner?.(name, info!) };
+    if (info === undefined) continue;
+    const inode = info.isFile && (info.nlink ?? 1) > 1 ? `${info.dev}:${info.ino}` : "";
+    const first = firsts.get(inode);
+    if (first !== undefined) {
+      const { mode, uid, gid } = first;
+      yield { name, type: "link", mode, uid, gid, size: 0, linkName: first.name };
+      continue;
+    }
+    const outside = `${root === "/" ? "" : root}${name}`;
+    const found = entryOf(name, info, outside);
+    if (found === undefined) continue;
+    const rights = info.isFile ? notes.capability?.(outside) : undefined;
+    const pax = rights && new Map([[CAPABILITY_RECORD, String.fromCharCode(...rights)]]);
+    const entry = { ...found, ...notes.owner?.(name, info), ...(pax ? { pax } : {}) };
+    if (inode !== "") firsts.set(inode, entry);
+    yield entry;
   }
 }
 

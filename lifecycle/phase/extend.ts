@@ -2,6 +2,7 @@
 import type { Context } from "../../registry/context.ts";
 import { type Image, type Layer, makeImage } from "../../registry/image.ts";
 import type { Owner } from "../../registry/layer/entry.ts";
+import { openFileCapabilities } from "../../registry/layer/libc.ts";
 import type { ContainerConfig, History, ImageConfig } from "../../registry/oci/config.ts";
 import type { CommandLine, Step } from "../dockerfile/parse.ts";
 import { expandWord } from "../dockerfile/words.ts";
@@ -41,7 +42,7 @@ import type { ExtendInput, ExtendResult, ExtensionDockerfile } from "./extend_ty
 const REBASABLE = "io.buildpacks.rebasable";
 
 /** Changes when the same instruction would make something else than before. */
-const CACHE_VERSION = 1;
+const CACHE_VERSION = 2;
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -323,7 +324,10 @@ async function cached(
     const isOld = before?.ino === info.ino && before.isDirectory === info.isDirectory;
     return isOld ? { uid: 0, gid: 0 } : { uid: owner.uid, gid: owner.gid };
   };
-  const entries = [...differenceEntries(difference, after, root, ownerOf)];
+  // In a user namespace of one id they mean something else, and layers of users would differ from those of root.
+  using capabilities = root.realOwners ? openFileCapabilities() : undefined;
+  const notes = { owner: ownerOf, capability: capabilities?.get };
+  const entries = [...differenceEntries(difference, after, root, notes)];
   opened.snapshot = after;
   // What cannot be made again has to be made anew each time.
   const key = entries.every(({ type }) => canApply(type)) ? work.key : crypto.randomUUID();

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { quietContext } from "../../registry/context.ts";
 import { type Image, type Layer, makeImage } from "../../registry/image.ts";
+import { rewriteLayer } from "../../registry/layer/rewrite.ts";
 import { readTar } from "../../registry/layer/tar_reader.ts";
 import type { Sample } from "../../registry/layer/tar_testing.ts";
+import { Digester } from "../../registry/oci/digest.ts";
 import type { ContainerConfig } from "../../registry/oci/config.ts";
 import { parseDockerfile } from "../dockerfile/parse.ts";
 import { LifecycleError } from "../error.ts";
@@ -100,15 +102,19 @@ class Workshop implements AsyncDisposable {
   }
 }
 
-/** `name mode uid:gid [-> link] [= text]` of each entry. */
+/** `name mode uid:gid [-> symlink] [=> hard link] [+cap] [= text]` of each entry. */
 async function show(layer: Layer): Promise<string[]> {
   const source = await layer.blob();
   const lines: string[] = [];
   for await (const { header, body } of readTar(await source.open(), { keep: () => true })) {
     const text = header.type === "file" ? ` = ${new TextDecoder().decode(body)}` : "";
-    const link = header.type === "symlink" ? ` -> ${header.linkName}` : "";
+    const arrow = header.type === "symlink" ? "->" : "=>";
+    const link = header.linkName === "" ? "" : ` ${arrow} ${header.linkName}`;
+    const hasRights = header.pax.has("SCHILY.xattr.security.capability") ? " +cap" : "";
     lines.push(
-      `${header.name} ${header.mode.toString(8)} ${header.uid}:${header.gid}${link}${text}`
+      `${header.name} ${
+        header.mode.toString(8)
+      } ${header.uid}:${header.gid}${link}${hasRights}${text}`
         .trimEnd(),
     );
   }
@@ -377,4 +383,69 @@ USER 1000`;
     assert.match(shop.output, /mount: permission denied/);
     assert.match(shop.output, /mknod: .*not permitted/);
   },
+});
+
+Deno.test("XT-4 hard links stay links, also to a file of the base and from the cache", async () => {
+  await using shop = await Workshop.make({}, [{ name: "opt/old", text: "old" }]);
+  if (!shop) return;
+  const text = `USER root
+RUN mkdir /srv && echo x >/srv/b && ln /srv/b /srv/a && ln /srv/b /srv/c && ln /opt/old /opt/new`;
+  const first = await shop.extend([`${text}\nUSER 1000`]);
+  assert.deepEqual(await show(added(first)[0]!), [
+    "/opt 755 0:0",
+    "/opt/new 644 0:0 = old",
+    "/opt/old 644 0:0 => /opt/new",
+    "/srv 755 0:0",
+    "/srv/a 644 0:0 = x",
+    "/srv/b 644 0:0 => /srv/a",
+    "/srv/c 644 0:0 => /srv/a",
+  ]);
+  const second = await shop.extend([
+    `${text}\nRUN stat -c '%n %h' /srv/a /srv/c /opt/old; echo y >/srv/c; cat /srv/a\nUSER 1000`,
+  ]);
+  assert.equal(shop.output, "/srv/a 3\n/srv/c 3\n/opt/old 2\ny\n");
+  assert.deepEqual(await show(added(second)[1]!), [
+    "/srv 755 0:0",
+    "/srv/a 644 0:0 = y",
+    "/srv/b 644 0:0 => /srv/a",
+    "/srv/c 644 0:0 => /srv/a",
+  ]);
+});
+
+Deno.test({
+  name: "XT-4 capabilities of files are kept where real root reads them, also from the cache",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    // cap_net_bind_service=ep, as the kernel has it.
+    const rights = "\x01\0\0\x02\0\x04" + "\0".repeat(14);
+    const pax = new Map([["SCHILY.xattr.security.capability", rights]]);
+    await using shop = await Workshop.make({}, [{ name: "opt/tool", text: "x", pax }]);
+    if (!shop) return;
+    const text = "USER root\nRUN mv /opt/tool /opt/one";
+    const first = await shop.extend([`${text}\nUSER 1000`]);
+    const gone = "/opt/.wh.tool 0 0:0 =";
+    const [layer] = added(first);
+    assert.deepEqual(await show(layer!), ["/opt 755 0:0", gone, "/opt/one 644 0:0 +cap = x"]);
+    const second = await shop.extend([`${text}\nRUN mv /opt/one /opt/two\nUSER 1000`]);
+    assert.deepEqual(await show(added(second)[1]!), [
+      "/opt 755 0:0",
+      "/opt/.wh.one 0 0:0 =",
+      "/opt/two 644 0:0 +cap = x",
+    ]);
+    // The exporter takes it as it is.
+    const tar = rewriteLayer(await (await layer!.blob()).open());
+    const digester = new Digester();
+    for await (const chunk of tar) digester.update(chunk);
+    assert.equal(digester.digest(), layer!.diffId);
+  },
+});
+
+Deno.test("XT-4 a file that is changed within a second and dated back is part of the layer", async () => {
+  await using shop = await Workshop.make({}, [{ name: "opt/old", text: "old" }]);
+  if (!shop) return;
+  const image = await shop.extend([`USER root
+RUN touch -r /opt/old /tmp/date
+RUN echo -n new >/opt/old && touch -r /tmp/date /opt/old
+USER 1000`]);
+  assert.deepEqual(await show(added(image)[1]!), ["/opt 755 0:0", "/opt/old 644 0:0 = new"]);
 });

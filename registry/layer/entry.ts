@@ -27,7 +27,7 @@ export interface FileBody {
 }
 
 /** The kinds of entry a layer written by us can hold (TA-6). */
-export type EntryType = "file" | "directory" | "symlink" | "fifo" | "char" | "block";
+export type EntryType = "file" | "directory" | "symlink" | "link" | "fifo" | "char" | "block";
 
 /** One entry of a layer to be written. */
 export interface TreeEntry extends Owner {
@@ -39,12 +39,14 @@ export interface TreeEntry extends Owner {
   readonly mode: number;
   /** Bytes of the body; 0 for all but files. */
   readonly size: number;
-  /** Target, for symlinks only. */
+  /** Target, for symlinks; for `link` the name of the file, an earlier entry, that this is another name of. */
   readonly linkName?: string | undefined;
   /** Device numbers, for `char` and `block`. */
   readonly device?: { readonly major: number; readonly minor: number } | undefined;
   /** The bytes of a file: in memory or still on disk. */
   readonly body?: Uint8Array | FileBody | undefined;
+  /** PAX records besides those that the other fields ask for: extended attributes, one character a byte. */
+  readonly pax?: ReadonlyMap<string, string> | undefined;
 }
 
 /** Seconds since 1970 of every entry: 1980-01-01T00:00:01Z (TA-4). */

@@ -62,6 +62,50 @@ export function openExactLook(): ExactLook | undefined {
   return Object.assign(look, { [Symbol.dispose]: () => libc.close() });
 }
 
+const CAPABILITY = new TextEncoder().encode("security.capability\0");
+/** A capability of any version has 24 bytes at most. */
+const MOST_CAPABILITY = 64;
+
+/** Rights that files give to whoever runs them (`setcap`), as the kernel keeps them. Close it. */
+export interface FileCapabilities extends Disposable {
+  /** Of a file, links not followed; `undefined` when it has none, or we may not know. */
+  get(path: string): Uint8Array | undefined;
+  /** @throws {Deno.errors.PermissionDenied} When it cannot be set, for whatever reason. */
+  set(path: string, value: Uint8Array): void;
+}
+
+/** Opens the C library; `undefined` where there is none that we can call. */
+export function openFileCapabilities(): FileCapabilities | undefined {
+  let libc: Deno.DynamicLibrary<{ lgetxattr: typeof GET; lsetxattr: typeof SET }>;
+  try {
+    libc = Deno.dlopen("libc.so.6", { lgetxattr: GET, lsetxattr: SET });
+  } catch {
+    return undefined;
+  }
+  const encoder = new TextEncoder();
+  const found = new Uint8Array(MOST_CAPABILITY);
+  const { lgetxattr, lsetxattr } = libc.symbols;
+  return {
+    get(path) {
+      const size = Number(
+        lgetxattr(encoder.encode(`${path}\0`), CAPABILITY, found, BigInt(found.length)),
+      );
+      return size > 0 ? found.slice(0, size) : undefined;
+    },
+    set(path, value) {
+      const bytes = new Uint8Array(value);
+      if (
+        lsetxattr(encoder.encode(`${path}\0`), CAPABILITY, bytes, BigInt(bytes.length), 0) === 0
+      ) return;
+      throw new Deno.errors.PermissionDenied(`Cannot set the capabilities of ${path}`);
+    },
+    [Symbol.dispose]: () => libc.close(),
+  };
+}
+
+const GET = { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isize" } as const;
+const SET = { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" } as const;
+
 const STATX = {
   parameters: ["i32", "buffer", "i32", "u32", "buffer"],
   result: "i32",

@@ -132,6 +132,7 @@ export function headerOf(entry: TreeEntry): Uint8Array {
     linkName: entry.linkName ?? "",
     major: entry.device?.major ?? 0,
     minor: entry.device?.minor ?? 0,
+    ...(entry.pax === undefined ? {} : { pax: entry.pax }),
   });
 }
 
