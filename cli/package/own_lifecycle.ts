@@ -30,15 +30,16 @@ export function ownLifecycle(arch: string, file: string | undefined): BuilderLif
   if (arch !== "amd64" && arch !== "arm64") {
     throw new UsageError(`Cannot make a builder for ${arch}: wherry is there for amd64 and arm64`);
   }
-  const path = file ?? ownFile(arch);
-  let stat: Deno.FileInfo;
+  const named = file ?? ownFile(arch);
+  let path: string;
   try {
-    stat = Deno.statSync(path);
+    path = Deno.realPathSync(named); // the packer follows no symlink, and /proc/self/exe is one
   } catch {
     throw new UsageError(
-      `Cannot make a builder for ${arch}: ${path} is not there; want --lifecycle FILE with wherry for ${arch}`,
+      `Cannot make a builder for ${arch}: ${named} is not there; want --lifecycle FILE with wherry for ${arch}`,
     );
   }
+  const stat = Deno.statSync(path);
   const machine = elfMachine(path);
   if (machine !== arch) {
     throw new UsageError(
