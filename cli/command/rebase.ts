@@ -45,7 +45,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const sub = (name: string, summary: string) =>
     command.command(name).summary(summary).description(summary).usage("[FLAGS]")
       .helpOption("-h, --help", "show this help");
-  const merged = <Flags>(one: Command) => one.optsWithGlobals() as Flags;
+  const merged = <Flags>(one: Command) => {
+    refuseForeign(command, one);
+    return one.optsWithGlobals() as Flags;
+  };
 
   const plan = sub("plan", "Say what a rebase of these images would do, and keep it for apply")
     .argument("[names...]", "as for rebase").usage("NAME... [FLAGS]")
@@ -75,7 +78,8 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const rollback = sub("rollback", "Put back the tags that a run moved")
     .argument("<journal>", "of the run").usage("JOURNAL [FLAGS]")
     .option("--only <name>", "this image alone (repeatable)", collectTags)
-    .option("--publish", "images in their registries, as for the run");
+    .option("--publish", "images in their registries, as for the run")
+    .option("--dry-run", "say which tags would be put back");
   addOutput(rollback);
   addCommonFlags(addRegistryFlags(addRunFlags(rollback))).action(async (file: string) => {
     const { rollback: act } = await import("../rebase/journals.ts");
@@ -101,6 +105,19 @@ function addTagTemplate(command: Command): Command {
   return command.option(
     "--tag-template <template>",
     "a tag for the result instead of the image's own: '{tag}-r{date}'",
+  );
+}
+
+/** A flag of `rebase` that means nothing to `one` was meant to mean something: `--dry-run` above all. */
+function refuseForeign(rebase: Command, one: Command): void {
+  const own = new Set(one.options.map((option) => option.attributeName()));
+  const foreign = rebase.options.find((option) =>
+    rebase.getOptionValueSource(option.attributeName()) === "cli" &&
+    !own.has(option.attributeName())
+  );
+  if (foreign === undefined) return;
+  throw new UsageError(
+    `Cannot use ${foreign.long} with rebase ${one.name()} (see: wherry rebase ${one.name()} --help)`,
   );
 }
 

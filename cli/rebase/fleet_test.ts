@@ -215,6 +215,11 @@ Deno.test("demand 30: rollback puts back what a run moved, and no more", async (
   await it.wherry([...it.rebase, "--from", "list", "--journal", "j"]);
   const theirs = madeApp(old, "theirs");
   await put(it.place, "team/app-1", "v1", theirs);
+  const dry = await it.wherry(["rebase", "rollback", "j", "--dry-run"]);
+  equal(dry.code, 2, dry.stderr);
+  match(dry.stderr, /1 moved/);
+  match(dry.stderr, /3 would roll back/);
+  match((await it.wherry(["rebase", "rollback", "j", "--dry-run"])).stderr, /3 would roll back/);
   const back = await it.wherry(["rebase", "rollback", "j", "--journal", "back", "-o", "json"]);
   equal(back.code, 2, back.stderr);
   const now = await Promise.all(
@@ -235,6 +240,23 @@ Deno.test("demand 30: rollback puts back what a run moved, and no more", async (
   const again = await it.wherry(["rebase", "rollback", "j", "--only", it.names[0]!]);
   equal(again.code, 0, again.stderr);
   match(again.stderr, /1 current/);
+});
+
+Deno.test("rebase apply, rollback, report: a flag of rebase that means nothing to them is refused, not swallowed", async () => {
+  await using it = await fleet(1);
+  for (
+    const [words, flag] of [
+      [["apply", "plan", "--dry-run"], "--dry-run"],
+      [["apply", "plan", "--run-image", "x"], "--run-image"],
+      [["rollback", "j", "--tag", "x"], "--tag"],
+      [["report", "j", "--force"], "--force"],
+      [["plan", "x", "--tag", "y"], "--tag"],
+    ] as const
+  ) {
+    const { code, stderr } = await it.wherry(["rebase", ...words]);
+    equal(code, 3, stderr);
+    match(stderr, new RegExp(`Cannot use ${flag} with rebase ${words[0]} `));
+  }
 });
 
 Deno.test("policy: what is frozen, what opts out, and which run images are allowed", async () => {

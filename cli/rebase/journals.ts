@@ -64,6 +64,7 @@ async function readJournal(session: Session, file: string): Promise<Journal> {
 /** Flags of `wherry rebase rollback`. */
 export interface RollbackFlags extends FleetFlags {
   readonly only?: readonly string[];
+  readonly dryRun?: boolean;
 }
 
 /** Puts the tags back that a run moved, where nobody has moved them since. Returns the exit code. */
@@ -88,7 +89,10 @@ export async function rollback(io: Io, file: string, flags: RollbackFlags): Prom
   }));
   if (items.length === 0) throw new SoftError(`Nothing to roll back: ${file} moved no tag`);
   const publish = flags.publish ?? journal.header.publish;
-  const back = new Rollback(session, moved, publish);
+  if (flags.dryRun && flags.journal !== undefined) {
+    throw new UsageError("Cannot keep a journal of a --dry-run: nothing is done in it");
+  }
+  const back = new Rollback(session, moved, publish, flags.dryRun ?? false);
   return await runWork(session, flags, {
     items,
     publish,
@@ -104,16 +108,19 @@ class Rollback {
   readonly #session: Session;
   readonly #moved: ReadonlyMap<string, { readonly old: string; readonly new: string }>;
   readonly #publish: boolean;
+  readonly #dryRun: boolean;
   readonly #signals: AbortSignal[] = [];
 
   constructor(
     session: Session,
     moved: ReadonlyMap<string, { readonly old: string; readonly new: string }>,
     publish: boolean,
+    dryRun: boolean,
   ) {
     this.#session = session;
     this.#moved = moved;
     this.#publish = publish;
+    this.#dryRun = dryRun;
   }
 
   async one(name: string, worker: number): Promise<FleetResult> {
@@ -139,7 +146,9 @@ class Rollback {
       reference: name,
       ...said,
       old: { digest: made, base: "" },
-      ...(said.decision === "rolled back" ? { new: { digest: old, base: "" } } : {}),
+      ...(said.decision === "rolled back" || said.decision === "would roll back"
+        ? { new: { digest: old, base: "" } }
+        : {}),
       requests: tally.requests,
       bytes: tally.bytes,
       ms: Math.round(performance.now() - started),
@@ -165,6 +174,10 @@ class Rollback {
     }
     const now = (await registry.stat(repository, reference, { signal }))?.digest;
     if (now === old) return { decision: "current" };
+    if (this.#dryRun) {
+      if (now === made) return { decision: "would roll back" };
+      return { decision: "moved", reason: `skipped: moved, it is ${now ?? "gone"}` };
+    }
     this.journal?.add({ intent: name, old: made, new: old });
     await this.journal?.durable();
     await registry.pushManifest(repository, { mediaType: raw.mediaType, bytes: raw.bytes }, {

@@ -20,6 +20,8 @@ export type Decision =
   | "skipped"
   /** Its tag was put back. */
   | "rolled back"
+  /** It would be; nothing was written. */
+  | "would roll back"
   /** Something went wrong. */
   | "failed";
 
@@ -59,7 +61,15 @@ export interface FleetResult {
 
 /** Whether that is how it should be: whoever asked has nothing more to do. */
 export function isGood({ decision }: Pick<FleetResult, "decision">): boolean {
-  return ["rebased", "would rebase", "current", "rolled back", "skipped", "not CNB"]
+  return [
+    "rebased",
+    "would rebase",
+    "current",
+    "rolled back",
+    "would roll back",
+    "skipped",
+    "not CNB",
+  ]
     .includes(decision);
 }
 
