@@ -28,8 +28,21 @@ export interface Cache {
    * while another build holds a draft of the same cache.
    */
   draft(signal?: AbortSignal): Promise<CacheDraft>;
+  /**
+   * Starts a layer that a later draft may take, without waiting for anybody. Absent where layers are not kept as
+   * plain tars. The caller drops what no draft took.
+   */
+  spool?(): Promise<SpooledLayer>;
   /** Drops a draft that is still open. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A plain tar that is nearly in the cache. */
+export interface SpooledLayer {
+  /** Appends `chunk`. */
+  write(chunk: Uint8Array): void;
+  /** Takes it away again. Idempotent, harmless after a draft took it. */
+  drop(): Promise<void>;
 }
 
 /** The content a cache will have; exactly one of `commit` and `abort` ends it. A layer that is neither kept nor added is gone after the commit. */
@@ -47,6 +60,8 @@ export interface CacheDraft {
   add(
     write: (sink: ByteSink, compression: "none" | "gzip") => Promise<Digest>,
   ): Promise<Digest>;
+  /** Adds a layer of this cache's `spool` whose bytes are `diffId`; it is there exactly where `spool` is. */
+  take?(layer: SpooledLayer, diffId: Digest): Promise<void>;
   /** Makes the draft the content, in one step (CA-3). Nothing may be added afterwards. */
   commit(metadata: CacheMetadata): Promise<void>;
   /** Drops the draft. Idempotent, harmless after a commit. */

@@ -8,8 +8,15 @@ import { eachChunk } from "../../registry/layer/file_chunks.ts";
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import { type Digest, Digester, isDigest } from "../../registry/oci/digest.ts";
 import { fileSource, type Source } from "../../registry/source.ts";
-import { type Cache, type CacheDraft, CacheLayerError, EMPTY_CACHE_METADATA } from "./cache.ts";
+import {
+  type Cache,
+  type CacheDraft,
+  CacheLayerError,
+  EMPTY_CACHE_METADATA,
+  type SpooledLayer,
+} from "./cache.ts";
 import { type DirLock, lockDir } from "./dir_lock.ts";
+import { clearSpools, DirSpool } from "./dir_spool.ts";
 import {
   type CacheMetadata,
   formatCacheMetadata,
@@ -45,6 +52,7 @@ export async function openDirCache(dir: string, options: DirCacheOptions = {}): 
     }
     await remove(places.staging);
     await remove(places.backup);
+    await clearSpools(dir);
     // A file or a dangling link is in the way, not a cache.
     if (!(await isDirectory(places.committed))) await remove(places.committed);
     await Deno.mkdir(places.committed, { recursive: true });
@@ -105,6 +113,10 @@ class DirCache implements Cache {
       this.#verify(path, diffId, stop);
     this.#draft = new DirDraft(this.#places, lock, verify, this.#verified);
     return this.#draft;
+  }
+
+  async spool(): Promise<SpooledLayer> {
+    return await DirSpool.create(this.name);
   }
 
   async close(): Promise<void> {
@@ -194,6 +206,15 @@ class DirDraft implements CacheDraft {
     await Deno.rename(temporary, layerPath(this.#places.staging, diffId));
     this.#verified.add(diffId);
     return diffId;
+  }
+
+  async take(layer: SpooledLayer, diffId: Digest): Promise<void> {
+    this.#check();
+    if (!(layer instanceof DirSpool)) {
+      throw new TypeError("Cannot take a layer: want one of this cache");
+    }
+    await layer.moveTo(layerPath(this.#places.staging, diffId));
+    this.#verified.add(diffId);
   }
 
   async commit(metadata: CacheMetadata): Promise<void> {

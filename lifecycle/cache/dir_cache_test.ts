@@ -55,6 +55,31 @@ Deno.test("CA-2 opening needs the directory and clears what a killed build left"
   assert.deepEqual(top, ["committed", "wherry.lock"]);
 });
 
+Deno.test("CA-2 what a living build is about to add is left alone, a killed one's is cleared", async () => {
+  await using dir = await tempDir();
+  const cache = await openDirCache(dir.path);
+  const spool = await cache.spool!();
+  spool.write(bytes("tar"));
+  await Deno.writeTextFile(`${dir.path}/spool-of-the-dead`, "half");
+  await openDirCache(dir.path);
+  const top = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+  assert.equal(top.length, 3, top.join());
+  assert.ok(!top.includes("spool-of-the-dead"));
+  const draft = await cache.draft();
+  const sha = digestOf(bytes("tar"));
+  await draft.take!(spool, sha);
+  await assert.rejects(draft.take!(spool, sha), TypeError, "once");
+  await spool.drop();
+  await draft.commit(metadata(sha));
+  const again = await openDirCache(dir.path);
+  assert.deepEqual(await readAll(await again.layer(sha), 100), bytes("tar"));
+  const dropped = await cache.spool!();
+  await dropped.drop();
+  await dropped.drop();
+  const left = [...Deno.readDirSync(dir.path)].map(({ name }) => name).sort();
+  assert.deepEqual(left, ["committed", "wherry.lock"]);
+});
+
 Deno.test("CA-3 a build killed between the two renames loses nothing", async () => {
   await using dir = await tempDir();
   const cache = await openDirCache(dir.path);

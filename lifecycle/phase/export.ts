@@ -24,6 +24,7 @@ import { type MadeLayer, makeLayers } from "./export_make.ts";
 import { refuseTakenNames } from "./export_names.ts";
 import { type BuildpackOnDisk, type LayerPlan, planLayers, readBuildpacks } from "./export_plan.ts";
 import { type EarlyPush, pushToAll, startPush } from "./export_push.ts";
+import { CacheSpools } from "./export_spool.ts";
 import { type MadeExtensionLayer, makeExtensionLayers } from "./export_extended.ts";
 import { writeOwnSboms } from "./export_sbom.ts";
 import type { ExportInput, ExportResult } from "./export_types.ts";
@@ -62,12 +63,13 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
         compression: compressionFor(input, isDockerType(input.run.image.raw.mediaType), ctx),
       }, ctx);
     for (const { layer } of extensions) early.add(layer);
-    const made = await makeAll(plans, input, early, ctx);
+    await using spools = await CacheSpools.of(input.cache, ctx);
+    const made = await makeAll(plans, input, { early, spools }, ctx);
     const image = composeImage(input, buildpacks, extensions, made, defaultType, ctx);
     checkImage(image, input.run.image);
     const push = (ctx: Context) => pushToAll(image, input.to, input.destinations, early, ctx);
     const save = async (ctx: Context) => {
-      if (input.cache) await saveCache(input, buildpacks, made, ctx);
+      if (input.cache) await saveCache(input, buildpacks, { made, spools }, ctx);
     };
     if (input.parallel) await together(push, save, ctx);
     else {
@@ -112,7 +114,7 @@ async function together(
 async function makeAll(
   plans: readonly LayerPlan[],
   input: ExportInput,
-  early: EarlyPush,
+  { early, spools }: { readonly early: EarlyPush; readonly spools: CacheSpools | undefined },
   ctx: Context,
 ): Promise<readonly MadeLayer[]> {
   const docker = isDockerType(input.run.image.raw.mediaType);
@@ -122,6 +124,7 @@ async function makeAll(
   return await makeLayers(plans, {
     previous: input.previous,
     notes: input.notes,
+    spools,
     store: input.store,
     repository: input.storeRepository,
     compression,
@@ -248,7 +251,10 @@ function layersOf(buildpack: BuildpackOnDisk, made: readonly MadeLayer[]): Build
 async function saveCache(
   input: ExportInput,
   buildpacks: readonly BuildpackOnDisk[],
-  made: readonly MadeLayer[],
+  { made, spools }: {
+    readonly made: readonly MadeLayer[];
+    readonly spools: CacheSpools | undefined;
+  },
   ctx: Context,
 ): Promise<void> {
   const known = new Map<string, Digest>();
@@ -258,7 +264,8 @@ async function saveCache(
     const { sboms } = platformCapabilities(input.platformApi);
     const walk = { owner, parents };
     const { notes } = input;
-    await exportCache(input.cache!, { buildpacks, layers, walk, sboms, known, notes }, ctx);
+    const parts = { buildpacks, layers, walk, sboms, known, notes, spools };
+    await exportCache(input.cache!, parts, ctx);
   } catch (error) {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Failed to export cache: ${error instanceof Error ? error.message : error}`);

@@ -8,6 +8,7 @@ import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts"
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { decideCached } from "./export_decide.ts";
+import type { CacheSpools } from "./export_spool.ts";
 import type { LayerNotes } from "./export_types.ts";
 import { diffIdOf } from "./layer_notes.ts";
 import { hasDirectory, within } from "./export_directory.ts";
@@ -27,6 +28,8 @@ export interface CacheParts {
   readonly known: ReadonlyMap<string, Digest>;
   /** Layers that can be told to be untouched. */
   readonly notes?: LayerNotes | undefined;
+  /** Tars that were written while the image was made. */
+  readonly spools?: Pick<CacheSpools, "get"> | undefined;
 }
 
 /**
@@ -58,6 +61,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
             before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
             known: parts.known.get(id),
             notes: parts.notes,
+            spooled: parts.spools?.get(id),
           }, ctx);
         } catch (error) {
           ctx.signal.throwIfAborted();
@@ -76,6 +80,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
       before: before.sbom.sha,
       known: undefined,
       notes: undefined,
+      spooled: undefined,
     }, ctx);
     await draft.commit({ sbom: { sha: sbom }, buildpacks });
   } catch (error) {
@@ -92,6 +97,7 @@ interface CachedLayer {
   /** What it is now, if that is known. */
   readonly known: Digest | undefined;
   readonly notes: LayerNotes | undefined;
+  readonly spooled: ReturnType<CacheSpools["get"]>;
 }
 
 async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): Promise<Digest> {
@@ -108,6 +114,17 @@ async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): P
         if (!(error instanceof CacheLayerError)) throw error;
         log.warn(`Skipping reuse for layer ${id}: ${error.message}`);
       }
+    }
+  }
+  if (layer.spooled !== undefined && draft.take !== undefined) {
+    const { layer: spool, diffId } = layer.spooled;
+    signal.throwIfAborted();
+    try {
+      await draft.take(spool, diffId);
+      log.info(`Adding cache layer '${id}'`);
+      return diffId;
+    } catch (error) {
+      log.debug(`Layer '${id}' is read once more for the cache: ${messageOf(error)}`);
     }
   }
   const diffId = await draft.add(async (sink, compression) => {

@@ -10,6 +10,7 @@ import { OciError } from "../../registry/oci/error.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { LayerPlan } from "./export_plan.ts";
 import { diffIdOf } from "./layer_notes.ts";
+import type { CacheSpools } from "./export_spool.ts";
 import type { ExportedLayer, LayerNotes, LayerStore } from "./export_types.ts";
 
 /** A layer of the app image that is there now. */
@@ -34,6 +35,8 @@ export interface MakeOptions {
   readonly compression: "gzip" | "zstd";
   /** Layers that can be told to be untouched. */
   readonly notes?: LayerNotes | undefined;
+  /** Gets the plain tars of new layers that are for the cache too. */
+  readonly spools?: Pick<CacheSpools, "tee"> | undefined;
   /** Layers under way at once. */
   readonly concurrency: number;
   /** Called for each layer as soon as it is there. */
@@ -116,8 +119,9 @@ async function makeLayer(
   // Not for slices of apps: of another app they are never the same.
   const memory = plan.field === "app" ? undefined : `export/last/${plan.id}`;
   const last = memory && await store.memo.get(memory);
+  let found: Digest | undefined;
   if (plan.candidates.length > 0 || last !== undefined) {
-    const diffId = await diffIdOf(plan.id, plan.entries, options.notes, ctx);
+    const diffId = found = await diffIdOf(plan.id, plan.entries, options.notes, ctx);
     const before = fromPrevious(diffId);
     if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
     const known = await recall(diffId, options);
@@ -126,7 +130,7 @@ async function makeLayer(
       return { plan, id: plan.id, diffId, layer, how: "known" };
     }
   }
-  const { diffId, descriptor } = await writeNew(plan.id, plan.entries, options, pool, ctx);
+  const { diffId, descriptor } = await writeNew(plan, plan.entries, found, options, pool, ctx);
   if (memory) await store.memo.set(memory, diffId);
   // This very process has just hashed the bytes, and whoever they are sent to hashes them: once more helps nobody.
   const layer = storedLayer(diffId, descriptor, store, repository, { verify: false });
@@ -138,24 +142,29 @@ async function makeLayer(
   return { plan, id: plan.id, diffId, layer, how: "added" };
 }
 
-/** One pass: walk, tar, diffID, compress, digest, store. */
+/** One pass: walk, tar, diffID, cache, compress, digest, store. */
 async function writeNew(
-  id: string,
+  plan: LayerPlan,
   entries: () => Iterable<TreeEntry>,
+  found: Digest | undefined,
   options: MakeOptions,
   pool: CompressPool,
   ctx: Context,
 ): Promise<{ readonly diffId: Digest; readonly descriptor: Descriptor }> {
   const { store, repository, compression } = options;
-  const meter = ctx.meter(id);
+  const meter = ctx.meter(plan.id);
   const upload = await store.upload(repository, { signal: ctx.signal, resumable: false });
   try {
-    return await uploadLayer(entries(), upload, {
+    const tee = await options.spools?.tee(plan, found);
+    const written = await uploadLayer(entries(), upload, {
       compression,
       pool,
       signal: ctx.signal,
       onProgress: (bytes) => meter.add(bytes),
+      tee: tee?.write,
     });
+    tee?.end(written.diffId);
+    return written;
   } catch (error) {
     await upload.abort();
     throw error;

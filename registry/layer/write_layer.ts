@@ -25,6 +25,8 @@ export interface WriteLayerOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with bytes of tar that are done. */
   readonly onProgress?: ((tarBytes: number) => void) | undefined;
+  /** Gets the plain tar besides, right after it was hashed; a block is valid during the call only. */
+  readonly tee?: ((block: Uint8Array) => void) | undefined;
 }
 
 /** A layer that was written. */
@@ -54,7 +56,7 @@ export async function writeLayer(
   const mediaType = TYPES[compression];
   using blocks = tarBlocks(entries, options);
   if (compression === "none") {
-    const { diffId, tarSize } = await writePlain(blocks, sink);
+    const { diffId, tarSize } = await writePlain(blocks, sink, options);
     return { diffId, descriptor: { mediaType, digest: diffId, size: tarSize }, tarSize };
   }
   const out = new DigestedSink(sink);
@@ -76,7 +78,7 @@ export async function uploadLayer(
   const { compression = "gzip" } = options;
   using blocks = tarBlocks(entries, options);
   const plain = compression === "none"
-    ? await writePlain(blocks, upload)
+    ? await writePlain(blocks, upload, options)
     : await writeCompressed(compression, blocks, upload, options);
   const { digest, size } = await upload.commit();
   return { ...plain, descriptor: { mediaType: TYPES[compression], digest, size } };
@@ -95,7 +97,7 @@ export async function uploadTar(
   const { compression = "gzip" } = options;
   using blocks = streamBlocks(tar, options);
   const plain = compression === "none"
-    ? await writePlain(blocks, upload)
+    ? await writePlain(blocks, upload, options)
     : await writeCompressed(compression, blocks, upload, options);
   const { digest, size } = await upload.commit();
   return { ...plain, descriptor: { mediaType: TYPES[compression], digest, size } };
@@ -118,11 +120,16 @@ export async function hashLayer(
 
 type Plain = Pick<WrittenLayer, "diffId" | "tarSize">;
 
-async function writePlain(blocks: TarBlocks, out: ByteSink | undefined): Promise<Plain> {
+async function writePlain(
+  blocks: TarBlocks,
+  out: ByteSink | undefined,
+  { tee }: Pick<WriteLayerOptions, "tee"> = {},
+): Promise<Plain> {
   const diff = new Digester();
   let tarSize = 0;
   for await (const block of blocks) {
     diff.update(block);
+    tee?.(block);
     tarSize += block.byteLength;
     await out?.write(block);
     blocks.giveBack(block);
@@ -160,6 +167,7 @@ async function writeCompressed(
     for await (const block of blocks) {
       const size = block.byteLength;
       diff.update(block);
+      options.tee?.(block);
       tarSize += size;
       if (tarSize === size && blocks.done) {
         // A layer of one block: quicker here than to wake a worker.
