@@ -101,6 +101,8 @@ export interface PushOptions extends CallOptions {
   readonly onProgress?: ((bytes: number) => void) | undefined;
   /** It was made this moment, so hardly anybody has it: send it without asking first. */
   readonly fresh?: boolean | undefined;
+  /** A manifest that needs it is pushed next, to the same place: it need not be on the disk before that one is. */
+  readonly manifestFollows?: boolean | undefined;
 }
 
 /** A blob on its way in. Nobody sees it before {@linkcode commit}. */

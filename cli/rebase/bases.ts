@@ -258,6 +258,16 @@ export function hostOf(name: string): string | undefined {
 /** Two spellings of one name are one name (RG-2). */
 export function sameName(name: string): string {
   if (LOCAL.test(name)) return name;
-  const reference = readQuietly(name);
-  return reference === undefined ? name : formatReference(reference);
+  let same = spelled.get(name);
+  if (same === undefined) {
+    const reference = readQuietly(name);
+    same = reference === undefined ? name : formatReference(reference);
+    if (spelled.size >= MAX_SPELLED) spelled.clear();
+    spelled.set(name, same);
+  }
+  return same;
 }
+
+/** A fleet's labels name the same few run images. */
+const spelled = new Map<string, string>();
+const MAX_SPELLED = 1000;

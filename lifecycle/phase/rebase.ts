@@ -119,18 +119,37 @@ function isSame(a: Image, b: Image): boolean {
  *
  * @throws {FileError} When it is not JSON or has another shape.
  */
-export function baseOf(label: string): Pick<LifecycleMetadata, "runImage" | "stack"> {
-  if (last?.label === label) return last.base;
-  const { runImage, stack } = parseJson(label, `label ${METADATA_LABEL}`) as Json;
-  const base = parseLifecycleLabel(goJson({ runImage, stack }));
-  last = { label, base };
-  return base;
+export function baseOf(label: string): Base {
+  return readLabel(label).base;
 }
 
-/** One rebase asks several times in a row. */
-let last:
-  | { readonly label: string; readonly base: ReturnType<typeof baseOf> }
-  | undefined;
+type Base = Pick<LifecycleMetadata, "runImage" | "stack">;
+
+/** The label as JSON, not to be changed, and what it says of the base. */
+function readLabel(label: string): { readonly json: Json; readonly base: Base } {
+  const before = labels.get(label);
+  if (before !== undefined) return before;
+  const json = parseJson(label, `label ${METADATA_LABEL}`) as Json;
+  const { runImage, stack } = json;
+  const text = goJson({ runImage, stack });
+  let base = bases.get(text);
+  if (base === undefined) remember(bases, text, base = parseLifecycleLabel(text));
+  const read = { json, base };
+  remember(labels, label, read);
+  return read;
+}
+
+/** One rebase asks several times, with as many others in between as are under way. */
+const labels = new Map<string, { readonly json: Json; readonly base: Base }>();
+/** A fleet stands on few bases. */
+const bases = new Map<string, Base>();
+const MAX_REMEMBERED = 64;
+
+/** The oldest goes. */
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  if (map.size >= MAX_REMEMBERED) map.delete(map.keys().next().value!);
+  map.set(key, value);
+}
 
 /** The number of layers that belong to the base (RB-7). */
 function cutOf(app: Image, topLayer: string, oldBase: Image | undefined): number {
@@ -185,7 +204,7 @@ type Json = Record<string, unknown>;
 /** The label with the new base in it; all else stays, also keys nobody knows (ANT-2b). */
 function metadataOf(input: RebaseInput, label: string, log: Log): string {
   const { base, run, targets } = input;
-  const metadata = parseJson(label, `label ${METADATA_LABEL}`) as Json;
+  const metadata: Json = { ...readLabel(label).json };
   const before = metadata["runImage"] as Json | undefined ?? {};
   const changed: Json = {
     ...before,

@@ -166,7 +166,11 @@ async function pushImage(
     bases.ensure(to, repository, base, signal),
     ...(home ? [] : [pushAll(own, own.layers.length, to, repository, signal)]),
     // Made this moment, so nobody has it.
-    to.pushBlob(repository, config, bytesSource(made.rawConfig), { signal, fresh: true }),
+    to.pushBlob(repository, config, bytesSource(made.rawConfig), {
+      signal,
+      fresh: true,
+      manifestFollows: true,
+    }),
   ];
   const done = await Promise.allSettled(acts);
   for (const result of done) if (result.status === "rejected") throw result.reason;

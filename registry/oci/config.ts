@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { digestSchema } from "./descriptor.ts";
-import type { Digest } from "./digest.ts";
+import { type Digest, isDigest } from "./digest.ts";
 import { OciError } from "./error.ts";
 import { parseStrictJson } from "./json.ts";
+import { inOrder, isRecord, isTexts } from "./usual.ts";
 
 /** One line of an image's history. Bottom layer first; `empty_layer` entries made no layer. */
 export interface History {
@@ -101,6 +102,8 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
       { cause },
     );
   }
+  const usual = usualConfig(json);
+  if (usual !== undefined) return usual;
   const result = configSchema.safeParse(json);
   if (result.success) return result.data as unknown as ImageConfig;
   const issue = result.error.issues[0];
@@ -108,6 +111,51 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
     "MANIFEST_INVALID",
     `Cannot read image config: ${issue?.path.join(".") || "document"}: ${issue?.message}`,
   );
+}
+
+/**
+ * What the schema would give for a config as builders write it; `undefined` for any other, which the schema judges.
+ * Fleets are thousands of the usual ones, and the schema takes longer than all else about them.
+ */
+function usualConfig(json: unknown): ImageConfig | undefined {
+  if (!isRecord(json)) return undefined;
+  const { config, rootfs, history } = json;
+  if (typeof json["os"] !== "string" || typeof json["architecture"] !== "string") return undefined;
+  if (!isText(json["variant"]) || !isText(json["created"])) return undefined;
+  if (!isRecord(config) || !isRecord(rootfs) || !Array.isArray(history)) return undefined;
+  const { Labels } = config;
+  const { diff_ids } = rootfs;
+  const fits = isText(config["User"]) && isText(config["WorkingDir"]) &&
+    ["Env", "Entrypoint", "Cmd"].every((key) => {
+      const value = config[key];
+      return value === undefined || value === null || isTexts(value);
+    }) &&
+    (Labels === undefined || Labels === null ||
+      isRecord(Labels) && isTexts(Object.values(Labels))) &&
+    rootfs["type"] === "layers" && isTexts(diff_ids) && diff_ids.every(isDigest) &&
+    history.every(isUsualHistory);
+  if (!fits) return undefined;
+  const ordered = inOrder(json, TOP_KEYS);
+  ordered["config"] = inOrder(config, CONTAINER_KEYS);
+  ordered["rootfs"] = inOrder(rootfs, ["type", "diff_ids"]);
+  ordered["history"] = history.map((entry) => inOrder(entry, HISTORY_KEYS));
+  return ordered as unknown as ImageConfig;
+}
+
+const TOP_KEYS = ["os", "architecture", "variant", "created", "config", "rootfs", "history"];
+const CONTAINER_KEYS = ["User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels"];
+const HISTORY_TEXTS = ["created", "created_by", "author", "comment"];
+const HISTORY_KEYS = [...HISTORY_TEXTS, "empty_layer"];
+
+function isUsualHistory(entry: unknown): entry is Record<string, unknown> {
+  if (!isRecord(entry)) return false;
+  const empty = entry["empty_layer"];
+  return (empty === undefined || typeof empty === "boolean") &&
+    HISTORY_TEXTS.every((key) => isText(entry[key]));
+}
+
+function isText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === "string";
 }
 
 /** The value of `name` in `Env`; the last one counts. */

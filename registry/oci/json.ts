@@ -76,10 +76,14 @@ function oddityOf(text: string, keys: boolean): string | undefined {
 
 /** Where the string that starts at `start` has its closing quote. */
 function endOfString(text: string, start: number): number {
-  for (let at = text.indexOf('"', start + 1);; at = text.indexOf('"', at + 1)) {
-    if (at < 0) return text.length;
-    let slashes = 0;
-    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
-    if (slashes % 2 === 0) return at;
+  const first = text.indexOf('"', start + 1);
+  if (first < 0) return text.length;
+  if (text.charCodeAt(first - 1) !== BACKSLASH) return first;
+  // JSON inside of a string, as labels have it: a quote every few characters, each escaped.
+  for (let at = start + 1; at < text.length; at++) {
+    const one = text.charCodeAt(at);
+    if (one === QUOTE) return at;
+    if (one === BACKSLASH) at++;
   }
+  return text.length;
 }

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { type Descriptor, descriptorSchema } from "./descriptor.ts";
+import { isDigest } from "./digest.ts";
 import { OciError } from "./error.ts";
 import { parseStrictJson } from "./json.ts";
 import { bareMediaType, isIndexType, isManifestType, MediaType } from "./media_type.ts";
+import { isRecord, isTexts } from "./usual.ts";
 
 /** One image: a config and its layers, oldest first. Unknown keys are kept. */
 export interface Manifest {
@@ -114,11 +116,8 @@ function readDocument(bytes: Uint8Array, contentType: string | undefined): Docum
     return { kind: "index", mediaType, index: check(indexSchema, json) as unknown as Index };
   }
   if (isManifestType(mediaType)) {
-    return {
-      kind: "manifest",
-      mediaType,
-      manifest: check(manifestSchema, json) as unknown as Manifest,
-    };
+    const manifest = usualManifest(json) ?? check(manifestSchema, json) as unknown as Manifest;
+    return { kind: "manifest", mediaType, manifest };
   }
   throw invalid(`its type is ${JSON.stringify(mediaType)}`);
 }
@@ -166,6 +165,41 @@ function refuseTwins(json: Readonly<Record<string, unknown>>): void {
       throw invalid(`it has a key ${JSON.stringify(key)}, want ${JSON.stringify(meant)}`);
     }
   }
+}
+
+/** What the schema would give for an image's manifest as builders write it; the schema judges any other. */
+function usualManifest(json: Record<string, unknown>): Manifest | undefined {
+  const { schemaVersion, mediaType, annotations, config, layers, ...more } = json;
+  if (schemaVersion !== 2 || !isRecord(json) || Object.keys(more).length > 0) return undefined;
+  if (mediaType !== undefined && typeof mediaType !== "string") return undefined;
+  if (!isUsualDescriptor(config) || !Array.isArray(layers)) return undefined;
+  if (!layers.every(isUsualDescriptor)) return undefined;
+  if (annotations !== undefined && !areAnnotations(annotations)) return undefined;
+  return {
+    schemaVersion,
+    ...(mediaType === undefined ? {} : { mediaType }),
+    ...(annotations === undefined ? {} : { annotations }),
+    config: ordered(config),
+    layers: layers.map(ordered),
+  };
+}
+
+function isUsualDescriptor(value: unknown): value is Descriptor {
+  if (!isRecord(value)) return false;
+  const { mediaType, digest, size, annotations, ...more } = value;
+  return typeof mediaType === "string" && typeof digest === "string" && isDigest(digest) &&
+    Number.isSafeInteger(size) && size as number >= 0 &&
+    (annotations === undefined || areAnnotations(annotations)) && Object.keys(more).length === 0;
+}
+
+function areAnnotations(value: unknown): value is Record<string, string> {
+  return isRecord(value) && isTexts(Object.values(value));
+}
+
+function ordered({ mediaType, digest, size, annotations }: Descriptor): Descriptor {
+  return annotations === undefined
+    ? { mediaType, digest, size }
+    : { mediaType, digest, size, annotations };
 }
 
 function check<T>(schema: z.ZodType<T>, json: unknown): T {

@@ -43,6 +43,18 @@ CREATE TABLE memo (key TEXT PRIMARY KEY, value TEXT NOT NULL, seen INTEGER NOT N
 CREATE INDEX memo_seen ON memo (seen);
 `;
 
+/** Rows remembered at most: some hundred bytes each. */
+const MAX_KNOWN = 20_000;
+
+/** A statement, and whether what is {@linkcode Database.known} may be wrong after it. */
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly forgets: boolean;
+}
+
+/** Takes rows away, or makes them mean something else. */
+const FORGETTING = /^\s*(DELETE|UPDATE content SET (?!touched))/;
+
 /** One of several that share a transaction. */
 interface Act {
   readonly act: () => unknown;
@@ -54,7 +66,7 @@ interface Act {
 export class Database {
   readonly #db: DatabaseSync;
   readonly #dir: string;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, Prepared>();
   readonly #readOnly: boolean;
   readonly #make: "unused" | "always";
   /** The write-ahead file, opened to be synced without stopping the main thread. */
@@ -67,6 +79,10 @@ export class Database {
   #covered = -1;
   #closed = false;
   #neverSync = false;
+  readonly #known = new Map<string, Row>();
+  /** Whether {@linkcode known} was looked at in this transaction, and what others had committed then. */
+  #knownNow = false;
+  #others: SupportedValueType | undefined;
   /** Why nothing may be written any more. */
   #lost: OciError | undefined;
 
@@ -161,6 +177,20 @@ export class Database {
     }
   }
 
+  /**
+   * Inside {@linkcode write}: rows that were seen or made, which stay true until something is deleted. Empty when that
+   * may have happened: here, by another process (which cannot write before this transaction ends), or by a rollback.
+   */
+  known(): Map<string, Row> {
+    if (!this.#knownNow) {
+      const { data_version: others } = this.get("PRAGMA data_version")!;
+      if (others !== this.#others || this.#known.size > MAX_KNOWN) this.#known.clear();
+      this.#others = others;
+      this.#knownNow = true;
+    }
+    return this.#known;
+  }
+
   /** Runs one statement inside {@linkcode write}; returns how many rows changed. */
   run(sql: string, ...values: SupportedValueType[]): number {
     return Number(this.#statement(sql).run(...values).changes);
@@ -176,16 +206,18 @@ export class Database {
     }
     if (this.#lost !== undefined) throw this.#lost;
     try {
-      this.#db.exec("BEGIN IMMEDIATE");
+      this.#statement("BEGIN IMMEDIATE").run();
+      this.#knownNow = false;
     } catch (cause) {
       throw translate(cause, `write to store ${this.#dir}`);
     }
     try {
       const result = act();
-      this.#db.exec("COMMIT");
+      this.#statement("COMMIT").run();
       this.#commits++;
       return result;
     } catch (cause) {
+      this.#known.clear();
       try {
         this.#db.exec("ROLLBACK");
       } catch { /* it has rolled back by itself, as it does when the disk is full */ }
@@ -300,12 +332,13 @@ export class Database {
   }
 
   #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#db.prepare(sql);
-      this.#statements.set(sql, statement);
+    let prepared = this.#statements.get(sql);
+    if (prepared === undefined) {
+      prepared = { statement: this.#db.prepare(sql), forgets: FORGETTING.test(sql) };
+      this.#statements.set(sql, prepared);
     }
-    return statement;
+    if (prepared.forgets) this.#known.clear();
+    return prepared.statement;
   }
 
   /** Folds the write-ahead file into the main one, when nobody else reads it, and closes. Idempotent. */

@@ -236,6 +236,15 @@ export class FileStore implements Store, UploadHost {
     checkName(repository);
     options.signal?.throwIfAborted();
     const { digest, size } = descriptor;
+    const { bytes } = source;
+    if (options.fresh && bytes?.byteLength === size && size <= INLINE_BYTES) {
+      this.#mayWrite();
+      expectDigest(repository, bytes, digest);
+      await this.#recordInline(repository, descriptor, bytes);
+      options.onProgress?.(size);
+      if (!options.manifestFollows) await this.#db.durable();
+      return "uploaded";
+    }
     const here = await this.blob(repository, digest);
     if (here?.size === size) {
       await this.#settle([{ digest, filed: size > INLINE_BYTES }]);
@@ -327,16 +336,26 @@ export class FileStore implements Store, UploadHost {
     { digest, size }: { readonly digest: Digest; readonly size: number },
     how: { readonly bytes: Uint8Array } | { readonly publish: () => void },
   ): Promise<void> {
-    const act = () => {
-      // Publishing inside the transaction keeps the collector, which unlinks inside one, from our file (ST-04).
-      if ("publish" in how) how.publish();
-      const id = this.#content(digest, size, "bytes" in how ? how.bytes : null);
-      this.#join(this.#repository(repository), id);
-    };
-    if ("publish" in how) this.#db.write(act);
-    else await this.#db.together(act);
-    if ("publish" in how) await this.files.settle(digest);
+    if ("bytes" in how) await this.#recordInline(repository, { digest, size }, how.bytes);
+    else {
+      this.#db.write(() => {
+        // Publishing inside the transaction keeps the collector, which unlinks inside one, from our file (ST-04).
+        how.publish();
+        this.#member(this.#repository(repository), this.#content(digest, size, null));
+      });
+      await this.files.settle(digest);
+    }
     await this.#db.durable();
+  }
+
+  async #recordInline(
+    repository: string,
+    { digest, size }: { readonly digest: Digest; readonly size: number },
+    bytes: Uint8Array,
+  ): Promise<void> {
+    await this.#db.together(() =>
+      this.#member(this.#repository(repository), this.#content(digest, size, bytes))
+    );
   }
 
   opened(upload: FileUpload): void {
@@ -424,8 +443,13 @@ export class FileStore implements Store, UploadHost {
         said?.subject ?? null,
         said === undefined ? null : JSON.stringify(said.descriptor),
       );
-      for (const child of children) {
-        this.#db.run("INSERT OR IGNORE INTO child VALUES (?, ?, ?)", id, content, child.id);
+      if (children.length > 0) {
+        this.#db.run(
+          "INSERT OR IGNORE INTO child SELECT ?1, ?2, value FROM json_each(?3)",
+          id,
+          content,
+          `[${children.map((child) => child.id).join()}]`,
+        );
       }
       for (const tag of tags) {
         this.#db.run(
@@ -473,8 +497,13 @@ export class FileStore implements Store, UploadHost {
   #checkChildren(id: number, repository: string, document: Document): Child[] {
     const missing: string[] = [];
     const found: Child[] = [];
+    const inIndex = document.kind === "index";
+    const known = this.#db.known();
     for (const child of childrenOf(document)) {
-      const row = this.#db.get(
+      // Images of one repository share layers: what was a blob of it is one still.
+      const key = `${id} ${child.digest}`;
+      const before = inIndex ? undefined : known.get(key);
+      const row = before ?? this.#db.get(
         `SELECT c.id, c.digest, c.size, c.bytes IS NULL AS filed,
            EXISTS (SELECT 1 FROM manifest WHERE repository = ?1 AND content = c.id) AS isManifest,
            EXISTS (SELECT 1 FROM member WHERE repository = ?1 AND content = c.id) AS isBlob
@@ -482,7 +511,7 @@ export class FileStore implements Store, UploadHost {
         id,
         child.digest,
       );
-      const inIndex = document.kind === "index";
+      if (row?.["isBlob"] === 1) known.set(key, row);
       const wantsManifest = inIndex &&
         (isIndexType(child.mediaType) || isManifestType(child.mediaType));
       const there = row !== undefined &&
@@ -784,14 +813,25 @@ export class FileStore implements Store, UploadHost {
   }
 
   #join(repository: number, content: number): void {
-    this.#db.run("INSERT OR IGNORE INTO member VALUES (?, ?)", repository, content);
+    this.#member(repository, content);
     this.#db.run("UPDATE content SET touched = ? WHERE id = ?", this.#time(), content);
+  }
+
+  /** Inside a transaction, right after {@linkcode #content}, which keeps it from the collector. */
+  #member(repository: number, content: number): void {
+    this.#db.run("INSERT OR IGNORE INTO member VALUES (?, ?)", repository, content);
   }
 
   /** Inside a transaction: the id of `name`, made when new. */
   #repository(name: string): number {
-    this.#db.run("INSERT OR IGNORE INTO repository (name) VALUES (?)", name);
-    return this.#repositoryId(name)!;
+    const known = this.#db.known();
+    let row = known.get(name);
+    if (row === undefined) {
+      this.#db.run("INSERT OR IGNORE INTO repository (name) VALUES (?)", name);
+      row = this.#db.get("SELECT id FROM repository WHERE name = ?", name)!;
+      known.set(name, row);
+    }
+    return Number(row["id"]);
   }
 
   #repositoryId(name: string): number | undefined {
@@ -815,6 +855,15 @@ function checkName(repository: string): void {
   throw new OciError(
     "NAME_INVALID",
     `Cannot store in ${JSON.stringify(repository.slice(0, 300))}: it is not a repository name`,
+  );
+}
+
+function expectDigest(repository: string, bytes: Uint8Array, want: Digest): void {
+  const seen = digestOf(bytes, algorithmOf(want));
+  if (seen === want) return;
+  throw new OciError(
+    "DIGEST_INVALID",
+    `Cannot store blob in ${repository}: its bytes have digest ${seen}, want ${want}`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { algorithmOf, type Digest, Digester } from "../oci/digest.ts";
+import { algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { Source } from "../source.ts";
 
@@ -14,8 +14,17 @@ export function verifiedSource(
   where: string,
   onWrong: () => void = () => {},
 ): Source {
+  /** Of bytes in memory: whether they are right, once somebody wants them. */
+  let right: boolean | undefined;
   return {
     size: source.size,
+    get bytes() {
+      const { bytes } = source;
+      if (bytes === undefined) return undefined;
+      right ??= bytes.byteLength === source.size &&
+        digestOf(bytes, algorithmOf(digest)) === digest;
+      return right ? bytes : undefined; // who opens it then, hears what is wrong
+    },
     open: async (options = {}) => {
       const stream = await source.open(options);
       if ((options.offset ?? 0) > 0) return stream;
