@@ -161,7 +161,7 @@ export async function runWork(
   const total = { requests: 0, bytes: 0 };
   const live = stack.use(liveLine(io.stderr, log, todo.length, flags.quiet ?? false));
   const all: FleetResult[] = [];
-  const settings = settingsOf(flags, todo.length);
+  const settings = settingsOf(flags, todo.length, work.publish ? 32 : IN_STORE);
   await work.open();
   const end = await runFleet<RebaseItem>({
     ...settings,
@@ -222,7 +222,10 @@ function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResu
   return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
 }
 
-function settingsOf(flags: FleetFlags, count: number): {
+/** Images at once in the store, where nobody else is kept busy: so many share a sync. */
+const IN_STORE = 128;
+
+function settingsOf(flags: FleetFlags, count: number, concurrency: number): {
   readonly concurrency: number;
   readonly waves: readonly number[];
   readonly maxFailures: number | undefined;
@@ -233,7 +236,7 @@ function settingsOf(flags: FleetFlags, count: number): {
   try {
     if (flags.pause !== undefined) parsePause(flags.pause);
     return {
-      concurrency: numberOf(flags.concurrency, "--concurrency", 1, 1024) ?? 32,
+      concurrency: numberOf(flags.concurrency, "--concurrency", 1, 1024) ?? concurrency,
       waves: wavesOf(count, flags.canary, flags.then),
       maxFailures: numberOf(flags.maxFailures, "--max-failures", 0, 1e9),
     };

@@ -80,6 +80,7 @@ export class Rebaser implements AsyncDisposable {
   readonly #layers = new BaseLayers();
   readonly #signals: AbortSignal[] = [];
   readonly #layouts = new Map<string, Promise<Writable>>();
+  readonly #notes = new Set<Promise<void>>();
   #ahead: NewBase | undefined;
   /** Keeps collectors from what the run brings into the store, until its end. */
   #lease: Promise<AsyncDisposable> | undefined;
@@ -103,6 +104,7 @@ export class Rebaser implements AsyncDisposable {
 
   /** Gives the store free. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#notes);
     await (await this.#lease)?.[Symbol.asyncDispose]();
   }
 
@@ -221,7 +223,7 @@ export class Rebaser implements AsyncDisposable {
       prepared.old === prepared.made &&
       targets.every((one) => this.#isSource(one, prepared, target))
     ) {
-      await this.#remember(name, prepared);
+      this.#remember(name, prepared);
       return { decision: "current" };
     }
     if (how.dryRun) return { decision: "would rebase", tags: namesOf(target, targets) };
@@ -231,7 +233,7 @@ export class Rebaser implements AsyncDisposable {
     }
     await this.#backUp(target, reference, prepared, signal);
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
-    await this.#remember(name, prepared);
+    this.#remember(name, prepared);
     return { decision: "rebased", tags: namesOf(target, targets) };
   }
 
@@ -369,11 +371,15 @@ export class Rebaser implements AsyncDisposable {
     return under === this.#ahead.digest ? { new: digest, base } : undefined;
   }
 
-  async #remember(name: string, { made, images, base }: PreparedRebase): Promise<void> {
+  /** Nobody waits: without it a later run looks at the image once more. */
+  #remember(name: string, { made, images, base }: PreparedRebase): void {
     const { memo, dryRun } = this.#how;
     if (memo === undefined || dryRun) return;
     const under = images[0]?.newBase ?? "";
-    await memo.set(memoKey(name), `${made.digest} ${base.digest} ${under}`);
+    const noted = memo.set(memoKey(name), `${made.digest} ${base.digest} ${under}`)
+      .catch(() => {})
+      .finally(() => this.#notes.delete(noted));
+    this.#notes.add(noted);
   }
 
   #signalOf(worker: number): AbortSignal {

@@ -4,6 +4,7 @@
  */
 import { DatabaseSync, type StatementSync, type SupportedValueType } from "node:sqlite";
 import { join } from "node:path";
+import { setImmediate } from "node:timers";
 import { OciError } from "../oci/error.ts";
 
 /** One row, by column name. */
@@ -236,13 +237,15 @@ export class Database {
       this.#batch.push({ act, resolve: resolve as (value: unknown) => void, reject });
       if (this.#batch.length > 1) return;
       const flush = () => this.#flush();
-      if (this.#syncing === undefined) queueMicrotask(flush);
+      // Not at once: of many at work, each comes this far before the first has to wait.
+      if (this.#syncing === undefined) setImmediate(flush);
       else this.#syncing.then(flush, flush);
     });
   }
 
   #flush(): void {
     const batch = this.#batch.splice(0);
+    if (batch.length === 0) return; // closed meanwhile, which did it
     const results: unknown[] = [];
     const one = ({ act, resolve, reject }: Act) => {
       try {

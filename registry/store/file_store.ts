@@ -1,5 +1,6 @@
 /** The store over files and one database; see `store.ts` for what it promises. */
 import { resolve } from "node:path";
+import { setImmediate } from "node:timers";
 import { orAborted } from "../abort.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import {
@@ -87,6 +88,8 @@ export class FileStore implements Store, UploadHost {
   readonly #held = new Set<() => void>();
   readonly #uploads = new Map<string, FileUpload>();
   readonly #open = new Set<FileUpload>();
+  /** Small blobs that were taken and not written yet, by whom a manifest comes that needs them. */
+  readonly #following = new Map<Digest, Promise<void>>();
   /** Long blobs on their way in: each is read once, however many images want it (C-DL-09). */
   readonly #pulls = new Map<Digest, Promise<void>>();
 
@@ -240,9 +243,13 @@ export class FileStore implements Store, UploadHost {
     if (options.fresh && bytes?.byteLength === size && size <= INLINE_BYTES) {
       this.#mayWrite();
       expectDigest(repository, bytes, digest);
-      await this.#recordInline(repository, descriptor, bytes);
+      const recorded = this.#recordInline(repository, descriptor, bytes);
       options.onProgress?.(size);
-      if (!options.manifestFollows) await this.#db.durable();
+      if (options.manifestFollows) this.#follow(digest, recorded);
+      else {
+        await recorded;
+        await this.#db.durable();
+      }
       return "uploaded";
     }
     const here = await this.blob(repository, digest);
@@ -272,6 +279,16 @@ export class FileStore implements Store, UploadHost {
       this.#pulls.delete(digest);
     }
     return "uploaded";
+  }
+
+  /** The manifest is written after it, in the same transaction or a later one: nobody has to wait before that. */
+  #follow(digest: Digest, recorded: Promise<void>): void {
+    this.#following.set(digest, recorded);
+    const forget = () => {
+      if (this.#following.get(digest) === recorded) this.#following.delete(digest);
+    };
+    // A failure is kept for the manifest, which fails in the same batch.
+    recorded.then(forget, () => setImmediate(forget));
   }
 
   /** Goes on with what an earlier try left of a long blob; if that was something else, begins anew. */
@@ -408,6 +425,8 @@ export class FileStore implements Store, UploadHost {
       );
     } catch (error) {
       await large?.discard();
+      // What it needs may have failed before it: that is why, then.
+      for (const child of childrenOf(document)) await this.#following.get(child.digest);
       throw error;
     }
     // Who published a blob may have died, or failed, before its name was on the disk.

@@ -409,3 +409,58 @@ test("a thousand images are listed, and found, by name", async ({ open }) => {
   deepEqual(await Array.fromAsync(store.tags("fleet/app")), names);
   deepEqual(await store.stat("fleet/app", "t1111"), digests.get("t1111"));
 });
+
+/** A manifest over a config and layers that are small. */
+function smallManifest(config: Descriptor, layers: readonly Descriptor[]) {
+  const mediaType = MediaType.ociManifest;
+  return { mediaType, bytes: encodeJson({ schemaVersion: 2, mediaType, config, layers }) };
+}
+
+test("what was seen to be there is asked anew once somebody took things away", async ({ open }) => {
+  const [ours, theirs] = [await open(), await open()];
+  const layer = await pushBytes(ours, "app", sampleBytes(100, 1));
+  const first = await pushBytes(ours, "app", sampleBytes(100, 2));
+  const second = await pushBytes(ours, "app", sampleBytes(100, 3));
+  await ours.pushManifest("app", smallManifest(first, [layer]), { tags: ["1"] });
+  // By another process, and by ourselves.
+  ok(await theirs.deleteBlob("app", layer.digest));
+  const push = () => ours.pushManifest("app", smallManifest(second, [layer]), { tags: ["2"] });
+  await fails(push, "MANIFEST_BLOB_UNKNOWN");
+  await pushBytes(ours, "app", sampleBytes(100, 1));
+  await push();
+  ok(await ours.deleteBlob("app", second.digest));
+  await fails(push, "MANIFEST_BLOB_UNKNOWN");
+});
+
+test("a small blob whose manifest follows is written with it, and verified", async ({ open }) => {
+  const store = await open();
+  const bytes = sampleBytes(100, 4);
+  const config = describeBytes(bytes);
+  const options = { fresh: true, manifestFollows: true };
+  await store.pushBlob("app", config, bytesSource(bytes), options);
+  await store.pushManifest("app", smallManifest(config, []), { tags: ["1"] });
+  const source = await store.blob("app", config.digest);
+  deepEqual(await readAll(source!, 1000), bytes);
+  const other = describeBytes(sampleBytes(100, 5));
+  await fails(
+    () => store.pushBlob("app", other, bytesSource(bytes), options),
+    "DIGEST_INVALID",
+    /its bytes have digest/,
+  );
+  await fails(
+    () => store.pushManifest("app", smallManifest(other, []), {}),
+    "MANIFEST_BLOB_UNKNOWN",
+  );
+});
+
+test("small bytes that changed on the disk are not given out", async ({ dir, open }) => {
+  const store = await open();
+  const config = await pushBytes(store, "app", sampleBytes(100, 6));
+  const { DatabaseSync } = await import("node:sqlite");
+  const db = new DatabaseSync(join(dir, "metadata.db"));
+  db.prepare("UPDATE content SET bytes = zeroblob(100) WHERE digest = ?").run(config.digest);
+  db.close();
+  const source = await store.blob("app", config.digest);
+  equal(source!.bytes, undefined);
+  await fails(() => readAll(source!, 1000), "DIGEST_INVALID");
+});
