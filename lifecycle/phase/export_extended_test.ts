@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { quietContext } from "../../registry/context.ts";
 import { type Image, type Layer, makeImage } from "../../registry/image.ts";
 import { filesLayer } from "../../registry/layer/fixed_layers.ts";
+import { tarOf } from "../../registry/layer/tar_testing.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { labelOf } from "../../registry/oci/config.ts";
+import { layerOfTar } from "../sandbox/unpack_testing.ts";
 import { LifecycleError } from "../error.ts";
 import { exportImage } from "./export.ts";
 import {
@@ -15,7 +17,12 @@ import {
   sampleBuild,
   tempDir,
 } from "./export_testing.ts";
-import { hasExtendedImage, readExtendedImage, saveExtendedImage } from "./extended_image.ts";
+import {
+  type ExtendedImage,
+  hasExtendedImage,
+  readExtendedImage,
+  saveExtendedImage,
+} from "./extended_image.ts";
 
 const ROOT = { uid: 0, gid: 0 };
 
@@ -117,4 +124,40 @@ Deno.test("EX-2 none, several, another base, a missing layer: refused", async ()
   const blob = extended.layers[2]!.descriptor.digest.slice(7);
   await Deno.remove(`${parent}/run/${extended.raw.digest}/blobs/sha256/${blob}`);
   await assert.rejects(readExtendedImage(parent, 1), /lacks layer sha256:/);
+});
+
+Deno.test("XT-9 TA-8 layers that are as they would be made are copied, others made again", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const base = runImage();
+  const uploadsOf = async (extended?: ExtendedImage) => {
+    const store = memoryStore();
+    const input = exportInput(dir.path, store, memoryRegistry());
+    const run = { ...input.run, image: base };
+    const { image } = await exportImage({ ...input, run, extended }, quietContext());
+    return { uploads: store.uploads(), layers: image.layers };
+  };
+  const usual = await uploadsOf();
+  await saveExtendedImage(`${dir.path}/extended`, await extend(base), 1);
+  const read = await readExtendedImage(`${dir.path}/extended`, 1);
+  const copied = await uploadsOf(read);
+  assert.equal(copied.uploads, usual.uploads, "nothing was compressed again");
+  assert.deepEqual(
+    copied.layers.slice(1, 3).map(({ descriptor }) => descriptor.digest),
+    read.layers.map(({ descriptor }) => descriptor.digest),
+  );
+  // With times in it, and one that says what it is not.
+  const dated = await layerOfTar(tarOf({ name: "/opt/one", text: "x", mtime: 7 }));
+  const { descriptor, blob } = await layerOf("/opt/two");
+  const [first, second] = read.layers;
+  const other = await uploadsOf({
+    ...read,
+    layers: [
+      { ...first!, diffId: dated.diffId, descriptor: dated.descriptor, open: dated.blob },
+      { ...second!, diffId: first!.diffId, descriptor, open: blob },
+    ],
+  });
+  assert.equal(other.uploads, usual.uploads + 2);
+  assert.notEqual(other.layers[1]!.diffId, dated.diffId);
+  assert.equal(other.layers[2]!.diffId, second!.diffId);
 });

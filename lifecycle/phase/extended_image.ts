@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { type Image, type Layer, readImage } from "../../registry/image.ts";
+import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import type { ContainerConfig, History } from "../../registry/oci/config.ts";
 import { bytesSource, type Source } from "../../registry/source.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
@@ -22,6 +23,10 @@ export interface ExtendedImage {
 export interface ExtensionLayer {
   /** Its content. */
   readonly diffId: string;
+  /** Of the blob. */
+  readonly descriptor: Descriptor;
+  /** It is known to have been written by us, in this process or with a digest that was checked in it. */
+  readonly own: boolean;
   /** For the history. */
   readonly createdBy: string;
   /** Opens the blob. */
@@ -61,17 +66,23 @@ export async function readExtendedImage(
     const there = await layout.blob(LAYOUT_REPOSITORY, descriptor.digest);
     if (there === undefined) throw new Error(`${dir} lacks layer ${descriptor.digest}`);
   }
-  return extendedFrom(image, baseLayers);
+  return extendedFrom(image, baseLayers, false);
 }
 
-/** What was added to a run image of `baseLayers` layers. */
-export function extendedFrom(image: Image, baseLayers: number): ExtendedImage {
+/**
+ * What was added to a run image of `baseLayers` layers.
+ *
+ * @param own See {@linkcode ExtensionLayer.own}.
+ */
+export function extendedFrom(image: Image, baseLayers: number, own: boolean): ExtendedImage {
   const history = (image.config.history ?? []).filter(({ empty_layer }) => empty_layer !== true);
   return {
     config: image.config.config,
     base: image.layers.slice(0, baseLayers).map(({ diffId }) => diffId),
     layers: image.layers.slice(baseLayers).map((layer, at) => ({
       diffId: layer.diffId,
+      descriptor: layer.descriptor,
+      own,
       createdBy: createdBy(history, image.layers, at + baseLayers),
       open: layer.blob,
     })),

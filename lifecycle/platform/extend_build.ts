@@ -126,7 +126,7 @@ export async function extendBuild(
       buildId: crypto.randomUUID(),
       output,
     }, ctx);
-    extended = extendedFrom(image, layers.length);
+    extended = extendedFrom(image, layers.length, true);
   }
   if (!made.extend.build || builder === undefined) {
     return { run, runNames, extended, plan: made.plan, target };
