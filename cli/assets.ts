@@ -51,8 +51,16 @@ export function isExecutable(): boolean {
  * The file of this executable; from source, the one that `deno task build` makes, which may not be there.
  */
 export function executableFile(): string {
-  return executable()?.file ??
-    decodeURIComponent(new URL("../dist/wherry", import.meta.url).pathname);
+  const file = executable()?.file;
+  if (file === undefined) {
+    return decodeURIComponent(new URL("../dist/wherry", import.meta.url).pathname);
+  }
+  try {
+    // `/proc/self/exe`: whoever packs the file wants no link, and others are looked for beside it.
+    return Deno.realPathSync(file);
+  } catch {
+    return file; // removed while it runs: still readable by this name
+  }
 }
 
 /**

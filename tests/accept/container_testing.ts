@@ -1,4 +1,5 @@
 /** Starts images with Debian's umoci and crun, as `scripts/crun.sh` has it. */
+import assert from "node:assert/strict";
 import {
   installed,
   type Outcome,
@@ -51,4 +52,33 @@ export async function unpack(layout: string, tag: string, dir: string): Promise<
     return startProcess("sh", ["-c", run, "sh", dir, id]);
   };
   return { rootfs: `${dir}/rootfs`, start, run: async (how) => await (await start(how)).ended };
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+/** What the started app says at `/` and `/env`. */
+export async function answers(image: Bundle): Promise<readonly string[]> {
+  const port = freePort();
+  const web = await image.start({ env: [`PORT=${port}`] });
+  try {
+    const get = async (path: string) => {
+      for (;;) {
+        const over = await Promise.race([web.ended, fetch(`http://127.0.0.1:${port}${path}`)])
+          .catch(() => undefined);
+        if (over instanceof Response) return await over.text();
+        if (over !== undefined) assert.fail(`the app ended: ${over.stdout}${over.stderr}`);
+      }
+    };
+    return [await get("/"), await get("/env")];
+  } finally {
+    try {
+      web.kill("SIGTERM");
+    } catch {
+      // it ended by itself, and the failure above says how
+    }
+    await web.ended;
+  }
 }

@@ -1,39 +1,10 @@
 /** The example buildpacks for languages: built from the app and started by crun; rebuilt without doing things twice. */
 import assert from "node:assert/strict";
 import { canMakeBase, writeLibraryBase } from "./base_image_testing.ts";
-import { type Bundle, canRun, unpack } from "./container_testing.ts";
+import { answers, canRun, unpack } from "./container_testing.ts";
 import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 const buildpack = (name: string) => ["-b", `${EXAMPLES}/buildpacks/${name}`];
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
-/** What the started app says at `/` and `/env`. */
-async function answers(image: Bundle): Promise<readonly string[]> {
-  const port = freePort();
-  const web = await image.start({ env: [`PORT=${port}`] });
-  try {
-    const get = async (path: string) => {
-      for (;;) {
-        const over = await Promise.race([web.ended, fetch(`http://127.0.0.1:${port}${path}`)])
-          .catch(() => undefined);
-        if (over instanceof Response) return await over.text();
-        if (over !== undefined) assert.fail(`the app ended: ${over.stdout}${over.stderr}`);
-      }
-    };
-    return [await get("/"), await get("/env")];
-  } finally {
-    try {
-      web.kill("SIGTERM");
-    } catch {
-      // it ended by itself, and the failure above says how
-    }
-    await web.ended;
-  }
-}
 
 interface Built {
   readonly digest: string;

@@ -1,0 +1,259 @@
+/** What the documents tell others to type: the demo, images from inside Maven and Gradle, jobs of CI engines. */
+import assert from "node:assert/strict";
+import { parse } from "yaml";
+import { BASE_TAGS, type BaseTag, cachedLayout, missingImages } from "../../scripts/base_images.ts";
+import { canMakeBase, writeBase, writeBuildBase, writeLibraryBase } from "./base_image_testing.ts";
+import { answers, canRun, unpack } from "./container_testing.ts";
+import { hasRegistry, startRegistry } from "./registry_testing.ts";
+import {
+  copyDir,
+  EXAMPLES,
+  installed,
+  makeScene,
+  ROOT,
+  type Scene,
+  startProcess,
+  tool,
+  WHERRY,
+} from "./wherry_testing.ts";
+
+const HOME = Deno.env.get("HOME")!;
+/** Where scripts/setup.sh keeps what it downloads. */
+const TOOLS = Deno.env.get("WHERRY_TOOLS") || `${HOME}/.cache/wherry-build`;
+
+const DEMO: readonly BaseTag[] = ["java", "run", "run2"];
+const missing = Deno.uid() === 0 ? await missingImages(cachedLayout(), DEMO) : DEMO;
+// deno-lint-ignore no-console
+if (missing.length > 0) console.log("skipped: the demo, whose base images are not made yet");
+
+Deno.test({
+  name: "demo: builder, builds, another JRE, run, inspect and rebase, as docs/demo.md has it",
+  ignore: missing.length > 0 || !installed("npm"),
+  async fn() {
+    const { code, stdout, stderr } = await startProcess(
+      "sh",
+      [`${ROOT}scripts/demo.sh`, "--cached", "--no-build"],
+      { env: { HOME, WHERRY_TOOLS: TOOLS, WHERRY } },
+    ).ended;
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout.match(/It answers: hello from java(, again)? - java 17/g)?.length, 3);
+    const [first, again] = stdout.match(/sha256:[0-9a-f]{64}/g)!;
+    assert.equal(again, first, "an unchanged app is the same image");
+    assert.match(stdout, /nothing changed: (\d+) of \1 layers reused\n/);
+    assert.match(stdout, /One class changed: .* layers reused; made: [^,]*\n/);
+  },
+});
+
+const ready = canRun && canMakeBase();
+
+/** A buildpack for a base that has no more than busybox, and a builder's description that holds it. */
+const small = (run: string) => ({
+  "bp/buildpack.toml":
+    'api = "0.10"\n[buildpack]\nid = "test/small"\nversion = "1"\n[[targets]]\nos = "linux"\n',
+  "bp/bin/detect": "#!/bin/sh\n[ -f app.txt ] || exit 100\n",
+  "bp/bin/build": `#!/bin/sh
+printf '[[processes]]\\ntype = "web"\\ncommand = ["cat", "app.txt"]\\ndefault = true\\n' >"$CNB_LAYERS_DIR/launch.toml"
+`,
+  "builder.toml": [
+    '[[buildpacks]]\nuri = "bp"',
+    '[[order]]\n[[order.group]]\nid = "test/small"',
+    `[build]\nimage = "oci:base:build"\n[[run.images]]\nimage = "${run}"\n`,
+  ].join("\n"),
+});
+
+Deno.test({
+  name: "a builder whose lifecycle is this executable builds and is built in",
+  ignore: !canMakeBase(),
+  async fn() {
+    await using scene = await makeScene();
+    await writeBuildBase(`${scene.dir}/base`);
+    await writeBase(`${scene.dir}/base`, 1);
+    await scene.write({ ...small("registry.example/run"), "app/app.txt": "the app\n" });
+    await scene.ok(["builder", "create", "oci:builder", "--config", "builder.toml"]);
+    const files = await scene.ok(["inspect", "oci:builder", "--files"]);
+    assert.match(
+      files,
+      new RegExp(`\\b${(await Deno.stat(WHERRY)).size} .*/cnb/lifecycle/lifecycle\\b`),
+    );
+    const built = await scene.json([
+      ...["build", "oci:out", "--builder", "oci:builder", "--run-image", "oci:base:1"],
+      ...["--path", "app"],
+    ]);
+    assert.deepEqual(built.buildpacks.map(({ id }) => id), ["test/small"]);
+  },
+});
+
+/** What is said when a build tool cannot get its plugins. */
+const OFFLINE = /Could not transfer|Unknown host|offline|Could not resolve/;
+
+/**
+ * Runs a build tool in a copy of an example. Its image's name is made of `registry`, a place in the scene, and what the build
+ * says.
+ *
+ * @returns Whether it had what it needs.
+ */
+async function fromInside(
+  scene: Scene,
+  example: string,
+  command: (registry: string, flags: string) => readonly string[],
+): Promise<boolean> {
+  await writeLibraryBase(`${scene.dir}/base`);
+  await copyDir(`${EXAMPLES}/${example}`, `${scene.dir}/source`);
+  const flags = [
+    ...["--store", scene.store, "--run-image", `oci:${scene.dir}/base:1`],
+    ...["-b", `${EXAMPLES}/buildpacks/jre`, "-b", `${EXAMPLES}/buildpacks/executable-jar`],
+    ...["--env", "BP_JRE_MODULES=java.base,jdk.httpserver"],
+  ].join(" ");
+  const [program, ...args] = command(`oci:${scene.dir}`, flags);
+  const options = { cwd: `${scene.dir}/source`, env: { HOME: scene.home } };
+  const { code, stdout, stderr } = await startProcess(program!, args, options).ended;
+  if (code !== 0 && OFFLINE.test(stdout + stderr)) {
+    // deno-lint-ignore no-console
+    console.log(`skipped: ${example}, whose plugins cannot be had`);
+    return false;
+  }
+  assert.equal(code, 0, stdout + stderr);
+  return true;
+}
+
+/** That the image has name and version of the build, and starts with a runtime of the Java that was asked for. */
+async function assertShop(scene: Scene): Promise<void> {
+  const image = await unpack(`${scene.dir}/shop`, "1.2.0", `${scene.dir}/bundle`);
+  const [hello, version] = await answers(image);
+  assert.equal(hello, "hello from a build\n");
+  assert(parseInt(version!) >= 17, version);
+}
+
+Deno.test({
+  name: "maven: mvn package makes the image, with name, version and Java version of the POM",
+  ignore: !ready || !installed("mvn") || !installed("jlink") || !installed("unzip"),
+  async fn() {
+    await using scene = await makeScene();
+    const repository = `-Dmaven.repo.local=${TOOLS}/maven-repository`;
+    const made = await fromInside(scene, "maven-app", (registry, flags) => [
+      ...["mvn", "-B", "-q", repository, "package", `-Dwherry=${WHERRY}`],
+      ...[`-Dimage.registry=${registry}`, `-Dimage.flags=${flags}`],
+    ]);
+    if (made) await assertShop(scene);
+  },
+});
+
+Deno.test({
+  name:
+    "gradle: a task of type Exec makes the image, with name, version and Java version of the build",
+  ignore: !ready || !installed("gradle") || !installed("jlink") || !installed("unzip"),
+  async fn() {
+    await using scene = await makeScene();
+    const made = await fromInside(scene, "gradle-app", (registry, flags) => [
+      ...["gradle", "--offline", "--no-daemon", "-q", "image", `-Pwherry=${WHERRY}`],
+      ...[`-PimageRegistry=${registry}`, `-PimageFlags=${flags}`],
+    ]);
+    if (made) await assertShop(scene);
+  },
+});
+
+Deno.test({
+  name: "jre: a Java older than what the build asks for is refused",
+  ignore: !installed("java"),
+  async fn() {
+    await using scene = await makeScene();
+    await scene.write({
+      "app/META-INF/MANIFEST.MF": "Manifest-Version: 1.0\nMain-Class: shop.Shop\n",
+    });
+    const { code, stderr } = await scene.run([
+      ...["build", "oci:out", "--path", "app", "--run-image", "scratch"],
+      ...["-b", `${EXAMPLES}/buildpacks/jre`, "-b", `${EXAMPLES}/buildpacks/executable-jar`],
+      ...["--env", "BP_JVM_VERSION=99"],
+    ]);
+    assert.equal(code, 51, stderr);
+    assert.match(stderr, /BP_JVM_VERSION asks for Java 99, the build image has \d+/);
+  },
+});
+
+interface Task {
+  readonly spec: {
+    readonly params: readonly { readonly name: string; readonly default?: string }[];
+    readonly workspaces: readonly { readonly name: string }[];
+    readonly results: readonly { readonly name: string }[];
+    readonly steps: readonly {
+      readonly env: readonly { readonly name: string; readonly value: string }[];
+      readonly script: string;
+    }[];
+  };
+}
+
+const readTask = async () =>
+  parse(await Deno.readTextFile(`${EXAMPLES}/ci/tekton-task.yaml`)) as Task;
+
+Deno.test("ci: every recipe is YAML, and the Tekton task uses only what it declares", async () => {
+  for (const name of ["gitlab-ci.yml", "circleci-config.yml"]) {
+    assert.equal(typeof parse(await Deno.readTextFile(`${EXAMPLES}/ci/${name}`)), "object");
+  }
+  const { spec } = await readTask();
+  const declared = new Set([
+    ...spec.params.map(({ name }) => `params.${name}`),
+    ...spec.workspaces.map(({ name }) => `workspaces.${name}.path`),
+    ...spec.results.map(({ name }) => `results.${name}.path`),
+  ]);
+  const used = [...JSON.stringify(spec).matchAll(/\$\(((?:params|workspaces|results)[^)]*)\)/g)]
+    .map(([, name]) => name!);
+  assert.deepEqual(used.filter((name) => !declared.has(name)), []);
+  assert.deepEqual([...declared].filter((name) => !used.includes(name)), []);
+});
+
+Deno.test({
+  name: "ci: the lines of the GitLab job log in, build with a builder and publish",
+  ignore: !canMakeBase() || !hasRegistry || !installed("curl") || !installed("htpasswd"),
+  async fn() {
+    await using scene = await makeScene();
+    await using registry = await startRegistry({ robot: "secret" });
+    const host = registry.host;
+    await scene.write({ "project/app/app.txt": "the app\n" });
+    const job = parse(await Deno.readTextFile(`${EXAMPLES}/ci/gitlab-ci.yml`))["build-image"] as {
+      readonly before_script: readonly string[];
+      readonly script: readonly string[];
+      readonly variables: Readonly<Record<string, string>>;
+    };
+    const dir = `${scene.dir}/project`;
+    const variables = Object.fromEntries(
+      Object.entries(job.variables).map(([k, v]) => [k, v.replace("$CI_PROJECT_DIR", dir)]),
+    );
+    // What an administrator did before: a base, and a builder made of it.
+    const login = { DOCKER_CONFIG: `${scene.dir}/admin` };
+    await Deno.mkdir(login.DOCKER_CONFIG);
+    await Deno.writeTextFile(
+      `${login.DOCKER_CONFIG}/config.json`,
+      JSON.stringify({ auths: { [host]: { auth: btoa("robot:secret") } } }),
+    );
+    await writeBuildBase(`${scene.dir}/base`);
+    await writeBase(`${scene.dir}/base`, 1);
+    await scene.ok(["copy", "oci:base:1", `${host}/run`], { env: login });
+    await scene.write(small(`${host}/run`));
+    const create = ["builder", "create", `${host}/tools/builder`, "--config", "builder.toml"];
+    await scene.ok([...create, "--publish"], { env: login });
+
+    const script = ["set -e", ...job.before_script, ...job.script].join("\n");
+    const { code, stderr } = await startProcess("sh", ["-c", script], {
+      cwd: dir,
+      env: {
+        HOME: scene.home,
+        ...variables,
+        WHERRY_URL: `file://${WHERRY}`,
+        CI_REGISTRY: host,
+        CI_REGISTRY_USER: "robot",
+        CI_REGISTRY_PASSWORD: "secret",
+        CI_REGISTRY_IMAGE: `${host}/team/shop`,
+        CI_COMMIT_SHORT_SHA: "0a1b2c3d",
+        CI_COMMIT_REF_SLUG: "main",
+      },
+    }).ended;
+    assert.equal(code, 0, stderr);
+    const { digest } = JSON.parse(await Deno.readTextFile(`${dir}/image.json`));
+    for (const tag of ["0a1b2c3d", "main"]) {
+      const seen = await scene.ok(["inspect", `${host}/team/shop:${tag}`, "-o", "json"], {
+        env: login,
+      });
+      assert(seen.includes(digest), seen);
+    }
+  },
+});
