@@ -1,7 +1,7 @@
 /** What the documents tell others to type: the demo, images from inside Maven and Gradle, jobs of CI engines. */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { BASE_TAGS, type BaseTag, cachedLayout, missingImages } from "../../scripts/base_images.ts";
+import { type BaseTag, cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { canMakeBase, writeBase, writeBuildBase, writeLibraryBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
 import { hasRegistry, startRegistry } from "./registry_testing.ts";
@@ -13,7 +13,6 @@ import {
   ROOT,
   type Scene,
   startProcess,
-  tool,
   WHERRY,
 } from "./wherry_testing.ts";
 
