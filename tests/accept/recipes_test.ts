@@ -256,3 +256,73 @@ Deno.test({
     }
   },
 });
+
+Deno.test({
+  name:
+    "ci: the Tekton task's step in its builder, as a random uid without capabilities, on a read-only root",
+  ignore: !ready || !hasRegistry,
+  async fn() {
+    await using scene = await makeScene();
+    await using registry = await startRegistry();
+    const { dir } = scene;
+    await writeBuildBase(`${dir}/base`);
+    await writeBase(`${dir}/base`, 1);
+    await scene.write({
+      ...small(`${registry.host}/run`),
+      "pod/source/app/app.txt": "the app\n",
+      "pod/results": null,
+      "pod/scratch": null,
+      "pod/registry/config.json": "{}",
+    });
+    await scene.ok(["copy", "oci:base:1", `${registry.host}/run`]);
+    await scene.ok(["builder", "create", "oci:builder:1", "--config", "builder.toml"]);
+
+    const [step] = (await readTask()).spec.steps;
+    const values: Readonly<Record<string, string>> = {
+      "params.image": `${registry.host}/team/shop:1`,
+      "params.run-image": "",
+      "params.path": "app",
+      "params.cache-image": `${registry.host}/team/shop-cache`,
+      "workspaces.source.path": "/pod/source",
+      "workspaces.registry.path": "/pod/registry",
+      "results.image-digest.path": "/pod/results/digest",
+      "results.image-url.path": "/pod/results/url",
+    };
+    const env = step!.env.map(({ name, value }) =>
+      `${name}=${value.replace(/\$\(([^)]*)\)/g, (_, key) => values[key]!)}`
+    );
+    await scene.write({ "pod/script": step!.script });
+    await Deno.chmod(`${dir}/pod/results`, 0o777);
+    await Deno.chmod(`${dir}/pod/scratch`, 0o777);
+    const builder = await unpack(`${dir}/builder`, "1", `${dir}/bundle`);
+    for (const place of ["pod", "scratch"]) await Deno.mkdir(`${builder.rootfs}/${place}`);
+    const path = `${dir}/bundle/config.json`;
+    const spec = JSON.parse(await Deno.readTextFile(path));
+    spec.root.readonly = true;
+    Object.assign(spec.process, {
+      user: { uid: 1_000_680_000, gid: 0 },
+      args: ["/pod/script"],
+      env: [...spec.process.env, ...env],
+      capabilities: {},
+      noNewPrivileges: true,
+    });
+    const bind = (from: string, to: string) => {
+      spec.mounts.push({ destination: to, type: "bind", source: from, options: ["rbind", "rw"] });
+    };
+    bind(`${dir}/pod`, "/pod");
+    bind(`${dir}/pod/scratch`, "/scratch");
+    await Deno.writeTextFile(path, JSON.stringify(spec));
+    const script = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
+    const id = `wherry-recipes-${Deno.pid}`;
+    const { code, stdout, stderr } = await startProcess("sh", [
+      ...["-c", script, "sh", `${dir}/bundle`, id],
+    ]).ended;
+    assert.equal(code, 0, stdout + stderr);
+    const digest = await Deno.readTextFile(`${dir}/pod/results/digest`);
+    const url = await Deno.readTextFile(`${dir}/pod/results/url`);
+    assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+    assert(url.endsWith(`@${digest}`), url);
+    await scene.ok(["verify", `${registry.host}/team/shop:1`]);
+    assert.match(stderr, /^isolation: /m);
+  },
+});
