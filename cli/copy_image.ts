@@ -162,6 +162,7 @@ async function move(
     to.repository,
     {
       signal: ctx.signal,
+      named: from.name,
       tags: to.reference.includes(":") ? [] : [to.reference],
       platform: platformOf(flags),
       foreign: flags.allowNondistributable,

@@ -12,6 +12,14 @@ export class SoftError extends Error {
   override readonly name = "SoftError";
 }
 
+/** Why a file of the command line cannot be read or written, without the words of the system call. */
+export function fileFault(cause: unknown): string {
+  if (cause instanceof Deno.errors.NotFound) return "no such file";
+  if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /** What `main.ts` does with a failure. */
 export interface Failure {
   /** Of the process. */

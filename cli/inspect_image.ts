@@ -2,7 +2,8 @@
 import { describeImage, type ImageInfo } from "../lifecycle/platform/image_info.ts";
 import { harmless } from "../registry/client/refusal.ts";
 import type { InspectFlags } from "./command/inspect.ts";
-import { UsageError } from "./exit.ts";
+import { isOciError } from "../registry/oci/error.ts";
+import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { imageAt } from "./open_image.ts";
@@ -12,7 +13,7 @@ import { Session } from "./session.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
 
 /** One place's answer: what is there, nothing, or why it cannot be said. */
-type Answer = { readonly info?: ImageInfo; readonly error?: string };
+type Answer = { readonly info?: ImageInfo; readonly error?: string; readonly cause?: unknown };
 
 /** Shows an image, from its registry and from the store where the name can mean both. */
 export async function inspectImage(
@@ -49,12 +50,21 @@ export async function inspectImage(
     io.stdout.write(`Inspecting image: '${harmless(name)}'\n\n${parts.join("\n")}`);
   }
   if (remote.info === undefined && local.info === undefined) {
-    const why = [remote.error ?? (place.kind === "registry" ? "the registry has none" : undefined)];
-    why.push(local.error ?? (place.kind === "registry" ? "nor has the store" : "it is not there"));
-    throw new UsageError(
-      `Cannot inspect ${name}: ${why.filter((part) => part !== undefined).join("; ")}`,
-    );
+    throw nowhere(name, place.kind === "registry", remote, local);
   }
+}
+
+/** Neither place has it, as the other commands say it; what went wrong comes before what is not there. */
+function nowhere(name: string, both: boolean, remote: Answer, local: Answer): Error {
+  const failed = remote.cause !== undefined ? remote : local;
+  if (failed.cause === undefined) {
+    const why = both ? "the store has none, its registry has none" : "it is not there";
+    return new UsageError(`Cannot find ${name}: ${why}`);
+  }
+  // Another platform's image than was asked for is a matter of words, as an absent image is.
+  const code = isOciError(failed.cause, "MANIFEST_UNKNOWN") ? 3 : failureOf(failed.cause).code;
+  const rest = both && local.cause === undefined ? "; the store has none" : "";
+  return Object.assign(new Error(`${failed.error}${rest}`), { exitCode: code });
 }
 
 async function answerOf(
@@ -67,7 +77,7 @@ async function answerOf(
     return found === undefined ? {} : { info: describeImage(found.image, found.index) };
   } catch (error) {
     session.ctx.signal.throwIfAborted();
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: error instanceof Error ? error.message : String(error), cause: error };
   }
 }
 

@@ -27,7 +27,11 @@ export function imageText(given: ImageInfo, width: number | undefined): string {
   lines.push("", "Base Image:");
   const { name, version } = info.base_distro;
   lines.push(
-    info.base_image.reference ? `  Reference: ${info.base_image.reference}` : "  (none: scratch)",
+    info.base_image.reference
+      ? `  Reference: ${info.base_image.reference}`
+      : info.buildpacks.length === 0
+      ? "  (not known: no buildpacks made it)"
+      : "  (none: scratch)",
   );
   if (info.base_image.top_layer) lines.push(`  Top Layer: ${info.base_image.top_layer}`);
   if (name || version) lines.push(`  Distro: ${[name, version].filter(Boolean).join(" ")}`);

@@ -129,6 +129,7 @@ async function pull(
   try {
     await copy(from.registry, from.repository, from.reference, to.registry, to.repository, {
       signal,
+      named: from.name,
       platform,
       tags: to.reference.includes(":") ? [] : [to.reference],
       onProgress: (_, bytes) => meter.add(bytes),

@@ -1,6 +1,7 @@
 /** `wherry outdated`: which images of a fleet stand on which base, and what a rebase would change. Writes nothing. */
 import type { FleetResult } from "../lifecycle/fleet/result.ts";
 import type { PreparedRebase } from "../lifecycle/platform/rebase_read.ts";
+import type { Image } from "../registry/image.ts";
 import { describeImage } from "../lifecycle/platform/image_info.ts";
 import type { OutdatedFlags } from "./command/outdated.ts";
 import { UsageError } from "./exit.ts";
@@ -90,8 +91,8 @@ export async function outdated(
         // What a cluster runs is what counts, wherever its tag points now.
         const running = digest === undefined ? name : `${withoutTag(name)}@${digest}`;
         const item = { name: running, published: published(name) };
-        const { result, prepared } = await rebaser.rebase(item, worker);
-        return driftOf({ ...result, reference: name }, prepared, where);
+        const { result, prepared, app } = await rebaser.rebase(item, worker);
+        return driftOf({ ...result, reference: name }, prepared, app, where);
       } finally {
         idle.push(worker);
       }
@@ -127,6 +128,7 @@ function workersOf(text: string | undefined): number {
 function driftOf(
   { reference, decision, reason = "", old, check }: FleetResult,
   prepared: PreparedRebase | undefined,
+  app: Image | undefined,
   where: readonly string[],
 ): Drift {
   const first = prepared?.images[0];
@@ -151,7 +153,8 @@ function driftOf(
   // The same layers under other words are no drift: nobody has to pull anything.
   const same = decision === "would rebase" && gone.size === 0 && come.size === 0;
   const status = same ? "current" : statuses[decision] ?? "unreadable";
-  const distro = first === undefined ? undefined : describeImage(first.old).base_distro;
+  const image = first?.old ?? app;
+  const distro = image === undefined ? undefined : describeImage(image).base_distro;
   return {
     image: reference,
     digest: old?.digest ?? "",
@@ -216,7 +219,7 @@ async function tell(io: Io, rows: readonly Drift[], output: string): Promise<voi
       one.image,
       one.status,
       one.status === "outdated"
-        ? `${one.layers_out} layers for ${one.layers_in}, ${formatSize(one.bytes_in)}`
+        ? `${count(one.layers_out, "layer")} for ${one.layers_in}, ${formatSize(one.bytes_in)}`
         : "-",
       shortBase(one.base) || "-",
       one.reason || "-",

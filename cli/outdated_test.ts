@@ -70,10 +70,11 @@ Deno.test("outdated says which image is on which base, and what a rebase would c
   deepEqual([behind.layers_out, behind.layers_in, behind.distro], [1, 2, "ubuntu 24.04"]);
   equal(behind.bytes_in, now.layers.reduce((sum, one) => sum + one.descriptor.size, 0));
   match(jammy.reason, /22\.04/);
+  deepEqual([jammy.base, jammy.distro], [`${shop.host}/run@${old.raw.digest}`, "ubuntu 22.04"]);
   equal(bases.length, 5);
   const human = await shop.wherry(...args);
   match(human.out, /^ {2}1 +outdated +ubuntu 24\.04 +127\.0\.0\.1:\d+\/run@sha256:[0-9a-f]{12}$/m);
-  match(human.out, /^ {2}127\.0\.0\.1:\d+\/behind:1 +outdated +1 layers for 2, \d+ B /m);
+  match(human.out, /^ {2}127\.0\.0\.1:\d+\/behind:1 +outdated +1 layer for 2, \d+ B /m);
   const csv = await shop.wherry(...args, "-o", "csv");
   equal(csv.out.trim().split("\n").length, 6);
   deepEqual(shop.seen.requests.filter((request) => /^(PUT|POST|PATCH|DELETE)/.test(request)), []);

@@ -46,6 +46,10 @@ export function readPlace(text: string): Place {
 
 /** Reads a name that must be of a registry (or the store), without a transport prefix. */
 export function readName(text: string): Reference {
+  const prefix = /^(?:store|oci|oci-archive|docker-archive):/.exec(text)?.[0];
+  if (prefix !== undefined) { // else it would be the tag of a repository of that name, on Docker Hub
+    throw new UsageError(`Cannot use ${JSON.stringify(text)} here: want a name without ${prefix}`);
+  }
   try {
     return parseReference(text);
   } catch (error) {
@@ -147,7 +151,7 @@ export async function layout(
     registry,
     repository: LAYOUT_REPOSITORY,
     reference,
-    name: `oci:${place.path}`,
+    name: `oci:${place.path}${place.tag === undefined ? "" : `:${place.tag}`}`,
     repositoryName: `oci:${place.path}`,
   };
 }

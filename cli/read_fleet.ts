@@ -3,7 +3,7 @@ import { expandPattern, isPattern, parsePattern } from "../lifecycle/fleet/patte
 import { type FleetItem, parseFleet } from "../lifecycle/fleet/source.ts";
 import { collect } from "../registry/source.ts";
 import { displayName } from "../registry/store/name.ts";
-import { UsageError } from "./exit.ts";
+import { fileFault, UsageError } from "./exit.ts";
 import type { Session } from "./session.ts";
 
 /** A longer list is no list of images. */
@@ -86,6 +86,6 @@ async function readText(session: Session, from: string): Promise<readonly [strin
       : (await Deno.open(session.path(from))).readable;
     return [new TextDecoder().decode(await collect(stream, MAX_FLEET)), name];
   } catch (cause) {
-    throw new UsageError(`Cannot read fleet from ${name}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot read fleet from ${name}: ${fileFault(cause)}`, { cause });
   }
 }

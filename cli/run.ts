@@ -246,12 +246,23 @@ export async function run(io: Io): Promise<number> {
     if (error.message === "(outputHelp)") {
       throw new UsageError(`Unknown command '${args[1] ?? ""}' (see: wherry --help)`);
     }
-    const hint = asked !== undefined && asked in COMMANDS ? ` ${asked}` : "";
-    throw new UsageError(`${sentence(error.message)} (see: wherry${hint} --help)`, {
+    throw new UsageError(`${sentence(error.message)} (see: ${pathOf(program, args)} --help)`, {
       cause: error,
     });
   }
   return code;
+}
+
+/** The names of the command that the first words of `args` lead to: `wherry sbom list`. */
+function pathOf(program: Command, args: readonly string[]): string {
+  const names = [program.name()];
+  let at: Command | undefined = program;
+  for (const word of args[0] === "help" ? args.slice(1) : args) {
+    at = at.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (at === undefined) break;
+    names.push(at.name());
+  }
+  return names.join(" ");
 }
 
 /** The first word that is not a flag; for `help COMMAND` the command. */

@@ -10,6 +10,8 @@ import { bytesSource, type Source } from "./source.ts";
 
 /** Options of {@linkcode copy}. */
 export interface CopyOptions extends CallOptions {
+  /** The source as people know it, for messages. Default: its repository and reference. */
+  readonly named?: string | undefined;
   /** Names to give it there, set last. Default: the tag it was asked for by, or none for a digest. */
   readonly tags?: readonly string[] | undefined;
   /** Take one image out of an index instead of the whole index. */
@@ -284,9 +286,10 @@ class Copy {
     if (raw !== undefined) return raw;
     throw new OciError(
       "MANIFEST_UNKNOWN",
-      `Cannot copy ${this.#fromRepository}${
-        reference.includes(":") ? "@" : ":"
-      }${reference}: it is not there`,
+      `Cannot copy ${
+        this.#options.named ??
+          `${this.#fromRepository}${reference.includes(":") ? "@" : ":"}${reference}`
+      }: it is not there`,
     );
   }
 }

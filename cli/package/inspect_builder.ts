@@ -23,7 +23,7 @@ export interface InspectBuilderFlags extends CommonFlags {
 type Shown = Omit<BuilderInfo, "modules"> & {
   readonly modules: readonly BuilderInfo["modules"][number]["info"][];
 };
-type Answer = { readonly info?: Shown; readonly error?: string };
+type Answer = { readonly info?: Shown; readonly error?: string; readonly cause?: unknown };
 
 /** Shows a builder, from its registry and from the store where the name can mean both. */
 export async function inspectBuilder(
@@ -44,8 +44,12 @@ export async function inspectBuilder(
     ? await look(inStore(session, place.reference))
     : await look(openForReading(session, place, stack));
   if (remote.info === undefined && local.info === undefined) {
-    const why = [remote.error, local.error].filter((one) => one !== undefined);
-    throw new UsageError(`Cannot inspect ${name}: ${why.join("; ") || "it is not there"}`);
+    const failed = remote.cause !== undefined ? remote : local;
+    if (failed.cause !== undefined) throw failed.cause;
+    const why = place.kind === "registry"
+      ? "the store has none, its registry has none"
+      : "it is not there";
+    throw new UsageError(`Cannot find ${name}: ${why}`);
   }
   if (format === "json") {
     io.stdout.write(
@@ -82,7 +86,7 @@ async function answer(session: Session, name: string, opening: Promise<Located>)
     return { info: { ...info, modules: info.modules.map((one) => one.info) } };
   } catch (error) {
     session.ctx.signal.throwIfAborted();
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: error instanceof Error ? error.message : String(error), cause: error };
   }
 }
 

@@ -14,7 +14,8 @@ import { tallyOf } from "../../registry/client/counter.ts";
 import type { UnmetDetail } from "../../registry/expectation.ts";
 import { isDigest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
-import { failureOf, SoftError, UsageError } from "../exit.ts";
+import { failureOf, fileFault, SoftError, UsageError } from "../exit.ts";
+import { count } from "../inspect_text.ts";
 import type { Io } from "../io.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import { Session } from "../session.ts";
@@ -44,7 +45,11 @@ export async function report(io: Io, files: readonly string[], flags: FleetFlags
   }
   for (const gap of gaps) session.log.error(gap);
   if (gaps.length > 0) {
-    throw new Error(`Cannot vouch for the fleet: ${gaps.length} gaps in ${files.length} journals`);
+    throw new Error(
+      `Cannot vouch for the fleet: ${count(gaps.length, "gap")} in ${
+        count(files.length, "journal")
+      }`,
+    );
   }
   const { good, bad } = goodAndBad(results);
   const outcome = outcomeOf(good, bad);
@@ -56,7 +61,7 @@ async function readJournal(session: Session, file: string): Promise<Journal> {
   try {
     text = await Deno.readTextFile(session.path(file));
   } catch (cause) {
-    throw new JournalError(`Cannot read journal ${file}: ${(cause as Error).message}`, { cause });
+    throw new JournalError(`Cannot read journal ${file}: ${fileFault(cause)}`, { cause });
   }
   return parseJournal(text, file);
 }

@@ -3,6 +3,7 @@ import type { Intent } from "../../lifecycle/fleet/journal.ts";
 import type { Decision, FleetResult, ImageState } from "../../lifecycle/fleet/result.ts";
 import { LifecycleError } from "../../lifecycle/error.ts";
 import { RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
+import { describeImage } from "../../lifecycle/platform/image_info.ts";
 import type { NewBase } from "../../lifecycle/platform/rebase_base.ts";
 import {
   NotCnbError,
@@ -17,6 +18,7 @@ import {
 } from "../../lifecycle/platform/rebase_write.ts";
 import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
+import type { Image } from "../../registry/image.ts";
 import type { UnmetDetail } from "../../registry/expectation.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
@@ -69,6 +71,8 @@ export interface Outcome {
   readonly error?: unknown;
   /** What was computed, if it came to that. */
   readonly prepared?: PreparedRebase | undefined;
+  /** The image as it is, of an index its first; also where a check refused it. */
+  readonly app?: Image | undefined;
 }
 
 /** Rebases images of one run. */
@@ -135,10 +139,11 @@ export class Rebaser implements AsyncDisposable {
       error = caught;
       ({ decision, ...said } = describeFailure(caught, stage));
     }
-    const { old, made } = statesOf(stage.prepared);
+    const { old, made } = statesOf(stage);
     return {
       error,
       prepared: stage.prepared,
+      app: stage.seen?.app,
       result: {
         reference: item.name,
         decision,
@@ -197,6 +202,7 @@ export class Rebaser implements AsyncDisposable {
       source,
       {
         chooseBase: async (app) => {
+          stage.seen ??= { app, digest: raw.digest };
           out ??= optedOut(this.#policy, app.config);
           if (out !== undefined) throw new Skip(out);
           const base = await this.#bases.choose(app, at);
@@ -206,7 +212,10 @@ export class Rebaser implements AsyncDisposable {
         oldBase: (of, platform) => this.#bases.old(of, platform, at),
         force: how.force,
         normalize: sameName,
-        log: this.#session.log,
+        log: {
+          ...this.#session.log,
+          warn: (line) => this.#session.log.warn(`${name}: ${line}`),
+        },
         signal,
       },
       raw,
@@ -398,6 +407,8 @@ export class Rebaser implements AsyncDisposable {
 /** How far an act came. */
 interface Stage {
   prepared?: PreparedRebase;
+  /** Its first image, once it is read, and the digest of the whole: known also when a check refuses it. */
+  seen?: { readonly app: Image; readonly digest: string };
 }
 
 type Said = Pick<FleetResult, "decision" | "reason" | "check" | "tags"> & {
@@ -412,9 +423,13 @@ function memoKey(name: string): string {
 }
 
 function statesOf(
-  prepared: PreparedRebase | undefined,
+  { prepared, seen }: Stage,
 ): { readonly old?: ImageState; readonly made?: ImageState } {
-  if (prepared === undefined) return {};
+  if (prepared === undefined) {
+    if (seen === undefined) return {};
+    const base = describeImage(seen.app).base_image.reference;
+    return { old: { digest: seen.digest, base } };
+  }
   const { old, made, images: [first] } = prepared;
   return {
     old: { digest: old.digest, base: first?.oldBase ?? "" },

@@ -5,7 +5,7 @@ import type { FleetResult } from "../../lifecycle/fleet/result.ts";
 import { runFleet } from "../../lifecycle/fleet/run.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { collect } from "../../registry/source.ts";
-import { UsageError } from "../exit.ts";
+import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
@@ -160,7 +160,7 @@ async function readPlan(session: Session, file: string): Promise<Plan> {
       : (await Deno.open(session.path(file))).readable;
     text = new TextDecoder().decode(await collect(stream, 1024 * 1024 * 1024));
   } catch (cause) {
-    throw new UsageError(`Cannot read plan ${file}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot read plan ${file}: ${fileFault(cause)}`, { cause });
   }
   return parsePlan(text, file === "-" ? "standard input" : file);
 }

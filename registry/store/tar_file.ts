@@ -52,7 +52,13 @@ export class TarFile implements AsyncDisposable {
   static async open(path: string, options: CallOptions = {}): Promise<TarFile> {
     const { signal } = options;
     const info = await Deno.stat(path).catch((cause) => {
-      throw new OciError("UNAVAILABLE", `Cannot open archive ${path}: ${cause.message}`, { cause });
+      throw new OciError(
+        "UNAVAILABLE",
+        `Cannot open archive ${path}: ${
+          cause instanceof Deno.errors.NotFound ? "no such file" : cause.message
+        }`,
+        { cause },
+      );
     });
     if (!info.isFile) {
       throw new OciError("UNAVAILABLE", `Cannot open archive ${path}: it is not a regular file`);

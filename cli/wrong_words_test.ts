@@ -1,0 +1,117 @@
+/** Wrong words: commands that look for one image say the same of one that is not there. */
+import { equal, match } from "node:assert/strict";
+import { makeImage, pushContents } from "../registry/image.ts";
+import { appImage, bench, push } from "./command_testing.ts";
+
+Deno.test("an image that is nowhere: one line with its whole name, exit 3, whichever command looks", async () => {
+  await using shop = await bench();
+  const name = `${shop.host}/absent:1`;
+  for (
+    const words of [["inspect"], ["inspect", "--layers"], ["sbom", "list"], ["verify"], [
+      "builder",
+      "inspect",
+    ]]
+  ) {
+    const { code, out, err } = await shop.wherry(...words, name);
+    equal(
+      err,
+      `ERROR: Cannot find ${name}: the store has none, its registry has none\n`,
+      words.join(" "),
+    );
+    equal(code, 3);
+    equal(out, "");
+  }
+  for (const words of [["pull", name], ["copy", name, "oci:out"]]) {
+    const { err } = await shop.wherry(...words);
+    equal(err, `ERROR: Cannot copy ${name}: it is not there\n`, words.join(" "));
+  }
+});
+
+Deno.test("a registry that does not answer is said once, with exit 1", async () => {
+  await using shop = await bench();
+  const name = "127.0.0.1:1/nope:1";
+  for (const words of [["inspect"], ["builder", "inspect"]]) {
+    const { code, err } = await shop.wherry(...words, name);
+    match(
+      err,
+      /^ERROR: Cannot read 127\.0\.0\.1:1\/nope:1: 127\.0\.0\.1:1: [^;]*(; the store has none)?\n$/,
+    );
+    equal(err.match(/Cannot/g)?.length, 1, err);
+    equal(code, 1);
+  }
+});
+
+Deno.test("an image that no buildpacks made: its base is not known, rather than scratch; it is no builder, said once", async () => {
+  await using shop = await bench();
+  const plain = makeImage(
+    {
+      os: "linux",
+      architecture: "amd64",
+      config: {},
+      rootfs: { type: "layers", diff_ids: [] },
+    },
+    [],
+  );
+  await pushContents(plain, shop.registry, "plain");
+  await shop.registry.pushManifest("plain", plain.raw, { tags: ["1"] });
+  const { out } = await shop.wherry("inspect", `${shop.host}/plain:1`);
+  match(out, /^ {2}\(not known: no buildpacks made it\)$/m);
+  await shop.wherry("pull", `${shop.host}/plain:1`);
+  const { err } = await shop.wherry("builder", "inspect", `${shop.host}/plain:1`);
+  equal(err.match(/it is no builder/g)?.length, 1, err);
+});
+
+Deno.test("a place's prefix where only a name will do is no repository of Docker Hub", async () => {
+  await using shop = await bench();
+  for (
+    const [words, prefix] of [
+      [["pull", "oci:dir"], "oci:"],
+      [["push", "store:x"], "store:"],
+      [["manifest", "inspect", "oci-archive:f.tar"], "oci-archive:"],
+      [["rm", "store:x"], "store:"],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(err, `ERROR: Cannot use "${words.at(-1)}" here: want a name without ${prefix}\n`);
+    equal(code, 3);
+  }
+});
+
+Deno.test("a copy is told with the tag of its layout", async () => {
+  await using shop = await bench();
+  await push(appImage(), shop.registry, "app", "1");
+  const { err } = await shop.wherry("copy", `${shop.host}/app:1`, "oci:out:v1");
+  match(err, /^Copied 127\.0\.0\.1:\d+\/app:1 to oci:out:v1: /m);
+});
+
+Deno.test("a command without its words names the help that lists them", async () => {
+  await using shop = await bench();
+  for (
+    const [words, path] of [
+      [["sbom", "list"], "wherry sbom list"],
+      [["bundle", "push"], "wherry bundle push"],
+      [["inspect-image"], "wherry inspect"],
+      [["config", "registry-mirrors", "add", "docker.io"], "wherry config registry-mirrors add"],
+      [["sbom", "list", "--nonsense"], "wherry sbom list"],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    match(err, new RegExp(`\\(see: ${path} --help\\)\n$`));
+    equal(code, 3);
+  }
+});
+
+Deno.test("a list that is not there: no words of the system call", async () => {
+  await using shop = await bench();
+  for (
+    const [words, said] of [
+      [["outdated", "--from", "none"], "Cannot read fleet from none: no such file"],
+      [["rebase", "apply", "none"], "Cannot read plan none: no such file"],
+      [["rebase", "report", "none"], "Cannot read journal none: no such file"],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(err, `ERROR: ${said}\n`);
+    equal(code, 3);
+  }
+});
