@@ -77,6 +77,7 @@ Deno.test({
     await using shell = await builderShell({ ...own, ...PROBE }, CONFIG);
     const words = ["--builder", "oci:builder", "--path", "app", "--run-image", "oci:base:1"];
     const ways = Deno.uid() === 0 ? ["namespaces", "chroot"] : ["namespaces"];
+    const digests = new Set<string>();
     for (const way of ways) {
       const build = async (name: string, ...more: readonly string[]) => {
         const { code, err, out } = await shell.wherry(
@@ -99,10 +100,12 @@ Deno.test({
       match(second.err, /Using cached layer of RUN busybox mkdir/);
       match(second.err, /tool of 0 in 0\n.*probe as 1000, hostname gone, copied hello/s);
       equal(second.out, first.out);
+      digests.add(first.out.split("@")[1]!);
       const after = await build(`plain-${way}`, "--extension", "other");
       match(after.err, /no tool\n.*probe as 1000, hostname there, copied nothing/s);
       equal(after.out, plain.out, "nothing of it stays in the builder");
     }
+    equal(digests.size, 1, "the same image in every way");
     const left = await Array.fromAsync(Deno.readDir(`${shell.dir}/store/work`), (one) => one.name);
     deepEqual(left, [], "nor beside it");
   },
