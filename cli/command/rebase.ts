@@ -17,6 +17,7 @@ export interface RebaseFlags extends FleetFlags {
   readonly tag?: readonly string[];
   readonly previousImage?: string;
   readonly dryRun?: boolean;
+  readonly referrers?: boolean;
   readonly reportOutputDir?: string;
 }
 
@@ -32,6 +33,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("-t, --tag <name>", "another name for the result (repeatable)", collectTags)
     .option("--previous-image <ref>", "rebase this image and write the result to NAME")
     .option("--dry-run", "say what would be done")
+    .option("--referrers", "one image: say what speaks of the old one only, signatures for example")
     .option("--report-output-dir <dir>", "also write report.toml there");
   addOutput(addTagTemplate(command));
   addCommonFlags(addRegistryFlags(addRunFlags(command)));

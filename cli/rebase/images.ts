@@ -1,5 +1,5 @@
 /** `wherry rebase NAME...` and `--from`: one image, or a fleet with journal, waves and report. */
-import { digestOf } from "../../registry/oci/digest.ts";
+import { digestOf, parseDigest } from "../../registry/oci/digest.ts";
 import { type Intent, type Journal, JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/result.ts";
 import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
@@ -16,6 +16,7 @@ import { parsePlace } from "../../registry/oci/reference.ts";
 import type { Memo } from "../../registry/store/store.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { inRegistry, inStore, readPlace } from "../places.ts";
 import type { Session } from "../session.ts";
 import { formatSize } from "../ui/size.ts";
 import { runHook } from "./hook.ts";
@@ -32,8 +33,9 @@ export async function rebaseOne(
   session: Session,
   rebaser: Rebaser,
   item: RebaseItem,
-  { output: format, reportOutputDir: reportDir }: Pick<RebaseFlags, "output" | "reportOutputDir">,
+  flags: Pick<RebaseFlags, "output" | "publish" | "referrers" | "reportOutputDir">,
 ): Promise<void> {
+  const { output: format, reportOutputDir: reportDir } = flags;
   await rebaser.foresee(item);
   // Read at the same time: the base does not depend on the image where the command names it.
   const opening = rebaser.open();
@@ -60,6 +62,7 @@ export async function rebaseOne(
   }
   if (reportDir !== undefined) await writeReport(session.path(reportDir), outcome.value);
   tellOne(session, result);
+  if (flags.referrers) await tellReferrers(session, result, flags.publish ?? false);
   if (format === "human") session.io.stdout.write(`${digestName(result)}\n`);
 }
 
@@ -97,6 +100,27 @@ function tellOne(
     default:
       return log.info(`Rebased ${reference} from ${old?.base || "its base"} to ${made?.base}`);
   }
+}
+
+/** What speaks of the old image does not speak of the new one: signatures have to be made again (C-REFR-05). */
+async function tellReferrers(
+  session: Session,
+  { reference, old }: FleetResult,
+  publish: boolean,
+): Promise<void> {
+  const place = readPlace(reference);
+  if (old === undefined || (place.kind !== "registry" && place.kind !== "store")) return;
+  const { registry, repository } = place.kind === "registry" && publish
+    ? await inRegistry(session, place.reference)
+    : await inStore(session, place.reference);
+  const { signal } = session.ctx;
+  const found = await registry.referrers(repository, parseDigest(old.digest), { signal });
+  for (const { artifactType, digest } of found) {
+    session.log.warn(
+      `${artifactType ?? "a document"} ${digest} speaks of the old image ${old.digest} only`,
+    );
+  }
+  if (found.length === 0) session.log.info(`Nothing speaks of the old image ${old.digest}`);
 }
 
 /** `repository@digest` of what there is now. */

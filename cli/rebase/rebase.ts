@@ -23,6 +23,7 @@ export async function rebase(
     const [flag, given] of Object.entries({
       "--tag": flags.tag,
       "--previous-image": flags.previousImage,
+      "--referrers": flags.referrers,
     })
   ) {
     if (given !== undefined && !one) {

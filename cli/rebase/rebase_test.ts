@@ -2,8 +2,10 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
+import { digestOf } from "../../registry/oci/digest.ts";
 import { MediaType } from "../../registry/oci/media_type.ts";
 import { encodeJson } from "../../registry/image.ts";
+import { bytesSource } from "../../registry/source.ts";
 import { openLayout } from "../../registry/store/layout.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { madeApp, madeBase, makeScene, put, type Scene } from "./rebase_testing.ts";
@@ -47,6 +49,28 @@ Deno.test("RB-12 demand 30: one image on one registry: 12 requests cold, and a s
   match(again.stderr, /stands on .* already: nothing to do/);
   equal(again.stdout, stdout);
   equal(it.calls().some((call) => !call.startsWith("GET")), false);
+});
+
+Deno.test("C-REFR-05 --referrers says what speaks of the old image only", async () => {
+  await using it = await scene();
+  const before = (await it.place.stat("app", "1"))!;
+  const empty = new TextEncoder().encode("{}");
+  const config = { mediaType: "application/vnd.test", digest: digestOf(empty), size: 2 };
+  await it.place.pushBlob("app", config, bytesSource(empty));
+  const signature = await it.place.pushManifest("app", {
+    mediaType: MediaType.ociManifest,
+    bytes: encodeJson({
+      schemaVersion: 2,
+      mediaType: MediaType.ociManifest,
+      artifactType: "application/vnd.signature",
+      config,
+      layers: [],
+      subject: before,
+    }),
+  });
+  const { code, stderr } = await it.wherry([...it.args, "--referrers"]);
+  equal(code, 0, stderr);
+  ok(stderr.includes(`application/vnd.signature ${signature.digest} speaks of the old image`));
 });
 
 Deno.test("RB-13 --dry-run says what would be done, and writes nothing; -o json", async () => {

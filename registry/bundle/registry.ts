@@ -4,6 +4,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import { parseDocument } from "../oci/manifest.ts";
+import { referrerOf } from "../referrer.ts";
 import type { ListOptions, Registry, ResumableUploads } from "../registry.ts";
 import type { LockedImage } from "./lock.ts";
 import type { Bundle } from "./read.ts";
@@ -99,20 +100,7 @@ async function subjectOf(
   const raw = await bundle.reader.manifest("", one.digest);
   if (raw === undefined) return undefined;
   const document = parseDocument(raw.bytes, raw.mediaType);
-  const inner = document.kind === "index" ? document.index : document.manifest;
-  if (inner.subject === undefined) return undefined;
-  const artifactType = inner.artifactType ??
-    (document.kind === "manifest" ? document.manifest.config.mediaType : undefined);
-  return {
-    subject: inner.subject.digest,
-    descriptor: {
-      mediaType: one.mediaType,
-      digest: one.digest,
-      size: one.size,
-      ...(artifactType === undefined ? {} : { artifactType }),
-      ...(inner.annotations === undefined ? {} : { annotations: inner.annotations }),
-    },
-  };
+  return referrerOf(document, one);
 }
 
 function behind(names: ReadonlySet<string>, options: ListOptions = {}): readonly string[] {
