@@ -24,7 +24,8 @@ const possible = missing === undefined && Deno.uid() === 0 &&
 if (!possible) console.log("skipped: the extender in a container: want root, busybox, dist/wherry");
 
 Deno.test({
-  name: "XT-1 XT-2 XT-3 XT-7 XT-8 XT-9 RE-2 PRIV-5 build and run image are extended in their containers",
+  name:
+    "XT-1 XT-2 XT-3 XT-7 XT-8 XT-9 RE-2 PRIV-5 build and run image are extended in their containers",
   ignore: !possible,
   async fn() {
     await using at = await extensionRoot(WHERRY);
