@@ -67,7 +67,8 @@ async function main(): Promise<number> {
     if (message !== undefined) {
       // Behind the ^C that the terminal shows.
       if (error instanceof Interrupted && io.stderr.isTerminal) io.stderr.write("\n");
-      const red = io.stderr.isTerminal && !io.env["NO_COLOR"];
+      const red = io.args.includes("--force-color") ||
+        io.stderr.isTerminal && !io.env["NO_COLOR"] && !io.args.includes("--no-color");
       io.stderr.write(`${red ? "\x1b[31;1mERROR: \x1b[0m" : "ERROR: "}${message}\n`);
     }
     if (io.env["WHERRY_TRACE"] && caught instanceof Error) io.stderr.write(`${caught.stack}\n`);

@@ -4,6 +4,7 @@ import { readAll } from "../registry/source.ts";
 import { MAX_CONFIG_BYTES } from "../registry/image.ts";
 import { parseConfig } from "../registry/oci/config.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
+import { isDigest } from "../registry/oci/digest.ts";
 import { parseDocument } from "../registry/oci/manifest.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
 import type { RawManifest } from "../registry/registry.ts";
@@ -95,7 +96,7 @@ export async function annotateList(
 ): Promise<void> {
   await using session = new Session(io, flags);
   const draft = await mustReadDraft(session, name);
-  const chosen = choose(draft, name, image);
+  const chosen = await choose(session, draft, name, image);
   const annotations = collectLabels(flags.annotations, "--annotations");
   const entries = draft.entries.map((entry): DraftEntry => {
     if (entry !== chosen) return entry;
@@ -172,24 +173,47 @@ export async function takeOut(
 ): Promise<void> {
   await using session = new Session(io, flags);
   const draft = await mustReadDraft(session, name);
-  const gone = new Set(images.map((image) => choose(draft, name, image)));
+  const gone = new Set<DraftEntry>();
+  for (const image of images) gone.add(await choose(session, draft, name, image));
   await writeDraft(session, name, {
     ...draft,
     entries: draft.entries.filter((entry) => !gone.has(entry)),
   });
 }
 
-function choose(draft: Draft, name: string, image: string): DraftEntry {
+/** The entry that a digest, a repository or, by what it is now, a tag stands for. */
+async function choose(
+  session: Session,
+  draft: Draft,
+  name: string,
+  image: string,
+): Promise<DraftEntry> {
   const found = draft.entries.filter(({ from, descriptor }) =>
     descriptor.digest === image || from === image || from.startsWith(`${image}@`)
   );
   if (found.length === 1) return found[0]!;
+  const tagged = found.length === 0 ? await behindTag(session, draft, image) : undefined;
+  if (tagged !== undefined) return tagged;
   const have = draft.entries.map(({ from }) => from).join(", ");
   throw new UsageError(
     found.length === 0
       ? `Cannot find ${image} in index ${name}: it has ${have || "no images"}`
       : `Cannot choose ${image} in index ${name}: ${found.length} fit, want a digest`,
   );
+}
+
+async function behindTag(
+  session: Session,
+  draft: Draft,
+  image: string,
+): Promise<DraftEntry | undefined> {
+  if (isDigest(image)) return undefined;
+  const place = readPlace(image);
+  if (place.kind !== "registry" && place.kind !== "store") return undefined;
+  await using stack = new AsyncDisposableStack();
+  const { registry, repository, reference } = await openForReading(session, place, stack);
+  const there = await registry.stat(repository, reference, { signal: session.ctx.signal });
+  return draft.entries.find(({ descriptor }) => descriptor.digest === there?.digest);
 }
 
 /** The image behind a name, or all images of an index. */

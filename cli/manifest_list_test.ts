@@ -39,6 +39,29 @@ async function scene() {
   };
 }
 
+Deno.test("manifest annotate and rm take an image by the name it was added by, also one of two tags of a repository", async () => {
+  await using at = await scene();
+  const { shell, host, registry, digests } = at;
+  const index = `${host}/app:1`;
+  for (const architecture of ["amd64", "arm64"]) {
+    await shell.ok("copy", `${host}/app-${architecture}:1`, `${host}/both:${architecture}`);
+  }
+  await shell.ok("manifest", "create", index, `${host}/both:amd64`, `${host}/both:arm64`);
+  await shell.ok("manifest", "annotate", index, `${host}/both:arm64`, "--variant", "v8");
+  await shell.ok("manifest", "rm", index, `${host}/both:amd64`);
+  const { manifests } = JSON.parse(await shell.ok("manifest", "inspect", index));
+  deepEqual(
+    manifests.map((one: { digest: string; platform: unknown }) => [one.digest, one.platform]),
+    [[digests["arm64"], { architecture: "arm64", os: "linux", variant: "v8" }]],
+  );
+  for (const image of [`${host}/both:amd64`, `${host}/both:none`]) {
+    const { code, err } = await shell.wherry("manifest", "rm", index, image);
+    equal(code, 3, err);
+    match(err, /Cannot find .*both:(amd64|none) in index .*: it has .*both@sha256:/);
+  }
+  equal(await registry.stat("app", "1"), undefined);
+});
+
 Deno.test("manifest: create, annotate, rm, add, push: children first, one tag", async () => {
   await using at = await scene();
   const { shell, host, registry, digests } = at;

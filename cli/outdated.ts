@@ -37,6 +37,8 @@ interface Drift {
   readonly status: BaseStatus;
   /** Why, where that is not plain. */
   readonly reason: string;
+  /** The same for a table: the check that refuses it, and both values. */
+  readonly why: string;
   /** Digest reference of the base it stands on. */
   readonly base: string;
   /** The distribution of that base. */
@@ -160,6 +162,9 @@ function driftOf(
     digest: old?.digest ?? "",
     status,
     reason: check === undefined ? reason : reason || `${check.name}: ${check.app} / ${check.base}`,
+    why: check === undefined
+      ? reason
+      : `${check.name}: ${check.app || "nothing"} / ${check.base || "nothing"}`,
     base: old?.base ?? "",
     distro: [distro?.name, distro?.version].filter(Boolean).join(" "),
     new_base: status === "outdated" ? first?.newBase ?? "" : "",
@@ -172,7 +177,12 @@ function driftOf(
 
 async function tell(io: Io, rows: readonly Drift[], output: string): Promise<void> {
   if (output === "json") {
-    io.stdout.write(await formatStructured({ bases: basesOf(rows), images: rows }, "json"));
+    io.stdout.write(
+      await formatStructured({
+        bases: basesOf(rows),
+        images: rows.map(({ why: _, ...row }) => row),
+      }, "json"),
+    );
     return;
   }
   const shown = plain(rows);
@@ -213,17 +223,21 @@ async function tell(io: Io, rows: readonly Drift[], output: string): Promise<voi
     { indent: "  ", width, optional: ["DISTRO"] },
   ));
   io.stdout.write("\nImages:\n");
+  // What nobody has a value for takes no room: reasons and bases need it on a narrow terminal.
+  const columns = ["IMAGE", "STATUS", "WOULD CHANGE", "BASE", "WHY"] as const;
+  const cells = shown.map((one) => ({
+    "IMAGE": one.image,
+    "STATUS": one.status,
+    "WOULD CHANGE": one.status === "outdated"
+      ? `${count(one.layers_out, "layer")} for ${one.layers_in}, ${formatSize(one.bytes_in)}`
+      : "",
+    "BASE": shortBase(one.base),
+    "WHY": one.why,
+  }));
+  const used = columns.filter((name) => cells.some((row) => row[name] !== ""));
   io.stdout.write(fitTable(
-    ["IMAGE", "STATUS", "WOULD CHANGE", "BASE", "WHY"],
-    shown.map((one) => [
-      one.image,
-      one.status,
-      one.status === "outdated"
-        ? `${count(one.layers_out, "layer")} for ${one.layers_in}, ${formatSize(one.bytes_in)}`
-        : "-",
-      shortBase(one.base) || "-",
-      one.reason || "-",
-    ]),
+    used,
+    cells.map((row) => used.map((name) => row[name] || "-")),
     { indent: "  ", width, optional: ["BASE", "WHY", "WOULD CHANGE"] },
   ));
 }

@@ -75,6 +75,11 @@ Deno.test("outdated says which image is on which base, and what a rebase would c
   const human = await shop.wherry(...args);
   match(human.out, /^ {2}1 +outdated +ubuntu 24\.04 +127\.0\.0\.1:\d+\/run@sha256:[0-9a-f]{12}$/m);
   match(human.out, /^ {2}127\.0\.0\.1:\d+\/behind:1 +outdated +1 layer for 2, \d+ B /m);
+  match(human.out, /jammy:1 +cannot move .* distro: \S+ 22\.04 \/ /);
+  await Deno.writeTextFile(`${shop.dir}/one.txt`, `${shop.host}/jammy:1\n`);
+  const narrow = await shop.as({ width: 80 })
+    .wherry("outdated", "--from", "one.txt", "--run-image", runName);
+  match(narrow.out, /jammy:1 +cannot move +distro: /, "why it cannot move, on a terminal");
   const csv = await shop.wherry(...args, "-o", "csv");
   equal(csv.out.trim().split("\n").length, 6);
   deepEqual(shop.seen.requests.filter((request) => /^(PUT|POST|PATCH|DELETE)/.test(request)), []);

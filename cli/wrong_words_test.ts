@@ -115,3 +115,30 @@ Deno.test("a list that is not there: no words of the system call", async () => {
     equal(code, 3);
   }
 });
+
+Deno.test("buildpack inspect looks at what buildpack package has just put into the store", async () => {
+  await using shop = await bench();
+  await shop.wherry("buildpack", "new", "acme/tool");
+  equal((await shop.wherry("buildpack", "package", "tool-image", "--path", "tool")).code, 0);
+  const { code, out, err } = await shop.wherry("buildpack", "inspect", "tool-image");
+  equal(code, 0, err);
+  match(out, /^acme\/tool@/m);
+});
+
+Deno.test("the line of an error has colours as the flags say, on a terminal and on none", async () => {
+  const main = new URL("./main.ts", import.meta.url).pathname;
+  const said = async (command: string, args: readonly string[]) => {
+    const { stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
+    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  };
+  const words = (flag: string) => ["run", "-A", "--quiet", main, "inspect", flag, "UPPER/x"];
+  const red = (await said(Deno.execPath(), words("--force-color"))).slice(0, 18);
+  equal(red, "\x1b[31;1mERROR: \x1b[0m");
+  match(await said(Deno.execPath(), words("--quiet")), /^ERROR: /);
+  if (!await Deno.stat("/usr/bin/script").then(() => true, () => false)) {
+    // deno-lint-ignore no-console -- tests that skip say so
+    return console.log("skipped: script (util-linux) is missing");
+  }
+  const line = `'${Deno.execPath()}' ${words("--no-color").join(" ")}`;
+  match(await said("/usr/bin/script", ["-qec", line, "/dev/null"]), /^ERROR: /);
+});

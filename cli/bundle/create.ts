@@ -181,7 +181,7 @@ async function takeAll(
     if (taken.has(reference)) return;
     const { signal } = session.ctx;
     session.log.debug(`looking at ${reference}`);
-    const closure = await closureOf(located, { platforms, signal });
+    const closure = await closureOf(located, { platforms, signal, named: located.name });
     const { top, documents, blobs, absent } = closure;
     const others = [...documents.values()].filter(({ digest }) => digest !== top.digest)
       .map(describe);

@@ -82,7 +82,7 @@ export function defineModules(
     .argument("<name>", "an image, a .cnb file, a directory, or urn:cnb:registry:ID")
     .option("-d, --depth <n>", "how deep to show orders (default: all)")
     .option("-o, --output <format>", "human or json", "human");
-  addSourceFlags(inspect);
+  addSourceFlags(inspect, "if-not-present"); // what was just packaged is looked at, as other commands do
   addRegistryFlags(inspect);
   addCommonFlags(inspect).action(async (name: string, flags) => {
     const { inspectModule } = await import("../package/inspect_module.ts");
@@ -126,11 +126,14 @@ export function defineModules(
 }
 
 /** Flags about where parts come from. */
-export function addSourceFlags(command: Command): Command {
+export function addSourceFlags(
+  command: Command,
+  policy: "always" | "if-not-present" = "always",
+): Command {
   return command
     .addOption(
       new Option("--pull-policy <policy>", "whether images in the store will do")
-        .choices(["always", "if-not-present", "never"]).default("always"),
+        .choices(["always", "if-not-present", "never"]).default(policy),
     )
     .option(
       "-r, --buildpack-registry <dir>",

@@ -33,6 +33,8 @@ export interface Closure {
 
 /** Options of {@linkcode closureOf}. */
 export interface ClosureOptions extends CallOptions {
+  /** The image as people know it, for messages. Default: its repository and reference. */
+  readonly named?: string | undefined;
   /** Platforms to keep; none: all. */
   readonly platforms?: readonly Platform[] | undefined;
 }
@@ -55,9 +57,11 @@ export async function closureOf(from: Found, options: ClosureOptions = {}): Prom
     if (raw !== undefined) return raw;
     throw new OciError(
       "MANIFEST_UNKNOWN",
-      `Cannot find ${from.repository}${
-        reference.includes(":") ? "@" : ":"
-      }${reference}: it is not there`,
+      `Cannot find ${
+        reference === from.reference && options.named !== undefined
+          ? options.named
+          : `${from.repository}${reference.includes(":") ? "@" : ":"}${reference}`
+      }: it is not there`,
     );
   };
   const visit = async (raw: RawManifest, depth: number): Promise<void> => {
