@@ -43,6 +43,7 @@ export async function buildApp(
   }
   if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
   refuseFiles(session, flags);
+  if (flags.shell) refuseNoTerminal(io);
   const created = creationTime(io, flags);
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
@@ -93,6 +94,7 @@ export async function buildApp(
       ownSboms: [],
       processType: flags.defaultProcess,
       keepSandbox: flags.keepSandbox,
+      failureShell: flags.shell ? { env: shellEnv(io) } : undefined,
       created,
       reportDir: flags.reportOutputDir && session.path(flags.reportOutputDir),
       sbomDir: flags.sbomOutputDir && session.path(flags.sbomOutputDir),
@@ -149,6 +151,21 @@ function tell(
       2,
     ) + "\n",
   );
+}
+
+function refuseNoTerminal({ stdin, stderr }: Io): void {
+  if (stdin?.isTerminal && stderr.isTerminal) return;
+  throw new UsageError(
+    `Cannot use --shell: ${
+      stdin?.isTerminal ? "stderr" : "stdin"
+    } is no terminal (--keep-sandbox leaves the directories of a failing build)`,
+  );
+}
+
+/** How the terminal is spoken to; buildpacks do not see it. */
+function shellEnv({ env }: Io): Readonly<Record<string, string>> {
+  const names = ["TERM", "COLORTERM", "LANG", "NO_COLOR"];
+  return Object.fromEntries(names.flatMap((name) => env[name] ? [[name, env[name]]] : []));
 }
 
 /** Directories that are written at the very end must be possible at the beginning. */

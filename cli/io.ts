@@ -8,6 +8,8 @@ export interface Io {
   readonly cwd: string;
   /** Who runs us. */
   readonly user: { readonly uid: number; readonly gid: number };
+  /** What programs read that are started for the user; absent: nothing. */
+  readonly stdin?: { readonly isTerminal: boolean } | undefined;
   /** Results. */
   readonly stdout: Sink;
   /** Logs, progress, errors. */

@@ -46,6 +46,7 @@ async function main(): Promise<number> {
     env: startEnvironment() ?? Deno.env.toObject(),
     cwd: Deno.cwd(),
     user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+    stdin: { isTerminal: Deno.stdin.isTerminal() },
     stdout: sink(Deno.stdout),
     stderr: sink(Deno.stderr),
     signal: interruptible(),

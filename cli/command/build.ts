@@ -15,6 +15,7 @@ export interface BuildFlags extends SiteFlags {
   readonly cacheImage?: string;
   readonly clearCache?: boolean;
   readonly keepSandbox?: boolean;
+  readonly shell?: boolean;
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
@@ -90,6 +91,7 @@ export function define(command: Command, io: Io): void {
         .choices(["always", "if-not-present", "never"]).default("always"),
     );
   addRunFlags(command)
+    .option("--shell", "when a buildpack fails, a shell in its place, with its environment")
     .option("--keep-sandbox", "leave the directories of a failing build, and say where they are");
   addRegistryFlags(command);
   addCommonFlags(command);

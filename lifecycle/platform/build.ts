@@ -28,6 +28,7 @@ import { platformCapabilities } from "../api.ts";
 import { copySboms } from "./outputs.ts";
 
 import { extendBuild, type ExtendedBuild, type ExtendRequest } from "./extend_build.ts";
+import { lookInto, type ShellOptions } from "./failure_shell.ts";
 import { openSite, type Site, type SiteRequest } from "./build_site.ts";
 
 /** What a build is made from; everything is resolved, nothing is a flag. Paths are absolute. */
@@ -62,6 +63,8 @@ export interface BuildRequest extends SiteRequest, ExtendRequest {
   readonly created?: Date | undefined;
   /** When the build fails, its directories are left to the user. */
   readonly keepSandbox?: boolean | undefined;
+  /** When buildpacks fail, a person is given a shell in their place. */
+  readonly failureShell?: ShellOptions | undefined;
   /** Gets a copy of report.toml. */
   readonly reportDir?: string | undefined;
   /** Gets a copy of the bills of materials. */
@@ -132,11 +135,14 @@ async function buildInSite(
 
   ctx.log.info("===> DETECTING");
   ctx.log.info(`isolation: ${sandbox.describe}`);
-  const detected = await detect({
-    ...input,
-    order: { order: site.order, orderExtensions: site.orderExtensions },
-    system: site.system,
-  }, ctx);
+  const { failureShell } = request;
+  const detected = await lookInto(sandbox, failureShell, "in the end", ctx, (executor) =>
+    detect({
+      ...input,
+      executor,
+      order: { order: site.order, orderExtensions: site.orderExtensions },
+      system: site.system,
+    }, ctx));
   const { group, extensions } = detected.group;
   const { run, runNames } = { run: analyzed.run, runNames: request.runNames };
   const { helper, network } = request.machine;
@@ -173,7 +179,14 @@ async function buildInSite(
 
   ctx.log.info("===> BUILDING");
   const { plan, target } = extended;
-  const built = await build({ ...entered.input, target, group, extensions, plan, output }, ctx);
+  const built = await lookInto(
+    entered.sandbox,
+    failureShell,
+    "at once",
+    ctx,
+    (executor) =>
+      build({ ...entered.input, executor, target, group, extensions, plan, output }, ctx),
+  );
 
   ctx.log.info("===> EXPORTING");
   const exported = await exportImage({

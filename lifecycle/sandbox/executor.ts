@@ -32,6 +32,11 @@ export interface Command {
     /** Its end is the result, instead of the signal's reason as an error. */
     readonly outcome: true;
   } | undefined;
+  /**
+   * What it reads: the caller's own stdin, or a new terminal that is copied to and from the caller's, which then has all
+   * output too. Default: nothing.
+   */
+  readonly input?: "stdin" | "terminal" | undefined;
   /** Called with each piece of output as it comes; the bytes belong to the callee. */
   onOutput(chunk: Uint8Array, stream: "stdout" | "stderr"): void;
 }

@@ -109,11 +109,19 @@ export async function runBehind(
   command.signal.throwIfAborted();
   const { abort } = command;
   const grace = abort?.graceSeconds ?? GRACE_SECONDS;
-  const child = start(helper, [
-    ...["run", ...walls, "--status", statusFile, "--parent", `${Deno.pid}`],
-    ...["--grace", `${grace}`, "--cwd", command.cwd, "--", command.program],
-    ...command.args,
-  ], command.env);
+  const onTerminal = command.input === "terminal";
+  const child = start(
+    helper,
+    [
+      ...["run", ...walls, "--status", statusFile, "--parent", `${Deno.pid}`],
+      ...(command.input === undefined ? [] : [`--${command.input}`]),
+      ...["--grace", `${grace}`, "--cwd", command.cwd, "--", command.program],
+      ...command.args,
+    ],
+    command.env,
+    onTerminal ? "inherit" : "piped",
+    command.input ? "inherit" : "null",
+  );
   let impatience: ReturnType<typeof setTimeout> | undefined;
   const end = () => {
     kill(child, abort?.with() ?? "SIGTERM");
@@ -123,8 +131,10 @@ export async function runBehind(
   try {
     const ended = await Promise.allSettled([
       child.status,
-      pass(child.stdout, end, (chunk) => command.onOutput(chunk, "stdout")),
-      pass(child.stderr, end, (chunk) => command.onOutput(chunk, "stderr")),
+      ...(onTerminal ? [] : [
+        pass(child.stdout, end, (chunk) => command.onOutput(chunk, "stdout")),
+        pass(child.stderr, end, (chunk) => command.onOutput(chunk, "stderr")),
+      ]),
     ]);
     for (const result of ended) if (result.status === "rejected") throw result.reason;
     const said = readStatus(statusFile);
@@ -229,8 +239,8 @@ function start(
   helper: string,
   args: string[],
   env: Readonly<Record<string, string>>,
-  output: "piped" | "null" = "piped",
-  input: "piped" | "null" = "null",
+  output: "piped" | "null" | "inherit" = "piped",
+  input: "piped" | "null" | "inherit" = "null",
 ): Deno.ChildProcess {
   try {
     return new Deno.Command(helper, {

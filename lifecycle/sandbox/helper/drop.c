@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -113,6 +114,7 @@ static bool any_capability(void) {
 /* From fork to just before execve. `reaper` is who must still be our parent at the end. */
 void drop_everything(const struct options *o, pid_t reaper) {
   setsid(); /* no controlling terminal; also a process group of its own to send signals to */
+  if (o->terminal) ioctl(0, TIOCSCTTY, 0); /* but the one made for it */
   default_signals();
   limit(RLIMIT_CORE, 0, false);
   limit(RLIMIT_NOFILE, 65536, true);

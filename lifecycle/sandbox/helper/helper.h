@@ -34,6 +34,8 @@ struct options {
   const char *chroot; /* becomes the root of the program, without a mount; NULL: none */
   const char *lower, *upper, *work; /* the stage becomes this overlay, writable; NULL: a tmpfs */
   bool userns, pidns, netns;
+  bool input; /* our own stdin; else it is empty */
+  bool terminal; /* a new one, copied to and from ours */
   bool keep_caps; /* what engines leave to root in a container; else none */
   bool set_ids; /* --uid and --gid were given */
   uid_t uid;
@@ -83,6 +85,9 @@ int seccomp_deny(void);
 int supervise(pid_t target, const struct options *o, bool init);
 int relay(pid_t reaper, const struct options *o);
 void block_signals(void);
+
+/* terminal.c */
+void terminal_split(const struct options *o);
 
 /* leftovers.c */
 bool kill_descendants(void);

@@ -75,6 +75,8 @@ static void parse(struct options *o, char **words, size_t count) {
     else if (IS("--ll-ro")) o->grants[o->grant_count++] = (struct grant){word(&words), false};
     else if (IS("--ll-rw")) o->grants[o->grant_count++] = (struct grant){word(&words), true};
     else if (IS("--ll-no-tcp")) o->no_tcp = true;
+    else if (IS("--stdin")) o->input = true;
+    else if (IS("--terminal")) o->terminal = true;
     else if (IS("--check")) o->check = true; /* everything but the program */
     else fail(EXIT_HELPER, "understand option", option, EINVAL);
 #undef IS
@@ -135,6 +137,12 @@ static void hand_over_output(const struct options *o) {
   }
 }
 
+static void empty_input(void) {
+  int nothing = open("/dev/null", O_RDONLY);
+  if (nothing < 0 || dup2(nothing, 0) != 0) fail(EXIT_HELPER, "open", "/dev/null", errno);
+  if (nothing > 2) close(nothing);
+}
+
 static int run(char **words, size_t count) {
   struct options o;
   memset(&o, 0, sizeof o);
@@ -145,9 +153,8 @@ static int run(char **words, size_t count) {
   parse(&o, words, count);
   if (o.status) status_open(o.status);
   if (o.parent && getppid() != o.parent) fail(EXIT_HELPER, "find", "parent process", ESRCH);
-  int nothing = open("/dev/null", O_RDONLY);
-  if (nothing < 0 || dup2(nothing, 0) != 0) fail(EXIT_HELPER, "open", "/dev/null", errno);
-  if (nothing > 2) close(nothing);
+  if (o.terminal) terminal_split(&o);
+  else if (!o.input) empty_input();
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!o.userns) hand_over_output(&o);
   if (!o.stage) {
