@@ -64,8 +64,8 @@ Deno.test({
         'echo "<$(cat $CNB_LAYERS_DIR/way) $(test -f $CNB_BP_PLAN_PATH && echo plan)>"\n',
       ],
       [/<half plan>/, 'test -t 0 -a -t 1 -a -t 2 && echo "<terminal $((40 + 2))>"\n'],
-      [/<terminal 42>/, "sleep 1000\n"],
-      [/sleep 1000\r\n/, "\x03"],
+      [/<terminal 42>/, "sh -c 'echo \"<runs $$>\"; exec sleep 1000'\n"],
+      [/<runs \d+>/, "\x03"],
       [/\^C/, 'echo "<interrupted $?>"\n'],
       [/<interrupted 130>/, "exit 0\n"],
     ]);
