@@ -1,10 +1,10 @@
 /** `build --shell`: a person looks into a failing build, on a terminal. */
-// deno-lint-ignore-file no-control-regex -- what a terminal is sent
 import { equal, match } from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
 
 const hasScript = await new Deno.Command("script", { args: ["--version"] }).output()
   .then(() => true, () => false);
+// deno-lint-ignore no-console -- a reader of the test's output should know
 if (!hasScript) console.log("skipped: no script (package bsdutils)");
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
