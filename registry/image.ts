@@ -1,7 +1,7 @@
 /** An image as a value: what its documents say, and layers whose bytes are opened only when wanted. */
 import { type ImageConfig, parseConfig } from "./oci/config.ts";
 import { type Descriptor, embedded, type Platform } from "./oci/descriptor.ts";
-import { type Digest, digestOf } from "./oci/digest.ts";
+import { type Digest, digestMade } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
 import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
 import { type Index, type Manifest, parseDocument, rememberManifest } from "./oci/manifest.ts";
@@ -178,7 +178,7 @@ export function makeImage(
     mediaType: docker ? MediaType.dockerManifest : MediaType.ociManifest,
     config: {
       mediaType: docker ? MediaType.dockerConfig : MediaType.ociConfig,
-      digest: digestOf(rawConfig),
+      digest: digestMade(rawConfig),
       size: rawConfig.byteLength,
     },
     layers: layers.map((layer) => inFamily(layer.descriptor, docker)),
@@ -187,7 +187,7 @@ export function makeImage(
   const bytes = encodeJson(manifest);
   rememberManifest(bytes, manifest.mediaType!, manifest);
   return {
-    raw: { mediaType: manifest.mediaType!, digest: digestOf(bytes), bytes },
+    raw: { mediaType: manifest.mediaType!, digest: digestMade(bytes), bytes },
     manifest,
     rawConfig,
     config: whole,

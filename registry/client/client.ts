@@ -1,6 +1,6 @@
 /** Remote registries as places. */
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, digestOf, isDigest } from "../oci/digest.ts";
+import { type Digest, digestOfMade, isDigest } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
 import { type Document, parseDocument } from "../oci/manifest.ts";
 import { isIndexType, isManifestType } from "../oci/media_type.ts";
@@ -168,7 +168,7 @@ class RemoteRegistry implements RegistryClient {
     const document = isIndexType(mediaType) || isManifestType(mediaType)
       ? parseDocument(bytes, mediaType)
       : undefined;
-    const digest = options.digest ?? digestOf(bytes);
+    const digest = options.digest ?? digestOfMade(bytes);
     const tags = options.tags ?? [];
     const names = tags.length > 0 ? tags : [digest];
     const places = names.map((reference) => this.#manifestPlace(repository, reference));

@@ -337,7 +337,13 @@ function endOfHead(bytes: Uint8Array, from: number, to: number): number {
   return 0;
 }
 
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
 function latin1(bytes: Uint8Array): string {
+  // Heads are ASCII but for rare ones, and that much is the same in both.
+  const ascii = decoder.decode(bytes);
+  if (ascii.length === bytes.byteLength && !/[^\0-\x7f]/.test(ascii)) return ascii;
   let text = "";
   for (let at = 0; at < bytes.byteLength; at += 8192) {
     text += String.fromCharCode(...bytes.subarray(at, at + 8192));
@@ -361,6 +367,9 @@ export function requestHead(
   }
   text += "\r\n";
   const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  // Only ASCII takes one byte a character there.
+  if (encoder.encodeInto(text, bytes).read !== text.length) {
+    for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  }
   return bytes;
 }

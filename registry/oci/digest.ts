@@ -77,6 +77,22 @@ export class Digester {
 let spared = 12;
 const SMALL = 64 * 1024;
 
+/** Digests of bytes that were made here, as long as somebody holds them. */
+const made = new WeakMap<Uint8Array, Digest>();
+
+/** The sha256 of bytes that are never changed again: {@linkcode digestOfMade} need not compute it anew. */
+export function digestMade(bytes: Uint8Array): Digest {
+  const digest = digestOf(bytes);
+  made.set(bytes, digest);
+  return digest;
+}
+
+/** As {@linkcode digestOf}, at no price for the very object that {@linkcode digestMade} saw. */
+export function digestOfMade(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
+  const known = algorithm === "sha256" ? made.get(bytes) : undefined;
+  return known ?? digestOf(bytes, algorithm);
+}
+
 /** The digest of bytes that are already in memory. */
 export function digestOf(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
   if (spared > 0 && algorithm === "sha256" && bytes.byteLength <= SMALL) {

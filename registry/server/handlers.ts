@@ -245,6 +245,7 @@ async function getBlob(
 async function open(source: Source, offset: number, length: number): Promise<AnswerBody> {
   if (length === 0) return new Uint8Array();
   if (source.file !== undefined) return { file: await Deno.open(source.file), offset, length };
+  if (source.bytes !== undefined) return source.bytes.subarray(offset, offset + length);
   const stream = await source.open({ offset });
   return offset + length === source.size ? stream : takeBytes(stream, length);
 }

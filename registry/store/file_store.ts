@@ -8,6 +8,7 @@ import {
   algorithmOf,
   type Digest,
   digestOf,
+  digestOfMade,
   isDigest,
   parseDigest,
 } from "../oci/digest.ts";
@@ -404,7 +405,7 @@ export class FileStore implements Store, UploadHost {
     const { bytes } = manifest;
     const document = parseDocument(bytes, manifest.mediaType);
     const algorithm = options.digest === undefined ? "sha256" : algorithmOf(options.digest);
-    const digest = digestOf(bytes, algorithm);
+    const digest = digestOfMade(bytes, algorithm);
     if (options.digest !== undefined && options.digest !== digest) {
       throw new OciError(
         "DIGEST_INVALID",
@@ -878,7 +879,7 @@ function checkName(repository: string): void {
 }
 
 function expectDigest(repository: string, bytes: Uint8Array, want: Digest): void {
-  const seen = digestOf(bytes, algorithmOf(want));
+  const seen = digestOfMade(bytes, algorithmOf(want));
   if (seen === want) return;
   throw new OciError(
     "DIGEST_INVALID",
