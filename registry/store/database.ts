@@ -123,7 +123,7 @@ export class Database {
         ? `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000`
         : `PRAGMA synchronous = FULL`,
     );
-    this.#db.exec("PRAGMA cache_size = -8192");
+    this.#db.exec("PRAGMA cache_size = -16384");
     if ([1, 2].includes(this.#version())) this.#bringUp();
     if (this.#version() !== 0) return;
     this.write(() => {
