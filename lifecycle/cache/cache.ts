@@ -24,6 +24,13 @@ export interface Cache {
    */
   layer(diffId: Digest, signal?: AbortSignal): Promise<Source>;
   /**
+   * As {@linkcode layer}, not checked yet: the caller hashes what it reads, and trusts none of it before `confirm`. Absent where
+   * layers are checked on their way here.
+   *
+   * @throws {CacheLayerError} When it is absent.
+   */
+  unchecked?(diffId: Digest): Promise<UncheckedLayer>;
+  /**
    * Starts the next content of the cache; readers keep seeing the old one until it is committed. Waits
    * while another build holds a draft of the same cache.
    */
@@ -35,6 +42,14 @@ export interface Cache {
   spool?(): Promise<SpooledLayer>;
   /** Drops a draft that is still open. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A committed layer that may be damaged. */
+export interface UncheckedLayer {
+  /** What lies there. */
+  readonly tar: Source;
+  /** Says that all of it was read and is the layer: it is not checked again while the cache is open. */
+  confirm(): void;
 }
 
 /** A plain tar that is nearly in the cache. */

@@ -14,6 +14,7 @@ import {
   CacheLayerError,
   EMPTY_CACHE_METADATA,
   type SpooledLayer,
+  type UncheckedLayer,
 } from "./cache.ts";
 import { type DirLock, lockDir } from "./dir_lock.ts";
 import { clearSpools, DirSpool } from "./dir_spool.ts";
@@ -100,6 +101,12 @@ class DirCache implements Cache {
     return fileSource(path, size);
   }
 
+  async unchecked(diffId: Digest): Promise<UncheckedLayer> {
+    const path = layerPath(this.#places.committed, diffId);
+    const size = await sizeOf(path, diffId);
+    return { tar: fileSource(path, size), confirm: () => void this.#verified.add(diffId) };
+  }
+
   async draft(signal?: AbortSignal): Promise<CacheDraft> {
     const lock = await lockDir(this.name, signal);
     try {
@@ -125,17 +132,8 @@ class DirCache implements Cache {
 
   /** Bytes of the layer file at `path`, after its hash was found right once. */
   async #verify(path: string, diffId: Digest, signal?: AbortSignal): Promise<number> {
-    let size: number;
-    try {
-      const info = await Deno.lstat(path);
-      if (!info.isFile) throw new Deno.errors.NotFound("not a file");
-      size = info.size;
-      if (this.#verified.has(diffId)) return size;
-    } catch (cause) {
-      throw new CacheLayerError(`Cannot use cache layer ${diffId}: ${path} is not there`, {
-        cause,
-      });
-    }
+    const size = await sizeOf(path, diffId);
+    if (this.#verified.has(diffId)) return size;
     const digester = new Digester();
     await eachChunk(path, (chunk) => digester.update(chunk), signal);
     const found = digester.digest();
@@ -268,6 +266,16 @@ function layerPath(directory: string, diffId: Digest): string {
     );
   }
   return `${directory}/${diffId}.tar`;
+}
+
+async function sizeOf(path: string, diffId: Digest): Promise<number> {
+  try {
+    const info = await Deno.lstat(path);
+    if (!info.isFile) throw new Deno.errors.NotFound("not a file");
+    return info.size;
+  } catch (cause) {
+    throw new CacheLayerError(`Cannot use cache layer ${diffId}: ${path} is not there`, { cause });
+  }
 }
 
 function writeAll(file: Deno.FsFile, chunk: Uint8Array): void {

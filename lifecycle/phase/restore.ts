@@ -4,7 +4,7 @@ import { extractLayer } from "../../registry/layer/extract.ts";
 import { FrameDigester } from "../../registry/layer/frame.ts";
 import { type Digest, parseDigest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
-import { type Cache, EMPTY_CACHE_METADATA } from "../cache/cache.ts";
+import { type Cache, EMPTY_CACHE_METADATA, type UncheckedLayer } from "../cache/cache.ts";
 import { ExitCode, failAs } from "../error.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import { writeText } from "../file/document.ts";
@@ -123,11 +123,11 @@ async function restoreContents(
       }
       restored.push(id);
       jobs.push(async () => {
-        const frame = input.forLater ? new FrameDigester() : undefined;
-        const { sha } = decision;
-        const diffId = await restoreLayer(cache, { id, name, sha, directory, frame }, ctx);
-        if (diffId === undefined) restored.splice(restored.indexOf(id), 1);
-        else if (frame !== undefined) {
+        const layer = { id, name, sha: decision.sha, directory, framed: input.forLater };
+        const done = await restoreLayer(cache, layer, ctx);
+        if (done === undefined) restored.splice(restored.indexOf(id), 1);
+        else if (done.frame !== undefined) {
+          const { diffId, frame } = done;
           written.push({ id, diffId, frame: frame.digest(), directory: within(directory, name) });
         }
       });
@@ -143,43 +143,100 @@ interface LayerToRestore {
   readonly sha: string;
   /** Of its buildpack. */
   readonly directory: Dir;
+  /** Whether its frame is wanted. */
+  readonly framed: boolean | undefined;
+}
+
+/** A layer whose contents are on disk now. */
+interface LayerOnDisk {
+  readonly diffId: Digest;
   readonly frame: FrameDigester | undefined;
 }
 
-/** The diffID of the layer, whose contents are on disk now; `undefined` when they could not be had. */
+/** Restores one layer; `undefined` when its contents could not be had, and then there are none. */
 async function restoreLayer(
   cache: Cache,
-  { id, name, sha, directory, frame }: LayerToRestore,
+  layer: LayerToRestore,
   ctx: Context,
-): Promise<Digest | undefined> {
-  let tar: Source;
-  let diffId: Digest;
-  try {
-    diffId = parseDigest(sha);
-    tar = await cache.layer(diffId, ctx.signal);
-  } catch (error) {
+): Promise<LayerOnDisk | undefined> {
+  const { id, name, sha, directory } = layer;
+  const skip = (error: unknown) => {
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
     return undefined;
+  };
+  let diffId: Digest;
+  let unchecked: UncheckedLayer | undefined;
+  try {
+    diffId = parseDigest(sha);
+    unchecked = await cache.unchecked?.(diffId);
+  } catch (error) {
+    return skip(error);
+  }
+  const done = unchecked && await restoreInOnePass(unchecked, layer, diffId, ctx);
+  if (done !== undefined) return done;
+  let tar: Source;
+  try {
+    tar = await cache.layer(diffId, ctx.signal);
+  } catch (error) {
+    return skip(error);
   }
   ctx.log.info(`Restoring data for "${id}" from cache`);
-  await Deno.mkdir(directory.outside, { recursive: true });
   try {
-    // Only this layer: a cache that others can write may not reach further.
-    await extractLayer(tar, {
-      directories: { [directory.inside]: directory.outside },
-      only: `${directory.inside}/${name}`,
-      signal: ctx.signal,
-      frame,
-    });
+    const frame = await extractInto(layer, tar, undefined, ctx);
+    return { diffId, frame };
   } catch (error) {
     ctx.signal.throwIfAborted();
     if (!isBadArchive(error)) throw error;
-    ctx.log.warn(`Skipping restore for layer ${id}: ${messageOf(error)}`);
+    skip(error);
     await Deno.remove(`${directory.outside}/${name}`, { recursive: true }).catch(ignoreAbsent);
     return undefined;
   }
-  return diffId;
+}
+
+/**
+ * Extracts what is hashed on the way, so that it is read once. Where it is not the layer, all that was extracted goes (CA-5), and
+ * `undefined` sends the caller the long way: that one says what is wrong.
+ */
+async function restoreInOnePass(
+  there: UncheckedLayer,
+  layer: LayerToRestore,
+  diffId: Digest,
+  ctx: Context,
+): Promise<LayerOnDisk | undefined> {
+  const { id, name, directory } = layer;
+  try {
+    const frame = await extractInto(layer, there.tar, diffId, ctx);
+    there.confirm();
+    ctx.log.info(`Restoring data for "${id}" from cache`);
+    return { diffId, frame };
+  } catch (error) {
+    // Also when the restore ends here: nobody may find what was not checked.
+    await Deno.remove(`${directory.outside}/${name}`, { recursive: true }).catch(ignoreAbsent);
+    ctx.signal.throwIfAborted();
+    if (!isBadArchive(error)) throw error;
+    return undefined;
+  }
+}
+
+/** @param diffId What the tar has to be, if nobody has looked. */
+async function extractInto(
+  { name, directory, framed }: LayerToRestore,
+  tar: Source,
+  diffId: Digest | undefined,
+  { signal }: Context,
+): Promise<FrameDigester | undefined> {
+  const frame = framed ? new FrameDigester() : undefined;
+  await Deno.mkdir(directory.outside, { recursive: true });
+  // Only this layer: a cache that others can write may not reach further.
+  await extractLayer(tar, {
+    directories: { [directory.inside]: directory.outside },
+    only: `${directory.inside}/${name}`,
+    signal,
+    frame,
+    diffId,
+  });
+  return frame;
 }
 
 /** What {@linkcode extractLayer} says of an archive it does not take; all else is about our own disk. */

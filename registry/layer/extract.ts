@@ -1,3 +1,4 @@
+import { type Digest, Digester } from "../oci/digest.ts";
 import type { Source } from "../source.ts";
 import { ConfinedDirectory, type ConfinedFile, stepsOf } from "./confined.ts";
 import type { FrameDigester } from "./frame.ts";
@@ -14,6 +15,8 @@ export interface UntarOptions {
   readonly keepSetuid?: boolean | undefined;
   /** Gets all bytes of the plain tar but the bodies of files. */
   readonly frame?: FrameDigester | undefined;
+  /** What the plain tar must be. Where it is not, that is told at its end, before directories get their modes: they can be removed. */
+  readonly diffId?: Digest | undefined;
 }
 
 /** Options of {@linkcode extractLayer}. */
@@ -41,7 +44,7 @@ export interface ExtractResult {
  * are not restored; existing directories keep their mode, files are replaced. After a failure, what was extracted
  * so far is still there.
  *
- * @throws {TypeError} For an entry that leaves the directories, is of another type, or meets a symlink.
+ * @throws {TypeError} For an entry that leaves the directories, is of another type, or meets a symlink; for another diffID.
  * @throws {SyntaxError} When the archive is malformed.
  * @throws {RangeError} When a limit is passed.
  */
@@ -101,6 +104,7 @@ async function extract(
   let file: ConfinedFile | undefined;
   let bytes = 0;
   const gathered = options.frame;
+  const digester = options.diffId && new Digester();
   const visitor: TarVisitor = {
     header(header) {
       if (header.type === "link") return rules.link(header);
@@ -134,7 +138,13 @@ async function extract(
     ...(gathered ? { frame: (bytes) => gathered.add(bytes) } : {}),
   };
   try {
-    const { entries } = await walkTar(stream, visitor, options);
+    const { limits, signal } = options;
+    const onBytes = digester && ((chunk: Uint8Array) => void digester.update(chunk));
+    const { entries } = await walkTar(stream, visitor, { limits, signal, onBytes });
+    const found = digester?.digest();
+    if (found !== options.diffId) {
+      throw new TypeError(`Cannot extract tar: it is ${found}, want ${options.diffId}`);
+    }
     rules.finish();
     return { entries, bytes };
   } finally {

@@ -250,6 +250,8 @@ export interface WalkTarOptions {
   readonly limits?: ReadLimits | undefined;
   /** Stops between two chunks. */
   readonly signal?: AbortSignal | undefined;
+  /** Gets all bytes of the decompressed tar, in order, before the visitor is told of them. Valid during the call only. */
+  readonly onBytes?: ((chunk: Uint8Array) => void) | undefined;
 }
 
 /** What a reading saw. */
@@ -273,8 +275,12 @@ export async function walkTar(
   options: WalkTarOptions = {},
 ): Promise<TarSummary> {
   const parser = new TarParser(visitor, options.limits);
+  const take = (chunk: Uint8Array) => {
+    options.onBytes?.(chunk);
+    parser.push(chunk);
+  };
   if (!(from instanceof ReadableStream) && from.file !== undefined && await isPlain(from.file)) {
-    await eachChunk(from.file, (chunk) => parser.push(chunk), options.signal);
+    await eachChunk(from.file, take, options.signal);
     parser.finish();
     return { entries: parser.entries, bytes: parser.bytes };
   }
@@ -283,7 +289,7 @@ export async function walkTar(
     : await from.open({ signal: options.signal });
   let deadline = performance.now() + SLICE_MS;
   for await (const chunk of decompress(stream, options)) {
-    parser.push(chunk);
+    take(chunk);
     if (performance.now() < deadline) continue;
     await nextTurn(); // decoders hand out what they have in microtasks, which starve timers
     options.signal?.throwIfAborted();
