@@ -206,7 +206,7 @@ export async function run(io: Io): Promise<number> {
       "after",
       "\nStart with: wherry build my-app --path . --buildpack DIR --run-image REF",
     );
-  const args = commandFirst(io.args);
+  const args = helpLast(commandFirst(io.args));
   const asked = chosen(args);
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = new Command(name).summary(entry.summary).description(entry.summary)
@@ -246,23 +246,41 @@ export async function run(io: Io): Promise<number> {
     if (error.message === "(outputHelp)") {
       throw new UsageError(`Unknown command '${args[1] ?? ""}' (see: wherry --help)`);
     }
-    throw new UsageError(`${sentence(error.message)} (see: ${pathOf(program, args)} --help)`, {
+    const at = pathOf(program, args);
+    if (error.code === "commander.excessArguments" && at.commands.length > 0) {
+      const word = args[wordsOf(at).length - 1] ?? "";
+      throw new UsageError(
+        `Unknown command '${wordsOf(at).slice(1).join(" ")} ${word}' (see: ${
+          wordsOf(at).join(" ")
+        } --help)`,
+      );
+    }
+    throw new UsageError(`${sentence(error.message)} (see: ${wordsOf(at).join(" ")} --help)`, {
       cause: error,
     });
   }
   return code;
 }
 
-/** The names of the command that the first words of `args` lead to: `wherry sbom list`. */
-function pathOf(program: Command, args: readonly string[]): string {
-  const names = [program.name()];
-  let at: Command | undefined = program;
-  for (const word of args[0] === "help" ? args.slice(1) : args) {
-    at = at.commands.find((one) => one.name() === word || one.aliases().includes(word));
-    if (at === undefined) break;
-    names.push(at.name());
+/** The command that the first words of `args` lead to. */
+function pathOf(program: Command, args: readonly string[]): Command {
+  let at = program;
+  for (const word of args) {
+    const next = at.commands.find((one) => one.name() === word || one.aliases().includes(word));
+    if (next === undefined) break;
+    at = next;
   }
-  return names.join(" ");
+  return at;
+}
+
+/** `wherry`, `sbom`, `list`. */
+function wordsOf(command: Command): readonly string[] {
+  return [...(command.parent === null ? [] : wordsOf(command.parent)), command.name()];
+}
+
+/** `help sbom query` as `sbom query --help`: commander looks at one word. */
+function helpLast(args: readonly string[]): readonly string[] {
+  return args[0] === "help" && args.length > 2 ? [...args.slice(1), "--help"] : args;
 }
 
 /** The first word that is not a flag; for `help COMMAND` the command. */

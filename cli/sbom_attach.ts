@@ -7,7 +7,7 @@ import { readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { Context } from "../registry/context.ts";
 import type { Image } from "../registry/image.ts";
 import type { Registry } from "../registry/registry.ts";
-import { UsageError } from "./exit.ts";
+import { fileFault, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { openImage } from "./open_image.ts";
 import { inRegistry, readPlace, type Writable } from "./places.ts";
@@ -80,7 +80,9 @@ async function readGiven(
     json = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw new UsageError(
-      `Cannot attach ${JSON.stringify(file)}: ${(cause as Error).message}`,
+      `Cannot attach ${JSON.stringify(file)}: ${
+        cause instanceof SyntaxError ? "it is not JSON" : fileFault(cause)
+      }`,
       { cause },
     );
   }

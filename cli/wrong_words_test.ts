@@ -101,17 +101,32 @@ Deno.test("a command without its words names the help that lists them", async ()
   }
 });
 
+Deno.test("a word that is no command is called that, also below another; help takes all words", async () => {
+  for (const words of [["sbom", "nonsense"], ["config", "registry-mirrors", "nonsense"]]) {
+    const above = words.slice(0, -1).join(" ");
+    equal(
+      await said(Deno.execPath(), program(...words)),
+      `ERROR: Unknown command '${words.join(" ")}' (see: wherry ${above} --help)\n`,
+    );
+  }
+  match(
+    await said(Deno.execPath(), program("help", "sbom", "query")),
+    /^Usage: wherry sbom query /,
+  );
+});
+
 Deno.test("a list that is not there: no words of the system call", async () => {
   await using shop = await bench();
   for (
-    const [words, said] of [
+    const [words, message] of [
       [["outdated", "--from", "none"], "Cannot read fleet from none: no such file"],
       [["rebase", "apply", "none"], "Cannot read plan none: no such file"],
       [["rebase", "report", "none"], "Cannot read journal none: no such file"],
+      [["outdated", "x", "--policy", "none"], `Cannot read policy ${shop.dir}/none: no such file`],
     ] as const
   ) {
     const { code, err } = await shop.wherry(...words);
-    equal(err, `ERROR: ${said}\n`);
+    equal(err, `ERROR: ${message}\n`);
     equal(code, 3);
   }
 });
@@ -126,12 +141,7 @@ Deno.test("buildpack inspect looks at what buildpack package has just put into t
 });
 
 Deno.test("the line of an error has colours as the flags say, on a terminal and on none", async () => {
-  const main = new URL("./main.ts", import.meta.url).pathname;
-  const said = async (command: string, args: readonly string[]) => {
-    const { stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
-    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  };
-  const words = (flag: string) => ["run", "-A", "--quiet", main, "inspect", flag, "UPPER/x"];
+  const words = (flag: string) => program("inspect", flag, "UPPER/x");
   const red = (await said(Deno.execPath(), words("--force-color"))).slice(0, 18);
   equal(red, "\x1b[31;1mERROR: \x1b[0m");
   match(await said(Deno.execPath(), words("--quiet")), /^ERROR: /);
@@ -142,3 +152,14 @@ Deno.test("the line of an error has colours as the flags say, on a terminal and 
   const line = `'${Deno.execPath()}' ${words("--no-color").join(" ")}`;
   match(await said("/usr/bin/script", ["-qec", line, "/dev/null"]), /^ERROR: /);
 });
+
+/** Words for Deno that run wherry from source, as a process of its own. */
+function program(...words: readonly string[]): readonly string[] {
+  return ["run", "-A", "--quiet", new URL("./main.ts", import.meta.url).pathname, ...words];
+}
+
+/** What a process prints. */
+async function said(command: string, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}

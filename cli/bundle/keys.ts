@@ -1,5 +1,5 @@
 /** Keys that sign and check a bundle's lock: PEM, Ed25519 or ECDSA P-256, as openssl and cosign make them. */
-import { UsageError } from "../exit.ts";
+import { fileFault, UsageError } from "../exit.ts";
 
 const EC = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const KINDS = [{ name: "Ed25519" } as const, EC];
@@ -53,7 +53,7 @@ async function importKey(
   try {
     text = await Deno.readTextFile(file);
   } catch (cause) {
-    throw new UsageError(`Cannot read key ${file}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot read key ${file}: ${fileFault(cause)}`, { cause });
   }
   const pem = new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`)
     .exec(text);

@@ -8,7 +8,7 @@ import {
   MAX_CONFIG_MAP,
 } from "../../lifecycle/fleet/manifest.ts";
 import { parsePlan } from "../../lifecycle/fleet/plan.ts";
-import { UsageError } from "../exit.ts";
+import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readName } from "../places.ts";
 
@@ -73,7 +73,7 @@ async function readPlan(io: Io, file: string): Promise<string> {
   try {
     text = await Deno.readTextFile(resolve(io.cwd, file));
   } catch (cause) {
-    throw new UsageError(`Cannot read plan ${file}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot read plan ${file}: ${fileFault(cause)}`, { cause });
   }
   parsePlan(text, file);
   if (new TextEncoder().encode(text).byteLength <= MAX_CONFIG_MAP) return text;

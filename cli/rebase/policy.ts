@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parse } from "smol-toml";
 import { matchesAny } from "../../lifecycle/fleet/pattern.ts";
 import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
-import { UsageError } from "../exit.ts";
+import { fileFault, UsageError } from "../exit.ts";
 import { settingsPath } from "../registry_settings.ts";
 import type { Session } from "../session.ts";
 
@@ -39,7 +39,7 @@ export async function readPolicy(
       text = await Deno.readTextFile(path);
     } catch (cause) {
       if (file !== undefined || !(cause instanceof Deno.errors.NotFound)) {
-        throw new UsageError(`Cannot read policy ${path}: ${(cause as Error).message}`, { cause });
+        throw new UsageError(`Cannot read policy ${path}: ${fileFault(cause)}`, { cause });
       }
     }
   }
@@ -60,7 +60,9 @@ export function parsePolicy(text: string, path: string, nested: boolean): Rebase
   if (data === undefined) {
     const issue = error.issues[0];
     const key = [...(nested ? ["rebase"] : []), ...issue?.path ?? []].join(".");
-    throw new UsageError(`Cannot read policy ${path}: ${key}: ${issue?.message}`);
+    throw new UsageError(
+      `Cannot read policy ${path}: ${key === "" ? "" : `${key}: `}${issue?.message}`,
+    );
   }
   return {
     runImages: data["run-images"],
