@@ -1,15 +1,19 @@
 /** What `wherry run` does. */
 import { join } from "node:path";
-import { chooseEntry } from "../lifecycle/sandbox/entry.ts";
-import { probeMachine } from "../lifecycle/sandbox/run.ts";
+import { openWorkDir, type WorkDir } from "../lifecycle/platform/work_dir.ts";
+import { bringNames } from "../lifecycle/sandbox/chroot.ts";
+import type { Entry } from "../lifecycle/sandbox/entry.ts";
+import { removeTrees } from "../lifecycle/sandbox/run.ts";
+import { unpackLayers } from "../lifecycle/sandbox/unpack.ts";
+import type { Context } from "../registry/context.ts";
+import type { Image } from "../registry/image.ts";
 import { runImage } from "../lifecycle/platform/run_image.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
 import type { RunFlags } from "./command/run.ts";
-import { UsageError } from "./exit.ts";
 import { Interrupted, type Io } from "./io.ts";
-import { openImageToEnter } from "./open_builder.ts";
+import { openImageToEnter, wayIn } from "./open_builder.ts";
 import { Session } from "./session.ts";
 import { platformOf, volumesOf } from "./site_request.ts";
 
@@ -27,19 +31,18 @@ export async function runCommand(
   stack.use(await store.lease());
   const image = await openImageToEnter(session, name, flags.pullPolicy, platformOf(flags), stack);
   const helper = helperPath();
-  const { owner } = await entered(helper);
-  const tree = stack.use(
-    await openTree(image, { helper, owner, dir: join(store.dir, "unpacked") }, ctx),
+  const entry = await wayIn(helper, flags.isolation);
+  const work = stack.use(
+    await openWorkDir(join(store.dir, "work"), (paths) => removeTrees(helper, paths)),
   );
-  const scratchDir = await Deno.makeTempDir({ dir: join(store.dir, "unpacked"), prefix: "run-" });
-  stack.defer(() => Deno.remove(scratchDir).catch(() => {}));
+  const tree = await treeFor(image, entry, join(store.dir, "unpacked"), work, helper, stack, ctx);
   const outcome = await runImage(
     {
       config: image.config,
-      tree: tree.path,
-      owner,
+      tree,
+      entry,
       helper,
-      scratchDir,
+      scratchDir: work.temp,
       args: args.length > 0 ? args : undefined,
       entrypoint: flags.entrypoint,
       env: await readEnvFlags(io, flags),
@@ -47,6 +50,7 @@ export async function runCommand(
       workdir: flags.workdir,
       volumes: await volumesOf(session, flags.volume ?? [], []),
       network: flags.network as "host" | "none" | undefined,
+      stdin: io.stdin !== undefined,
       endWith: () => io.signal.reason instanceof Interrupted ? io.signal.reason.signal : "SIGTERM",
     },
     ctx,
@@ -55,10 +59,23 @@ export async function runCommand(
   return outcome.code;
 }
 
-async function entered(helper: string): Promise<{ readonly owner: "self" | "real" }> {
-  try {
-    return chooseEntry(await probeMachine(helper), "namespaces", { inUse: [] });
-  } catch (cause) {
-    throw new UsageError((cause as Error).message, { cause });
+/** The shared tree, or one of this run's own where what it writes could not be kept apart. */
+async function treeFor(
+  image: Image,
+  entry: Entry,
+  dir: string,
+  work: WorkDir,
+  helper: string,
+  stack: AsyncDisposableStack,
+  ctx: Context,
+): Promise<string> {
+  const { owner, mode } = entry;
+  if (mode === "namespaces") {
+    return stack.use(await openTree(image, { helper, owner, dir }, ctx)).path;
   }
+  const into = join(work.path, "root");
+  await Deno.mkdir(into, { mode: 0o755 });
+  await unpackLayers(image.layers, { helper, into, owner, furnish: true, signal: ctx.signal });
+  await bringNames(into);
+  return into;
 }

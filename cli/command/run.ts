@@ -11,6 +11,7 @@ export interface RunFlags extends CommonFlags {
   readonly workdir?: string;
   readonly volume?: readonly string[];
   readonly network?: string;
+  readonly isolation: string;
   readonly platform?: string;
   readonly pullPolicy: string;
 }
@@ -29,6 +30,13 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("-w, --workdir <dir>", "instead of its own")
     .option("--volume <host:target[:rw]>", "a directory of this machine, read-only", collect)
     .addOption(new Option("--network <mode>", "ports are the host's").choices(["host", "none"]))
+    .addOption(
+      new Option("--isolation <mode>", "how it is entered").choices([
+        "auto",
+        "namespaces",
+        "chroot",
+      ]).default("auto"),
+    )
     .option("--platform <os/arch>", "which image of an index (default: this machine's)")
     .addOption(
       new Option("--pull-policy <policy>", "whether an image in the store will do")
@@ -38,8 +46,8 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   addCommonFlags(command);
   command.addHelpText(
     "after",
-    "\nIt runs in its own root, as its user, with the host's network, and what it writes is forgotten. Its exit code is " +
-      "ours; SIGINT, SIGTERM and SIGHUP are passed on, and after ten seconds it is killed.",
+    "\nIt runs in its own root, as its user, with the host's network, and what it writes is forgotten. It reads our stdin, " +
+      "its exit code is ours; SIGINT, SIGTERM and SIGHUP are passed on, and after ten seconds it is killed.",
   );
   command.action(async (name: string, args: readonly string[], flags: RunFlags) => {
     const { runCommand } = await import("../run_image.ts");

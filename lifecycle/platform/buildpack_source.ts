@@ -182,7 +182,7 @@ async function writeScript(
   await Deno.chmod(dir, 0o755);
   return await readDirectory(dir, () => {
     throw new TypeError("a script has no parts");
-  });
+  }, undefined);
 }
 
 async function readOrder(request: BuildpackRequest): Promise<Order> {
@@ -227,7 +227,7 @@ async function resolveOne(
   }
   const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
-  if (stat?.isDirectory) return add(await readDirectory(path, add));
+  if (stat?.isDirectory) return add(await readDirectory(path, add, request.openPackage));
   if (stat?.isFile) {
     const into = join(request.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
     await Deno.mkdir(into);
@@ -242,7 +242,7 @@ async function resolveOne(
       );
     }
     const root = await rootOfArchive(into, text);
-    return add(await readDirectory(root, add, text, into));
+    return add(await readDirectory(root, add, request.openPackage, text, into));
   }
   const [id = "", version = ""] = text.split("@");
   const known = storeOf(found).find(id, version);
@@ -303,13 +303,14 @@ async function fromPackage(
 }
 
 /**
- * A buildpack directory; a `package.toml` beside it names the parts of a composite (relative `uri`s).
+ * A buildpack directory; a `package.toml` beside it names the parts of a composite: directories, archives, packages.
  *
  * @param within What came out of an archive has its parts in there.
  */
 async function readDirectory(
   dir: string,
   add: Add,
+  openPackage: OpenPackage | undefined,
   called?: string,
   within?: string,
 ): Promise<Buildpack> {
@@ -325,21 +326,33 @@ async function readDirectory(
     const packageFile = join(dir, "package.toml");
     const parts = await readDocument(packageFile, parsePackageToml).catch(argumentError);
     for (const { uri } of parts?.dependencies ?? []) {
-      if (/^[a-z]+:/.test(uri) && !uri.startsWith("file:")) {
-        throw new LifecycleError(
-          ExitCode.arguments,
-          `Cannot use ${packageFile}: dependency ${
-            JSON.stringify(uri)
-          } is not a directory, and packages are not supported yet`,
-        );
-      }
       const part = resolve(dir, uri.replace(/^file:\/\//, ""));
       if (part === resolve(dir)) continue;
-      if (within !== undefined) await refusePartOutside(within, part, called ?? dir, uri);
-      add(await readDirectory(part, add, called && `${uri} of ${called}`, within));
+      const stat = isName(uri) ? undefined : await Deno.stat(part).catch(() => undefined);
+      const isPath = stat !== undefined || (!isName(uri) && /^(\.|\/|file:)/.test(uri));
+      if (isPath && within !== undefined) {
+        await refusePartOutside(within, part, called ?? dir, uri);
+      }
+      if (isPath && !stat?.isFile) {
+        add(await readDirectory(part, add, openPackage, called && `${uri} of ${called}`, within));
+        continue;
+      }
+      if (openPackage === undefined) {
+        throw new LifecycleError(
+          ExitCode.arguments,
+          `Cannot use ${packageFile}: dependency ${JSON.stringify(uri)} is not a directory`,
+        );
+      }
+      const { buildpacks } = await openPackage(isPath ? part : uri);
+      for (const one of buildpacks) add(one);
     }
   }
   return { descriptor, dir: { outside: dir, inside: insideOf(descriptor) } };
+}
+
+/** Whether it can only be the name of a package. */
+function isName(uri: string): boolean {
+  return /^[a-z]+:/.test(uri) && !uri.startsWith("file:");
 }
 
 /** A part of an archive's composite is a directory in the archive, and so is the way to it. */

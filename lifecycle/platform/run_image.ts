@@ -3,7 +3,9 @@ import type { Context } from "../../registry/context.ts";
 import type { ImageConfig } from "../../registry/oci/config.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { Outcome } from "../sandbox/executor.ts";
-import type { SandboxDir } from "../sandbox/in_place.ts";
+import type { Sandbox, SandboxDir } from "../sandbox/in_place.ts";
+import { prepareChroot } from "../sandbox/chroot.ts";
+import type { Entry } from "../sandbox/entry.ts";
 import { prepareRoot } from "../sandbox/root.ts";
 import { locate, readGroups, readUsers } from "../sandbox/tree_files.ts";
 import { envRecord } from "./builder_root.ts";
@@ -14,8 +16,8 @@ export interface RunRequest {
   readonly config: ImageConfig;
   /** Its unpacked form. */
   readonly tree: string;
-  /** How it was unpacked. */
-  readonly owner: "self" | "real";
+  /** How it was unpacked, and is entered. With `chroot` the tree must be nobody else's: it is written to. */
+  readonly entry: Entry;
   /** The helper's executable. */
   readonly helper: string;
   /** An existing private directory. */
@@ -34,6 +36,8 @@ export interface RunRequest {
   readonly volumes: readonly SandboxDir[];
   /** Default: the host's, so that ports are those of this machine. */
   readonly network?: "host" | "none" | undefined;
+  /** Whether it reads the caller's stdin; else nothing. */
+  readonly stdin: boolean;
   /** The signal to pass on when the context's signal is aborted. */
   readonly endWith: () => Deno.Signal;
 }
@@ -86,27 +90,56 @@ export async function runImage(
   ctx: Context,
   onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void,
 ): Promise<Outcome> {
-  const { tree, owner, helper, scratchDir, volumes, network } = request;
+  const { tree } = request;
   const { words, env, cwd } = startOf(request);
-  const { uid, gid } = await userOf(tree, request.user ?? request.config.config.User ?? "");
-  const options = { helper, scratchDir, tree, owner, dirs: volumes, uid, gid, network };
-  const whole = await prepareRoot({ ...options, root: "copy-on-write" }).catch((error: unknown) => {
-    if (!/overlay/.test(String(error))) throw error;
-    ctx.log.warn(`The image's files cannot be written: ${(error as Error).message}`);
-  });
-  await using sandbox = whole ?? await prepareRoot({ ...options, root: "read-only" });
+  const user = await userOf(tree, request.user ?? request.config.config.User ?? "");
+  const { writable, ...walls } = await wallsFor(request, user, ctx);
+  await using sandbox = walls.sandbox;
   ctx.log.debug(`isolation: ${sandbox.describe}`);
-  const home = (await readUsers(tree)).find((one) => one.uid === uid)?.home || "/";
-  const full = { HOME: whole ? home : sandbox.plan.home, ...env };
+  const home = (await readUsers(tree)).find(({ uid }) => uid === user.uid)?.home || "/";
+  const full = { HOME: writable ? home : sandbox.plan.home, ...env };
   return await sandbox.run({
     program: await programIn(tree, words[0]!, env["PATH"] ?? PATH),
     args: words.slice(1),
     cwd,
     env: full,
+    input: request.stdin ? "stdin" : undefined,
     signal: ctx.signal,
     abort: { with: request.endWith, graceSeconds: 10, outcome: true },
     onOutput,
   });
+}
+
+/** The walls, and whether all of the image can be written behind them. */
+async function wallsFor(
+  { entry: { mode, owner }, tree, helper, scratchDir, volumes, network }: RunRequest,
+  user: { readonly uid: number; readonly gid: number },
+  ctx: Context,
+): Promise<{ readonly sandbox: Sandbox; readonly writable: boolean }> {
+  const common = { helper, scratchDir, tree, dirs: volumes, ...user };
+  if (mode !== "namespaces") {
+    const refused = volumes.length > 0
+      ? "--volume: nothing can be mounted"
+      : network === "none"
+      ? "--network none: it takes namespaces"
+      : user.uid === 0
+      ? "root: who is root can leave a chroot; want --user"
+      : undefined;
+    if (refused !== undefined) {
+      throw new LifecycleError(
+        ExitCode.arguments,
+        `Cannot run the image with --isolation ${mode} and ${refused}`,
+      );
+    }
+    return { sandbox: await prepareChroot({ ...common, writable: true }), writable: false };
+  }
+  const options = { ...common, owner, network };
+  const whole = await prepareRoot({ ...options, root: "copy-on-write" }).catch((error: unknown) => {
+    if (!/overlay/.test(String(error))) throw error;
+    ctx.log.warn(`The image's files cannot be written: ${(error as Error).message}`);
+  });
+  const sandbox = whole ?? await prepareRoot({ ...options, root: "read-only" });
+  return { sandbox, writable: whole !== undefined };
 }
 
 /** A name without a slash is looked up as execvp does; the rest is the kernel's business. */

@@ -19,6 +19,8 @@ export interface ChrootOptions {
   readonly tree: string;
   /** Each `outside` is `inside` of the tree. */
   readonly dirs: readonly SandboxDir[];
+  /** Whether all of the tree may be written; default: only `/tmp` and `dirs`, where Landlock is there to say so. */
+  readonly writable?: boolean | undefined;
   /** Whom commands run as: not root. */
   readonly uid: number;
   /** See `uid`. */
@@ -105,8 +107,8 @@ export async function prepareChroot(options: ChrootOptions): Promise<Sandbox> {
     await handOver(helper, [join(tree, HOME), ...written], uid, gid);
     const args = ["--chroot", tree, "--uid", `${uid}`, "--gid", `${gid}`];
     if (probe.landlock >= 2) {
-      args.push("--landlock", "--ll-ro", "/");
-      const writable = [
+      args.push("--landlock", options.writable ? "--ll-rw" : "--ll-ro", "/");
+      const writable = options.writable ? [] : [
         "/tmp",
         "/var/tmp",
         "/dev",

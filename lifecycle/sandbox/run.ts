@@ -138,7 +138,7 @@ export async function runBehind(
     ]);
     for (const result of ended) if (result.status === "rejected") throw result.reason;
     const said = readStatus(statusFile);
-    command.signal.throwIfAborted();
+    if (!abort?.outcome) command.signal.throwIfAborted();
     return outcome(await child.status, said);
   } finally {
     clearTimeout(impatience);
