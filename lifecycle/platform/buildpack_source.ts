@@ -182,7 +182,7 @@ async function writeScript(
   await Deno.chmod(dir, 0o755);
   return await readDirectory(dir, () => {
     throw new TypeError("a script has no parts");
-  }, undefined);
+  }, { scratch });
 }
 
 async function readOrder(request: BuildpackRequest): Promise<Order> {
@@ -199,6 +199,9 @@ async function readOrder(request: BuildpackRequest): Promise<Order> {
   }
   return order;
 }
+
+/** What parts of a composite are had with. */
+type Means = Pick<BuildpackRequest, "openPackage" | "scratch">;
 
 type Add = (buildpack: Buildpack) => BuildpackDescriptor;
 
@@ -227,23 +230,8 @@ async function resolveOne(
   }
   const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
-  if (stat?.isDirectory) return add(await readDirectory(path, add, request.openPackage));
-  if (stat?.isFile) {
-    const into = join(request.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
-    await Deno.mkdir(into);
-    using file = await Deno.open(path);
-    try {
-      await untarTo(into, file.readable);
-    } catch (cause) {
-      throw new LifecycleError(
-        ExitCode.arguments,
-        `Cannot use buildpack ${JSON.stringify(text)}: it is no (compressed) tar that can be read`,
-        { cause },
-      );
-    }
-    const root = await rootOfArchive(into, text);
-    return add(await readDirectory(root, add, request.openPackage, text, into));
-  }
+  if (stat?.isDirectory) return add(await readDirectory(path, add, request));
+  if (stat?.isFile) return add(await readArchive(path, add, request, text));
   const [id = "", version = ""] = text.split("@");
   const known = storeOf(found).find(id, version);
   if (known !== undefined) return known.descriptor;
@@ -310,7 +298,7 @@ async function fromPackage(
 async function readDirectory(
   dir: string,
   add: Add,
-  openPackage: OpenPackage | undefined,
+  means: Means,
   called?: string,
   within?: string,
 ): Promise<Buildpack> {
@@ -334,20 +322,47 @@ async function readDirectory(
         await refusePartOutside(within, part, called ?? dir, uri);
       }
       if (isPath && !stat?.isFile) {
-        add(await readDirectory(part, add, openPackage, called && `${uri} of ${called}`, within));
+        add(await readDirectory(part, add, means, called && `${uri} of ${called}`, within));
         continue;
       }
-      if (openPackage === undefined) {
+      if (isPath && !part.endsWith(".cnb")) {
+        add(await readArchive(part, add, means, `${uri} of ${called ?? dir}`));
+        continue;
+      }
+      if (means.openPackage === undefined) {
         throw new LifecycleError(
           ExitCode.arguments,
           `Cannot use ${packageFile}: dependency ${JSON.stringify(uri)} is not a directory`,
         );
       }
-      const { buildpacks } = await openPackage(isPath ? part : uri);
+      const { buildpacks } = await means.openPackage(isPath ? part : uri);
       for (const one of buildpacks) add(one);
     }
   }
   return { descriptor, dir: { outside: dir, inside: insideOf(descriptor) } };
+}
+
+/** A buildpack in a (compressed) tar. */
+async function readArchive(
+  path: string,
+  add: Add,
+  means: Means,
+  called: string,
+): Promise<Buildpack> {
+  const into = join(means.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
+  await Deno.mkdir(into);
+  using file = await Deno.open(path);
+  try {
+    await untarTo(into, file.readable);
+  } catch (cause) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use buildpack ${JSON.stringify(called)}: it is no (compressed) tar that can be read`,
+      { cause },
+    );
+  }
+  const root = await rootOfArchive(into, called);
+  return await readDirectory(root, add, means, called, into);
 }
 
 /** Whether it can only be the name of a package. */
