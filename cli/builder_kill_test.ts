@@ -1,0 +1,49 @@
+/** A builder whose unpacking is killed: nothing half-stored is ever used, and all of it is collected. */
+import { deepEqual, equal, match } from "node:assert/strict";
+import { builderShell, canMakeBuilder } from "./builder_testing.ts";
+
+const MAIN = new URL("main.ts", import.meta.url).pathname;
+const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
+const ROUNDS = 4;
+const WORDS = ["build", "app", "--builder", "oci:builder", "--path", "app"];
+
+Deno.test({
+  name: "build --builder, killed while it unpacks: the next build works, fsck and gc are clean",
+  ignore: !canMakeBuilder,
+  async fn() {
+    await using shell = await builderShell();
+    const words = [...WORDS, "--run-image", "oci:base:1"];
+    const trees = async () =>
+      (await Array.fromAsync(Deno.readDir(`${shell.dir}/store/unpacked`)).catch(() => []))
+        .map(({ name }) => name);
+    for (let round = 0; round < ROUNDS; round++) {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", MAIN, ...words],
+        cwd: shell.dir,
+        env: { HOME: `${shell.dir}/home`, WHERRY_STORE: `${shell.dir}/store`, ...DENO },
+        stdout: "null",
+        stderr: "null",
+        signal: AbortSignal.timeout(60_000),
+      }).spawn();
+      let over = false;
+      const ended = child.status.finally(() => over = true);
+      const turns = Math.floor(Math.random() * 40); // about a millisecond each
+      while (!over && !(await trees()).some((name) => name.endsWith(".part"))) await turn();
+      for (let at = 0; at < turns; at++) await turn();
+      if (!over) child.kill("SIGKILL");
+      await ended;
+      if (round % 2 === 0) await shell.ok("store", "gc", "--grace", "0");
+      const { code, err } = await shell.wherry(...words);
+      equal(code, 0, err);
+      match(err, /greeter as /);
+      await shell.ok("store", "fsck");
+      await shell.ok("store", "gc", "--grace", "0");
+      deepEqual(await trees(), [], "nothing of it is left");
+      deepEqual(await Array.fromAsync(Deno.readDir(`${shell.dir}/store/work`)), []);
+    }
+  },
+});
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+}
