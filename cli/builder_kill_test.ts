@@ -1,6 +1,6 @@
 /** A builder whose unpacking is killed: nothing half-stored is ever used, and all of it is collected. */
 import { deepEqual, equal, match } from "node:assert/strict";
-import { builderShell, canMakeBuilder } from "./builder_testing.ts";
+import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
@@ -41,6 +41,41 @@ Deno.test({
       deepEqual(await trees(), [], "nothing of it is left");
       deepEqual(await Array.fromAsync(Deno.readDir(`${shell.dir}/store/work`)), []);
     }
+  },
+});
+
+Deno.test({
+  name:
+    "build --builder, SIGINT: a buildpack that ignores every polite signal is ended all the same",
+  ignore: !canMakeBuilder,
+  async fn() {
+    const mark = `deaf-${crypto.randomUUID()}`;
+    const deaf = `sh -c 'trap "" TERM INT HUP; while :; do sleep 1000; done # ${mark}'`;
+    await using shell = await builderShell(buildpackFiles("bp", "test/probe", {
+      build: `setsid ${deaf} &\necho deaf now\n${deaf}`,
+    }));
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", MAIN, ...WORDS, "--run-image", "oci:base:1"],
+      cwd: shell.dir,
+      env: { HOME: `${shell.dir}/home`, WHERRY_STORE: `${shell.dir}/store`, ...DENO },
+      stdout: "null",
+      stderr: "piped",
+      signal: AbortSignal.timeout(60_000),
+    }).spawn();
+    let said = "";
+    for await (const chunk of child.stderr) {
+      const heard = said.includes("deaf now");
+      said += new TextDecoder().decode(chunk);
+      if (!heard && said.includes("deaf now")) child.kill("SIGINT");
+    }
+    equal((await child.status).code, 130, said);
+    match(said, /ERROR: Stopped by SIGINT/);
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+      equal(line.includes(mark), false, line);
+    }
+    deepEqual(await Array.fromAsync(Deno.readDir(`${shell.dir}/store/work`)), []);
   },
 });
 
