@@ -123,7 +123,7 @@ Deno.test("LAY-2 flags at the top are of an old API", () => {
 Deno.test("LAY-2b numbers and dates of metadata are kept", () => {
   const source = "[metadata]\n  a = 1\n  b = 1.0\n  c = 2024-01-02T03:04:05Z\n";
   const written = formatLayerToml({ metadata: parseLayerToml(source, "x").metadata });
-  assert.equal(written, source.replace("Z", "+00:00"));
+  assert.equal(written, source);
 });
 
 Deno.test("LAY-3 a restored file says nothing of types", () => {
