@@ -48,6 +48,13 @@ export const ALLOWED: readonly Allowed[] = [
       /run-?image\.(image|reference)$/i.test(at) && /^\/.*\/layouts\//.test(String(go)),
   },
   {
+    name: "the report of a layout",
+    reason: "Go gives the directory as tag and no digest; wherry the name and the digest (RPT-1)",
+    matches: ({ at, go }) =>
+      (at.endsWith("report.image.digest") && go === undefined) ||
+      (/report\.image\.tags\.\d+$/.test(at) && /^\/.*\/layouts\//.test(String(go))),
+  },
+  {
     name: "history after a rebase",
     reason: "Go forgets who made the layers; wherry keeps what both images say (RB-8)",
     matches: ({ at, go }) =>
