@@ -75,8 +75,9 @@ export async function benchLauncher(
   return "why" in go ? { numbers, why: go.why } : { numbers };
 }
 
-if (import.meta.main) {
-  const { numbers, why } = await benchLauncher(Number(Deno.args[0] ?? 500));
+/** Measures and prints. */
+export async function reportLauncher(times?: number): Promise<void> {
+  const { numbers, why } = await benchLauncher(times);
   const lines = numbers.map((each) =>
     `launcher ${each.name.padEnd(6)} start ${each.startMicroseconds.toFixed(0).padStart(6)} us ` +
     `(best ${each.bestMicroseconds.toFixed(0)} us), ${each.sizeBytes} bytes`
@@ -92,3 +93,5 @@ if (import.meta.main) {
   if (why !== undefined) lines.push(`launcher go     not measured: ${why}`);
   await Deno.stdout.write(new TextEncoder().encode(lines.join("\n") + "\n"));
 }
+
+if (import.meta.main) await reportLauncher(Number(Deno.args[0] ?? 500));

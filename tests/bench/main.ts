@@ -2,7 +2,7 @@
 /** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, build, lifecycle, registry, query, fleet or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
 import { benchFleet } from "./fleet.ts";
-import { benchLauncher } from "./launcher.ts";
+import { reportLauncher } from "./launcher.ts";
 import { benchLayer } from "./layer.ts";
 import { benchLifecycle } from "./lifecycle.ts";
 import { benchQuery } from "./query.ts";
@@ -15,7 +15,7 @@ const wherry = Deno.env.get("WHERRY") ?? new URL("../../dist/wherry", import.met
 
 const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   start: () => benchStartup(),
-  launcher: () => benchLauncher(),
+  launcher: () => reportLauncher(),
   layer: () => benchLayer({ mib }),
   build: () => benchBuild({ mib, wherry }),
   lifecycle: () => benchLifecycle({ mib, wherry }),
