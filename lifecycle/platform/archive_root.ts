@@ -1,6 +1,31 @@
 /** What a buildpack in an archive may be. */
 import { basename, join } from "node:path";
+import { untarTo } from "../../registry/layer/extract.ts";
 import { LifecycleError } from "../error.ts";
+
+/**
+ * Unpacks a (compressed) tar into a new directory of `scratch`.
+ *
+ * @param complaint What is said when it is none; without a full stop.
+ * @returns The directory of the module in it, and the one it was unpacked to.
+ * @throws {LifecycleError} Exit code 3 with `complaint`, or as {@linkcode rootOfArchive}.
+ */
+export async function unpackArchive(
+  path: string,
+  scratch: string,
+  called: string,
+  complaint: string,
+): Promise<{ readonly root: string; readonly into: string }> {
+  const into = join(scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
+  await Deno.mkdir(into, { recursive: true });
+  using file = await Deno.open(path);
+  try {
+    await untarTo(into, file.readable);
+  } catch (cause) {
+    throw new LifecycleError(3, complaint, { cause });
+  }
+  return { root: await rootOfArchive(into, called), into };
+}
 
 /**
  * The directory of an unpacked archive that holds the module: its root, or the one directory in it. What we read of it
@@ -9,7 +34,7 @@ import { LifecycleError } from "../error.ts";
  *
  * @throws {LifecycleError} Exit code 3 when one of them is a link.
  */
-export async function rootOfArchive(into: string, name: string): Promise<string> {
+async function rootOfArchive(into: string, name: string): Promise<string> {
   const entries = await Array.fromAsync(Deno.readDir(into));
   const [only] = entries;
   const root = entries.length === 1 && only !== undefined && !only.isFile

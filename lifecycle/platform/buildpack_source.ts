@@ -1,6 +1,5 @@
 /** Finds the buildpacks a user named, and the order to try them in. */
-import { basename, isAbsolute, join, resolve } from "node:path";
-import { untarTo } from "../../registry/layer/extract.ts";
+import { isAbsolute, join, resolve } from "node:path";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { readDocument } from "../file/document.ts";
@@ -10,7 +9,7 @@ import { parsePackageToml } from "../file/package_toml.ts";
 import { formatToml } from "../file/toml.ts";
 import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
-import { refuseLinksOut, rootOfArchive } from "./archive_root.ts";
+import { refuseLinksOut, unpackArchive } from "./archive_root.ts";
 import { isPassable } from "./passable.ts";
 
 /** One buildpack somebody asks for: a name as typed, or a script that stands for a whole one (PRJ-5). */
@@ -349,19 +348,12 @@ async function readArchive(
   means: Means,
   called: string,
 ): Promise<Buildpack> {
-  const into = join(means.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
-  await Deno.mkdir(into);
-  using file = await Deno.open(path);
-  try {
-    await untarTo(into, file.readable);
-  } catch (cause) {
-    throw new LifecycleError(
-      ExitCode.arguments,
-      `Cannot use buildpack ${JSON.stringify(called)}: it is no (compressed) tar that can be read`,
-      { cause },
-    );
-  }
-  const root = await rootOfArchive(into, called);
+  const { root, into } = await unpackArchive(
+    path,
+    means.scratch,
+    called,
+    `Cannot use buildpack ${JSON.stringify(called)}: it is no (compressed) tar that can be read`,
+  );
   return await readDirectory(root, add, means, called, into);
 }
 

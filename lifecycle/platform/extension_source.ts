@@ -1,7 +1,6 @@
 /** Finds the image extensions a user named, and the order to try them in. */
-import { basename, isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../../registry/context.ts";
-import { untarTo } from "../../registry/layer/extract.ts";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
 import { readDocument } from "../file/document.ts";
 import { parseExtensionToml } from "../file/extension_toml.ts";
@@ -10,7 +9,7 @@ import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import type { Extension, ExtensionStore } from "../phase/detect_types.ts";
 import { locate } from "../sandbox/tree_files.ts";
 import { prepareApp } from "./app_source.ts";
-import { rootOfArchive } from "./archive_root.ts";
+import { unpackArchive } from "./archive_root.ts";
 
 /** What the user said about extensions. */
 export interface ExtensionRequest {
@@ -104,19 +103,13 @@ async function resolveOne(
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await copyNear(path, text, request, ctx));
   if (stat?.isFile) {
-    const into = join(request.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
-    await Deno.mkdir(into);
-    using file = await Deno.open(path);
-    try {
-      await untarTo(into, file.readable);
-    } catch (cause) {
-      throw new LifecycleError(
-        ExitCode.arguments,
-        `Cannot use extension ${JSON.stringify(text)}: it is no (compressed) tar that can be read`,
-        { cause },
-      );
-    }
-    return add(await copyNear(await rootOfArchive(into, text), text, request, ctx));
+    const { root } = await unpackArchive(
+      path,
+      request.scratch,
+      text,
+      `Cannot use extension ${JSON.stringify(text)}: it is no (compressed) tar that can be read`,
+    );
+    return add(await copyNear(root, text, request, ctx));
   }
   const [id = "", version = ""] = text.split("@");
   const known = [...found.values()].findLast(({ descriptor }) =>

@@ -1,12 +1,11 @@
 /** Finds modules by the names people give them: directories, archives, package files, images, a registry index (BP-3). */
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Image } from "../../../registry/image.ts";
-import { untarTo } from "../../../registry/layer/extract.ts";
 import { isLayoutArchive } from "../../../registry/store/oci_archive.ts";
 import { LifecycleError } from "../../error.ts";
 import { readDocument } from "../../file/document.ts";
 import { parsePackageToml } from "../../file/package_toml.ts";
-import { rootOfArchive } from "../archive_root.ts";
+import { unpackArchive } from "../archive_root.ts";
 import { lookUp } from "./index_dir.ts";
 import { keyOf, type ModuleInfo, type ModuleKind, type PackagedModule } from "./module.ts";
 import { type ModuleDir, readModuleDir } from "./module_dir.ts";
@@ -87,20 +86,14 @@ async function locate(
     if (path.endsWith(".cnb") || await isLayoutArchive(path)) {
       return located(await sources.file(path), name);
     }
-    const into = join(sources.scratch, `${basename(path)}-${crypto.randomUUID().slice(0, 8)}`);
-    await Deno.mkdir(into, { recursive: true });
-    using file = await Deno.open(path);
-    try {
-      await untarTo(into, file.readable);
-    } catch (cause) {
-      throw new LifecycleError(
-        3,
-        `Cannot use ${JSON.stringify(name)}: it is no package file and no (compressed) tar`,
-        { cause },
-      );
-    }
+    const { root } = await unpackArchive(
+      path,
+      sources.scratch,
+      name,
+      `Cannot use ${JSON.stringify(name)}: it is no package file and no (compressed) tar`,
+    );
     // What comes out of an archive has its parts in packages, not in directories of this machine (X-02).
-    return await readDirectory(await rootOfArchive(into, name), kind);
+    return await readDirectory(root, kind);
   }
   if (name.startsWith(".") || name.startsWith("/") || name.startsWith("file:")) {
     throw new LifecycleError(3, `Cannot find ${JSON.stringify(name)}: no such file or directory`);
