@@ -14,7 +14,7 @@ import { type BuildMetadata, formatMetadataToml } from "../file/metadata_toml.ts
 import { escapeId, moduleName } from "../file/module.ts";
 import type { Require } from "../file/plan_toml.ts";
 import { requiresFor, withoutMet } from "../plan/entries.ts";
-import { type Dir, type Outcome, StartError } from "../sandbox/executor.ts";
+import type { Dir } from "../sandbox/executor.ts";
 import {
   collectSboms,
   copySboms,
@@ -23,6 +23,7 @@ import {
   type SbomFile,
 } from "../sbom.ts";
 import { makeDirFor, makeFileFor, removeAll, removeLink } from "./build_files.ts";
+import { runModule } from "./run_module.ts";
 import {
   contributeBuildLayers,
   ignoreUnusedLayers,
@@ -188,34 +189,19 @@ async function run(
       execEnv: input.execEnv,
       inputs: { CNB_BP_PLAN_PATH: planPath, CNB_LAYERS_DIR: layers.inside },
     });
-    let outcome: Outcome;
-    try {
-      outcome = await input.executor.run({
-        program: `${dir.inside}/bin/build`,
-        args: [layers.inside, input.platformDir.inside, planPath],
-        cwd: input.appDir.inside,
-        env: variables,
-        signal: ctx.signal,
-        onOutput: input.output,
-      });
-    } catch (cause) {
-      if (!(cause instanceof StartError)) throw cause;
-      // 125 is the sandbox itself: no fault of the buildpack.
-      const exitCode = cause.code === 125 ? ExitCode.build : ExitCode.buildpackBuild;
-      throw new BuildpackError(exitCode, `Cannot build with "${name}": ${cause.message}`, {
-        cause,
-        buildpack: name,
-      });
-    }
-    if (outcome.code === 0 && outcome.signal === undefined) return;
-    const how = outcome.signal === undefined
-      ? `exited with status ${outcome.code}`
-      : `was killed by ${outcome.signal}`;
-    throw new BuildpackError(
-      ExitCode.buildpackBuild,
-      `Cannot build with "${name}": its bin/build ${how}`,
-      { buildpack: name, status: outcome.code },
-    );
+    await runModule(input.executor, {
+      program: `${dir.inside}/bin/build`,
+      args: [layers.inside, input.platformDir.inside, planPath],
+      cwd: input.appDir.inside,
+      env: variables,
+      signal: ctx.signal,
+      onOutput: input.output,
+    }, {
+      act: "build",
+      name,
+      sandboxFault: ExitCode.build,
+      moduleFault: ExitCode.buildpackBuild,
+    });
   } finally {
     await removeAll(planOutside);
   }

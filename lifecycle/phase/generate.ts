@@ -5,7 +5,7 @@ import { checkBuildDockerfile, checkRunDockerfile } from "../dockerfile/check.ts
 import { parseDockerfile } from "../dockerfile/parse.ts";
 import { buildpackEnv } from "../env/buildpack.ts";
 import { buildEnv } from "../env/env.ts";
-import { BuildpackError, ExitCode, failAs, FileError, LifecycleError } from "../error.ts";
+import { ExitCode, failAs, FileError, LifecycleError } from "../error.ts";
 import { formatBuildpackPlan } from "../file/build_plan.ts";
 import { findContained, readContained } from "../file/contained.ts";
 import { writeText } from "../file/document.ts";
@@ -14,8 +14,9 @@ import type { GroupMember } from "../file/group_toml.ts";
 import { escapeId, moduleName } from "../file/module.ts";
 import type { Require } from "../file/plan_toml.ts";
 import { requiresFor, withoutMet } from "../plan/entries.ts";
-import { type Dir, type Outcome, StartError } from "../sandbox/executor.ts";
+import type { Dir } from "../sandbox/executor.ts";
 import { makeDirFor, makeFileFor, removeAll } from "./build_files.ts";
+import { runModule } from "./run_module.ts";
 import { capabilitiesOf } from "./detect_expand.ts";
 import type { Extension } from "./detect_types.ts";
 import { copyTree } from "./generate_files.ts";
@@ -153,34 +154,19 @@ async function produce(work: Work, input: GenerateInput, ctx: Context): Promise<
       execEnv: "",
       inputs: {},
     });
-    let outcome: Outcome;
-    try {
-      outcome = await input.executor.run({
-        program: `${dir.inside}/bin/generate`,
-        args: [place.inside, input.platformDir.inside, planPath],
-        cwd: input.appDir.inside,
-        env,
-        signal: ctx.signal,
-        onOutput: input.output,
-      });
-    } catch (cause) {
-      if (!(cause instanceof StartError)) throw cause;
-      // 125 is the sandbox itself: no fault of the extension.
-      const exitCode = cause.code === 125 ? ExitCode.generate : ExitCode.extensionGenerate;
-      throw new BuildpackError(exitCode, `Cannot generate with "${name}": ${cause.message}`, {
-        cause,
-        buildpack: name,
-      });
-    }
-    if (outcome.code === 0 && outcome.signal === undefined) return;
-    const how = outcome.signal === undefined
-      ? `exited with status ${outcome.code}`
-      : `was killed by ${outcome.signal}`;
-    throw new BuildpackError(
-      ExitCode.extensionGenerate,
-      `Cannot generate with "${name}": its bin/generate ${how}`,
-      { buildpack: name, status: outcome.code },
-    );
+    await runModule(input.executor, {
+      program: `${dir.inside}/bin/generate`,
+      args: [place.inside, input.platformDir.inside, planPath],
+      cwd: input.appDir.inside,
+      env,
+      signal: ctx.signal,
+      onOutput: input.output,
+    }, {
+      act: "generate",
+      name,
+      sandboxFault: ExitCode.generate,
+      moduleFault: ExitCode.extensionGenerate,
+    });
   } finally {
     await removeAll(planOutside);
   }
