@@ -7,6 +7,7 @@ import { mergeBom } from "./merge.ts";
 import { type BomDocument, type BomFormat, formatOfFile } from "./document.ts";
 import { isExpression, spdxId } from "./license.ts";
 import { mergePackages, packagesOf } from "./package.ts";
+import { SYFT_SCHEMA } from "./syft_schema_testing.ts";
 
 const SUBJECT = {
   name: "registry.test/team/app:1",
@@ -199,7 +200,13 @@ Deno.test("merged CycloneDX is valid by the official schema, names its buildpack
   valid(mergeBom("cyclonedx", [], SUBJECT));
 });
 
-Deno.test("merged CycloneDX is valid whatever the documents say", async () => {
+const syftValid = new Ajv({ strict: false }).compile(SYFT_SCHEMA);
+function validSyft(value: unknown) {
+  const plain = JSON.parse(JSON.stringify(value));
+  ok(syftValid(plain), JSON.stringify(syftValid.errors?.slice(0, 3)));
+}
+
+Deno.test("a merged document is valid whatever the documents say, in each format", async () => {
   const valid = await cycloneValidator();
   const word = fc.oneof(
     fc.string(),
@@ -227,6 +234,7 @@ Deno.test("merged CycloneDX is valid whatever the documents say", async () => {
         mergeBom("spdx", [document("cyclonedx", { components })], SUBJECT),
       );
       spdxShape(JSON.parse(text));
+      validSyft(mergeBom("syft", [document("cyclonedx", { components })], SUBJECT));
     }),
     { numRuns: 200, seed: 7 },
   );
@@ -253,12 +261,15 @@ function spdxShape(json: {
   for (const { relatedSpdxElement } of json.relationships) ok(ids.has(relatedSpdxElement!));
 }
 
-Deno.test("merged SPDX and Syft say the same packages", () => {
+Deno.test("merged SPDX and Syft say the same packages, Syft by its published schema", () => {
   const spdx = JSON.parse(JSON.stringify(mergeBom("spdx", [CYCLONE, SPDX, SYFT], SUBJECT)));
   spdxShape(spdx);
   equal(spdx.packages.length, 8);
   match(JSON.stringify(spdx.hasExtractedLicensingInfos), /House licence/);
   const syft = JSON.parse(JSON.stringify(mergeBom("syft", [CYCLONE, SPDX, SYFT], SUBJECT)));
+  validSyft(syft);
+  validSyft(mergeBom("syft", [], SUBJECT));
+  match(syft.schema.url, new RegExp(`/schema-${syft.schema.version}\\.json$`));
   equal(syft.artifacts.length, 7);
   equal(syft.artifacts.find((one: { name: string }) => one.name === "django").type, "python");
 });
