@@ -2,11 +2,12 @@
 import { pairLayers } from "../lifecycle/inspect/diff.ts";
 import { diffDocuments, type FieldDiff } from "../lifecycle/inspect/diff_config.ts";
 import { diffLayers, type FileDiff } from "../lifecycle/inspect/diff_layer.ts";
-import { readMetadata } from "../lifecycle/platform/image_info.ts";
+import { type IndexInfo, readMetadata } from "../lifecycle/platform/image_info.ts";
+import type { Image } from "../registry/image.ts";
 import type { CommonFlags } from "./common.ts";
 import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
-import { openImage } from "./open_image.ts";
+import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
 import { Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
@@ -34,8 +35,22 @@ interface LayerResult {
   readonly files?: readonly FileDiff[];
 }
 
+/** Two images, compared. */
+interface Comparison {
+  readonly fields: readonly FieldDiff[];
+  readonly layers: readonly LayerResult[];
+}
+
+/** One platform of two indexes; `undefined`: that index has no image for it. */
+interface PlatformResult extends Partial<Comparison> {
+  readonly platform: string;
+  readonly a: string | undefined;
+  readonly b: string | undefined;
+  readonly how: "same" | "changed" | "only in a" | "only in b";
+}
+
 /**
- * Compares two images.
+ * Compares two images, or two indexes platform by platform.
  *
  * @returns 0 when they are the same, 1 when they differ.
  */
@@ -47,13 +62,101 @@ export async function diffImages(
 ): Promise<number> {
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
-  const [a, b] = [
-    await openImage(session, names[0], flags, stack),
-    await openImage(session, names[1], flags, stack),
-  ];
-  const fields = a.image.raw.digest === b.image.raw.digest ? [] : diffDocuments(a.image, b.image);
+  const a = await openImage(session, names[0], flags, stack);
+  const b = await openImage(session, names[1], flags, stack);
+  const whole = flags.platform === undefined && a.index !== undefined && b.index !== undefined;
+  const digests = [a, b].map(({ index, image }) => whole ? index!.digest : image.raw.digest);
+  const same = digests[0] === digests[1];
+  const about = {
+    a: { image_name: names[0], digest: digests[0] },
+    b: { image_name: names[1], digest: digests[1] },
+    same,
+  };
+  const found: { platforms: readonly PlatformResult[] } | Comparison = whole
+    ? { platforms: same ? [] : await comparePlatforms(session, a, b, flags) }
+    : await compare(session, a.image, b.image, flags);
+  if (format !== "human") {
+    io.stdout.write(await formatStructured({ ...about, ...found }, format));
+    return same ? 0 : 1;
+  }
+  if (same) {
+    session.log.info(`They are the same: ${digests[0]}`);
+    return 0;
+  }
+  io.stdout.write(`a: ${a.located.name} ${digests[0]}\nb: ${b.located.name} ${digests[1]}\n`);
+  const limit = flags.verbose ? Infinity : MAX_FILES;
+  if ("layers" in found) {
+    io.stdout.write(comparisonText(found, limit));
+    session.log.info(summary([found]));
+    return 1;
+  }
+  for (const one of found.platforms) {
+    io.stdout.write(`\nPlatform ${plain(one.platform)}: ${one.how}\n`);
+    if (one.how === "changed") io.stdout.write(comparisonText(one, limit));
+  }
+  const changed = found.platforms.filter(({ how }) => how !== "same");
+  session.log.info(
+    `${changed.length} of ${count(found.platforms.length, "platform")} differ${
+      changed.length === 1 ? "s" : ""
+    }; ${summary(changed)}`,
+  );
+  return 1;
+}
+
+async function comparePlatforms(
+  session: Session,
+  a: OpenedImage,
+  b: OpenedImage,
+  flags: DiffFlags,
+): Promise<readonly PlatformResult[]> {
+  const sides = [a, b].map(({ index }) => byPlatform(index!));
+  const results: PlatformResult[] = [];
+  for (const platform of new Set(sides.flatMap((side) => [...side.keys()]))) {
+    const [one, other] = sides.map((side) => side.get(platform));
+    const about = { platform, a: one, b: other };
+    if (one === undefined || other === undefined) {
+      results.push({ ...about, how: one === undefined ? "only in b" : "only in a" });
+    } else if (one === other) results.push({ ...about, how: "same" });
+    else {
+      const left = await childOf(session, a, one);
+      const right = await childOf(session, b, other);
+      results.push({ ...about, how: "changed", ...await compare(session, left, right, flags) });
+    }
+  }
+  return results;
+}
+
+/** By name; a platform that comes twice is compared twice. */
+function byPlatform({ images }: IndexInfo): ReadonlyMap<string, string> {
+  const all = new Map<string, string>();
+  for (const { platform, digest } of images) {
+    let key = platform;
+    for (let time = 2; all.has(key); time++) key = `${platform} (${time})`;
+    all.set(key, digest);
+  }
+  return all;
+}
+
+async function childOf(
+  session: Session,
+  { image, located }: OpenedImage,
+  digest: string,
+): Promise<Image> {
+  if (image.raw.digest === digest) return image;
+  const found = await imageAt(session, { ...located, reference: digest }, {});
+  if (found !== undefined) return found.image;
+  throw new Error(`Cannot compare ${located.name}: its index names ${digest}, which is not there`);
+}
+
+async function compare(
+  session: Session,
+  a: Image,
+  b: Image,
+  flags: DiffFlags,
+): Promise<Comparison> {
+  const fields = a.raw.digest === b.raw.digest ? [] : diffDocuments(a, b);
   const layers: LayerResult[] = [];
-  const sides = [a, b].map(({ image }) => ({ image, metadata: readMetadata(image.config) }));
+  const sides = [a, b].map((image) => ({ image, metadata: readMetadata(image.config) }));
   for (const { madeBy, name, isBase, a: one, b: other } of pairLayers(sides[0]!, sides[1]!)) {
     const about = {
       made_by: madeBy,
@@ -77,33 +180,21 @@ export async function diffImages(
       });
     }
   }
-  const same = a.image.raw.digest === b.image.raw.digest;
-  if (format !== "human") {
-    const value = {
-      a: { image_name: names[0], digest: a.image.raw.digest },
-      b: { image_name: names[1], digest: b.image.raw.digest },
-      same,
-      fields,
-      layers,
-    };
-    io.stdout.write(await formatStructured(value, format));
-    return same ? 0 : 1;
-  }
-  if (same) {
-    session.log.info(`They are the same: ${a.image.raw.digest}`);
-    return 0;
-  }
-  const limit = flags.verbose ? Infinity : MAX_FILES;
-  io.stdout.write(`a: ${a.located.name} ${a.image.raw.digest}\n`);
-  io.stdout.write(`b: ${b.located.name} ${b.image.raw.digest}\n`);
-  io.stdout.write(fieldsText(plain(fields)));
-  io.stdout.write(plain(layers).map((layer) => layerText(layer, limit)).join(""));
+  return { fields, layers };
+}
+
+function comparisonText({ fields, layers }: Partial<Comparison>, limit: number): string {
+  return fieldsText(plain(fields ?? [])) +
+    plain(layers ?? []).map((layer) => layerText(layer, limit)).join("");
+}
+
+function summary(all: readonly Partial<Comparison>[]): string {
+  const fields = all.flatMap((one) => one.fields ?? []).length;
+  const layers = all.flatMap((one) => one.layers ?? []);
   const blamed = [...new Set(layers.map(({ made_by }) => made_by))];
-  session.log.info(
-    `${count(fields.length, "field")} and ${count(layers.length, "layer")} differ` +
-      (blamed.length > 0 ? `; made by: ${plain(blamed).join(", ")}` : ""),
-  );
-  return 1;
+  return `${count(fields, "field")} and ${count(layers.length, "layer")} differ${
+    blamed.length > 0 ? `; made by: ${plain(blamed).join(", ")}` : ""
+  }`;
 }
 
 /** Files that are told of one layer; `--verbose` and `-o json` have all. */

@@ -5,7 +5,7 @@ import { collect } from "../registry/source.ts";
 import { decompress } from "../registry/layer/decompress.ts";
 import { digestOf } from "../registry/oci/digest.ts";
 import { bytesSource } from "../registry/source.ts";
-import { appImage, bench, layerOf, push } from "./command_testing.ts";
+import { appImage, bench, layerOf, push, pushIndex } from "./command_testing.ts";
 
 const file = (text: string, more: Record<string, unknown> = {}) => ({
   name: "layers/samples_java/jre/lib",
@@ -103,4 +103,32 @@ Deno.test("diff tells another compression, another order and another base apart"
   match(changed, /^Layer #1 \(run image\): changed$/m);
   ok(!changed.includes("/etc/os"));
   match(await diff("base", "--base"), /^ {2}\* \/etc\/os: content/m);
+});
+
+Deno.test("two indexes are compared platform by platform; --platform compares one", async () => {
+  await using shop = await bench();
+  const arm = (text: string) =>
+    appImage({ architecture: "arm64", app: [layerOf({ name: "workspace/a", text })] });
+  const other = appImage({ architecture: "riscv64" });
+  await pushIndex(shop.registry, "app", "a", [appImage(), arm("1")]);
+  await pushIndex(shop.registry, "app", "b", [appImage(), arm("2"), other]);
+  const names = [`${shop.host}/app:a`, `${shop.host}/app:b`] as const;
+  const { code, out, err } = await shop.wherry("diff", ...names);
+  equal(code, 1);
+  match(out, /^Platform linux\/amd64: same$/m);
+  match(
+    out,
+    /^Platform linux\/arm64: changed\n\nFields:(?:\n.+)+\n\nLayer #\d+ \(app\): changed$/m,
+  );
+  match(out, /^ {2}\* \/workspace\/a: content/m);
+  match(out, /^Platform linux\/riscv64: only in b$/m);
+  match(err, /2 of 3 platforms differ; \d+ fields? and 1 layer differ; made by: app$/m);
+  const json = JSON.parse((await shop.wherry("diff", ...names, "-o", "json")).out);
+  deepEqual(
+    json.platforms.map(({ platform, how }: Record<string, string>) => `${platform} ${how}`),
+    ["linux/amd64 same", "linux/arm64 changed", "linux/riscv64 only in b"],
+  );
+  equal((await shop.wherry("diff", names[0], names[0])).code, 0);
+  const one = await shop.wherry("diff", ...names, "--platform", "linux/amd64");
+  equal(one.code, 0, one.err);
 });

@@ -7,6 +7,14 @@ import type { Store } from "../registry/store/store.ts";
 /** Changes with what is kept: old entries are then read anew. */
 const VERSION = "1";
 
+/** An image, alone or as one of an index. */
+export interface PlatformImage {
+  /** `os/arch[/variant]`, as its index says; empty for an image that stands alone. */
+  readonly platform: string;
+  /** Of its manifest. */
+  readonly digest: string;
+}
+
 /** Packages by layer, in files below `cache/sbom` of the store; which layer an image has, in the store's memo. */
 export class SbomCache {
   readonly #dir: string;
@@ -18,15 +26,27 @@ export class SbomCache {
     this.#dir = join(store.dir, "cache", `sbom-${VERSION}`);
   }
 
+  /** The images that a manifest or an index stands for; `undefined` when that is not known. */
+  async imagesOf(digest: string): Promise<readonly PlatformImage[] | undefined> {
+    const text = await this.#store.memo.get(memoKey("images", digest));
+    return text === undefined ? undefined : JSON.parse(text) as PlatformImage[];
+  }
+
+  /** Remembers {@linkcode imagesOf}. A store that cannot be written forgets it. */
+  async rememberImages(digest: string, images: readonly PlatformImage[]): Promise<void> {
+    const text = JSON.stringify(images);
+    await this.#store.memo.set(memoKey("images", digest), text).catch(() => {});
+  }
+
   /** The layer with the bills of materials of a manifest; `""` when it has none, `undefined` when that is not known. */
-  async layerOf(manifest: string, platform: string): Promise<Digest | "" | undefined> {
-    const text = await this.#store.memo.get(memoKey(manifest, platform));
+  async layerOf(manifest: string): Promise<Digest | "" | undefined> {
+    const text = await this.#store.memo.get(memoKey("layer", manifest));
     return text === undefined || text === "" || isDigest(text) ? text : undefined;
   }
 
   /** Remembers {@linkcode layerOf}. A store that cannot be written forgets it. */
-  async rememberLayer(manifest: string, platform: string, layer: Digest | ""): Promise<void> {
-    await this.#store.memo.set(memoKey(manifest, platform), layer).catch(() => {});
+  async rememberLayer(manifest: string, layer: Digest | ""): Promise<void> {
+    await this.#store.memo.set(memoKey("layer", manifest), layer).catch(() => {});
   }
 
   /** The packages of a layer; `undefined` when it was not read yet. */
@@ -57,6 +77,6 @@ export class SbomCache {
   }
 }
 
-function memoKey(manifest: string, platform: string): string {
-  return `sbom/${VERSION}/${manifest}/${platform}`;
+function memoKey(kind: string, digest: string): string {
+  return `sbom/${VERSION}/${kind}/${digest}`;
 }

@@ -1,6 +1,6 @@
 /** `wherry sbom query` over a small fleet, with the registry counting. */
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import { appImage, bench, push } from "./command_testing.ts";
+import { appImage, bench, push, pushIndex } from "./command_testing.ts";
 
 const sbom = (version: string) => ({
   "samples_java/jre/sbom.cdx.json": {
@@ -35,7 +35,7 @@ Deno.test("sbom query says which images of a list hold a package, and the second
     new RegExp(`^${names[0]} +com\\.fasterxml\\.jackson\\.core/jackson-core +2\\.14\\.1 `, "m"),
   );
   equal(first.out.split("\n").length, 3);
-  match(first.err, /1 of 3 images holds it; 1 have no bill of materials$/m);
+  match(first.err, /1 of 3 images holds it; 1 has no bill of materials$/m);
   shop.reset();
   const second = await shop.wherry("sbom", "query", QUERY, "--from", "fleet.txt");
   equal(second.out, first.out);
@@ -109,4 +109,29 @@ Deno.test("an image that cannot be asked is told of, the others are answered, ex
     3,
     "ERROR: Cannot query nothing: want NAME... or --from FILE\n",
   ]);
+});
+
+Deno.test("every image of an index is asked, the second time with one request; --platform asks one", async () => {
+  await using shop = await bench();
+  const arm = (version: string) => appImage({ architecture: "arm64", sboms: sbom(version) });
+  await pushIndex(shop.registry, "both", "1", [appImage({ sboms: sbom("2.15.0") }), arm("2.14.1")]);
+  await pushIndex(shop.registry, "same", "1", [appImage({ sboms: sbom("2.14.0") }), arm("2.14.0")]);
+  const names = [`${shop.host}/both:1`, `${shop.host}/same:1`];
+  const first = await shop.wherry("sbom", "query", QUERY, ...names);
+  equal(first.code, 0, first.err);
+  match(first.out, / PLATFORMS\n/);
+  match(first.out, /both:1 .* 2\.14\.1 .* linux\/arm64$/m);
+  match(first.out, /same:1 .* 2\.14\.0 .* linux\/amd64, linux\/arm64$/m);
+  equal(first.out.trim().split("\n").length, 3);
+  shop.reset();
+  const again = await shop.wherry("sbom", "query", QUERY, ...names, "-o", "json");
+  deepEqual(shop.seen.requests.filter((one) => one !== "GET /v2/"), [
+    "HEAD /v2/both/manifests/1",
+    "HEAD /v2/same/manifests/1",
+  ]);
+  deepEqual(JSON.parse(again.out).found[0].packages[0].platforms, ["linux/arm64"]);
+  const amd = ["--platform", "linux/amd64"];
+  const one = await shop.wherry("sbom", "query", QUERY, ...names, ...amd);
+  equal(one.out.trim().split("\n").length, 2);
+  match(one.err, /1 of 2 images holds it$/m);
 });

@@ -11,7 +11,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .usage("A B [FLAGS]")
     .option("--base", "compare the files of the run images, too")
     .option("--no-files", "only say which layers differ; reads none")
-    .option("--platform <os/arch>", "which image of an index (default: this machine's)")
+    .option(
+      "--platform <os/arch>",
+      "which image of an index (default: all of two indexes, else this machine's)",
+    )
     .option("--remote", "ask the registry, not the store")
     .option("-o, --output <format>", "human, json, yaml or toml", "human");
   addRegistryFlags(command);

@@ -80,7 +80,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "--from <file>",
       "names from a file, one a line, or - ; kubectl get pods -A -o json too",
     )
-    .option("--platform <os/arch>", "which image of an index (default: this machine's)")
+    .option("--platform <os/arch>", "which image of an index (default: all)")
     .option("--remote", "ask the registry, not the store")
     .option("-o, --output <format>", "human, json or csv", "human")
     .addHelpText("after", QUERY_HELP)

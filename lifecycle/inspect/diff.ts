@@ -9,7 +9,7 @@ export interface LayerPair {
   readonly madeBy: string;
   /** The buildpack's name for it; `#3` for one that has none. */
   readonly name: string;
-  /** Whether it belongs to the run image. */
+  /** Whether it belongs to the run image, or a builder's build image. */
   readonly isBase: boolean;
   /** In the first image. */
   readonly a: Layer | undefined;
@@ -34,7 +34,7 @@ export function pairLayers(
     return {
       madeBy: [...new Set(versions)].join(" / "),
       name,
-      isBase: owner.kind === "base",
+      isBase: isBase(owner),
       a: layer,
       b: other?.layer,
     };
@@ -43,12 +43,16 @@ export function pairLayers(
     pairs.push({
       madeBy: formatOwner(owner),
       name,
-      isBase: owner.kind === "base",
+      isBase: isBase(owner),
       a: undefined,
       b: layer,
     });
   }
   return pairs;
+}
+
+function isBase({ kind }: LayerOwner): boolean {
+  return kind === "base" || kind === "build-image";
 }
 
 interface Keyed {

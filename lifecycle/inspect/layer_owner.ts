@@ -1,6 +1,7 @@
 /** Which part of a build made a layer, told from the labels alone. */
 import type { Image } from "../../registry/image.ts";
 import type { LifecycleMetadata } from "../file/lifecycle_metadata.ts";
+import { moduleOwners } from "./module_owner.ts";
 
 /** What a layer is. */
 export type LayerKind =
@@ -11,6 +12,8 @@ export type LayerKind =
   | "launcher"
   | "config"
   | "process-types"
+  | "build-image"
+  | "builder"
   | "unknown";
 
 /** Who made a layer. */
@@ -29,13 +32,15 @@ export interface LayerOwner {
  * The owner of each layer of `image`, bottom to top. What stands below the base's last layer is the base's; above it
  * a diffID says whose a layer is. Equal layers of two owners take turns in the order of the build.
  *
- * @param metadata Of its label; `undefined` where there is none: all is `unknown` then.
+ * @param metadata Of its label; `undefined` where there is none: builders and packages have others, the rest is `unknown`.
  */
 export function layerOwners(
   image: Image,
   metadata: LifecycleMetadata | undefined,
 ): readonly LayerOwner[] {
-  if (metadata === undefined) return image.layers.map(() => owner("unknown"));
+  if (metadata === undefined) {
+    return moduleOwners(image) ?? image.layers.map(() => owner("unknown"));
+  }
   const ids = image.layers.map(({ diffId }) => String(diffId));
   const base = metadata.runImage.topLayer === "" ? 0 : ids.indexOf(metadata.runImage.topLayer) + 1;
   const claims = claimsOf(metadata);
@@ -80,6 +85,8 @@ const WORDS: Readonly<Record<LayerKind, string>> = {
   launcher: "launcher",
   config: "launcher config",
   "process-types": "process types",
+  "build-image": "build image",
+  builder: "builder",
   unknown: "-",
 };
 

@@ -86,7 +86,7 @@ export async function createBuilder(act: CreateBuilder, ctx: Context): Promise<I
   const modules = await layAll(act, ctx);
   const own = await planToLayers(
     [
-      { id: "builder:directories", createdBy: "directories", entries: () => directories(owner) },
+      { id: "builder:directories", createdBy: DIRECTORIES_LAYER, entries: () => directories(owner) },
       { id: "builder:lifecycle", createdBy: "lifecycle", entries: lifecycle.entries },
       ...configFiles(descriptor, { order, orderExtensions, system }),
     ],
@@ -272,6 +272,9 @@ export function orderFile(order: GroupOrder, orderExtensions: GroupOrder) {
     entries: () => filesLayer(new Map([["/cnb/order.toml", bytes]]), { owner: ROOT }),
   };
 }
+
+/** What the history of a builder calls its first layer: below it is the build image. */
+export const DIRECTORIES_LAYER = "directories";
 
 /** What the history of a builder calls the layer with its order. */
 export const ORDER_LAYER = "order.toml";
