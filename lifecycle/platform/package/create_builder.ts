@@ -86,7 +86,11 @@ export async function createBuilder(act: CreateBuilder, ctx: Context): Promise<I
   const modules = await layAll(act, ctx);
   const own = await planToLayers(
     [
-      { id: "builder:directories", createdBy: DIRECTORIES_LAYER, entries: () => directories(owner) },
+      {
+        id: "builder:directories",
+        createdBy: DIRECTORIES_LAYER,
+        entries: () => directories(owner),
+      },
       { id: "builder:lifecycle", createdBy: "lifecycle", entries: lifecycle.entries },
       ...configFiles(descriptor, { order, orderExtensions, system }),
     ],
