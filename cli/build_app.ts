@@ -1,23 +1,17 @@
 /** Turns the flags of `wherry build` into a request, runs it, and tells the result. */
 import { join } from "node:path";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
-import { readDocument } from "../lifecycle/file/document.ts";
-import type { RunImageNames } from "../lifecycle/file/lifecycle_metadata.ts";
-import { parseRunToml } from "../lifecycle/file/run_toml.ts";
-import type { ImagePlace, RunImage } from "../lifecycle/phase/analyze_types.ts";
-import { resolveRunImage, runNamesFor } from "../lifecycle/phase/analyze_run_image.ts";
+import type { ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import type { Launcher } from "../lifecycle/phase/export_types.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
-import { readImage } from "../registry/image.ts";
-import type { Platform } from "../registry/oci/descriptor.ts";
-import { familiarName, parseReference, type Place } from "../registry/oci/reference.ts";
 import { launcherBytes } from "./assets.ts";
 import { accessOf, openCacheOf } from "./build_cache.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { type BuildTarget, openTarget } from "./build_target.ts";
-import { fromRegistry, inStore, layout, openForReading, readPlace } from "./places.ts";
+import { openRun } from "./open_run.ts";
+import { inStore, openForReading, readPlace } from "./places.ts";
 import { Session } from "./session.ts";
 import { platformOf, siteRequest } from "./site_request.ts";
 import { VERSION } from "./version.ts";
@@ -199,81 +193,6 @@ async function openPrevious(
   // A plain name means the same place as the destination, as pack has it: the registry when publishing.
   if (place.kind === "registry" && !flags.publish) return await inStore(session, place.reference);
   return await openForReading(session, place, stack);
-}
-
-async function openRun(
-  session: Session,
-  flags: BuildFlags,
-  target: BuildTarget,
-  platform: Platform,
-  ofBuilder: readonly RunImageNames[] | undefined,
-  stack: AsyncDisposableStack,
-  extended = false,
-): Promise<{ readonly run: RunImage | "scratch"; readonly runNames?: RunImageNames | undefined }> {
-  const { env } = session.io;
-  const asked = flags.runImage ?? env["CNB_RUN_IMAGE"];
-  if (asked === "scratch") return { run: "scratch" };
-  const runFile = env["CNB_RUN_PATH"] ?? "/cnb/run.toml";
-  const images = ofBuilder ?? (await readDocument(runFile, parseRunToml))?.images ?? [];
-  if (asked === undefined && images.length === 0) {
-    throw new LifecycleError(
-      ExitCode.arguments,
-      "--run-image is required when there is no run metadata available: want a name, oci:DIR, or scratch",
-    );
-  }
-  const name = asked ?? await resolveRunImage(images[0]!, target.host, {
-    registryOf: (text) => parseReference(text).registry,
-    readable: async (text) => await readable(session, text),
-  });
-  const place = readPlace(name);
-  const located = await openRunPlace(session, flags, place, stack);
-  const image = await readImage(located.registry, located.repository, located.reference, platform, {
-    signal: session.ctx.signal,
-  });
-  if (image === undefined) {
-    throw new LifecycleError(
-      ExitCode.arguments,
-      `Cannot find run image ${JSON.stringify(name)}: ${located.name} is not there`,
-    );
-  }
-  // A path of this machine has no meaning for whoever gets the image, and would change its digest.
-  const known = place.kind === "registry" || place.kind === "store"
-    ? familiarName(place.reference)
-    : "";
-  const reference = known === ""
-    ? image.raw.digest
-    : `${located.repositoryName}@${image.raw.digest}`;
-  const normalize = (text: string) => familiarName(parseReference(text));
-  return {
-    run: { image, name: known, reference },
-    runNames: known === ""
-      ? undefined
-      : runNamesFor(images.length > 0 ? images : [{ image: known, mirrors: [] }], known, {
-        normalize,
-        extended,
-      }),
-  };
-}
-
-async function openRunPlace(
-  session: Session,
-  flags: BuildFlags,
-  place: Place,
-  stack: AsyncDisposableStack,
-): Promise<ImagePlace> {
-  if (place.kind === "oci") return await layout(session, place, false);
-  if (place.kind !== "registry") return await openForReading(session, place, stack);
-  if (flags.pullPolicy !== "always") {
-    const local = await inStore(session, place.reference);
-    const there = await local.registry.stat(local.repository, local.reference);
-    if (there !== undefined || flags.pullPolicy === "never") return local;
-  }
-  return await fromRegistry(session, place.reference);
-}
-
-async function readable(session: Session, name: string): Promise<boolean> {
-  const { registry, repository, reference } = await fromRegistry(session, parseReference(name));
-  return await registry.stat(repository, reference).catch(() => undefined) !== undefined;
 }
 
 function launcherFor(architecture: string): Launcher {

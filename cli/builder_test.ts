@@ -171,3 +171,63 @@ Deno.test({
     match(inPlace.err, /Cannot use --isolation in-place with --builder/);
   },
 });
+
+Deno.test({
+  name:
+    "build --builder: nothing but the store: builder and run image in it, and a hint where the registry was asked",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    await shell.ok("copy", "oci:base:1", "store:oci.example/run:1");
+    await shell.ok("copy", "oci:builder", "store:oci.example/builder:1");
+    const build = [
+      "build",
+      "app",
+      "--builder",
+      "oci.example/builder:1",
+      "--path",
+      "app",
+      "--offline",
+    ];
+    for (const policy of ["if-not-present", "never"]) {
+      const made = await shell.wherry(...build, "--pull-policy", policy);
+      equal(made.code, 0, made.err);
+    }
+    const asked = await shell.wherry(...build);
+    notEqual(asked.code, 0);
+    match(
+      asked.err,
+      /^ERROR: .*\(the store has oci\.example\/builder:1: --pull-policy if-not-present takes it\)$/m,
+    );
+    const run = await shell.wherry(
+      "build",
+      "app",
+      "--builder",
+      "oci:builder",
+      "--path",
+      "app",
+      "--offline",
+    );
+    equal(run.code, 3);
+    match(
+      run.err,
+      /^ERROR: .*\(the store has oci\.example\/run:1: --pull-policy if-not-present takes it\)$/m,
+    );
+  },
+});
+
+Deno.test({
+  name: "builder create: a run image has to be a name, for images keep it",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    const config = await Deno.readTextFile(`${shell.dir}/builder.toml`);
+    await shell.write({ "other.toml": config.replace("oci.example/run:1", "oci:base:1") });
+    const refused = await shell.wherry("builder", "create", "oci:other", "--config", "other.toml");
+    equal(refused.code, 3);
+    match(
+      refused.err,
+      /^ERROR: Cannot use run image "oci:base:1" of .*other\.toml: want the name of an image/m,
+    );
+  },
+});

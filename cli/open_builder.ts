@@ -18,12 +18,13 @@ import { UsageError } from "./exit.ts";
 import { moduleSources } from "./package/sources.ts";
 import { fromRegistry, inStore, openForReading, readPlace } from "./places.ts";
 import type { Session } from "./session.ts";
+import { type PullPolicy, withStoreHint } from "./pull_policy.ts";
 
 /** Flags of a builder. */
 export interface BuilderFlags {
   readonly isolation: string;
   readonly builder?: string;
-  readonly pullPolicy?: string;
+  readonly pullPolicy?: PullPolicy;
   readonly buildpackRegistry?: string;
   readonly disableSystemBuildpacks?: boolean;
 }
@@ -78,13 +79,20 @@ export async function wayIn(helper: string, isolation: string): Promise<Entry> {
 export async function openImageToEnter(
   session: Session,
   name: string,
-  policy: string,
+  policy: PullPolicy,
   platform: Platform,
   stack: AsyncDisposableStack,
 ): Promise<Image> {
   const place = await placeOf(session, name);
   const { signal } = session.ctx;
-  if (place.kind === "registry") await pull(session, place.reference, policy, platform);
+  if (place.kind === "registry") {
+    await withStoreHint(
+      session,
+      [place.reference],
+      policy,
+      () => pull(session, place.reference, policy, platform),
+    );
+  }
   const located = place.kind === "registry"
     ? await inStore(session, place.reference)
     : await openForReading(session, place, stack);
@@ -110,7 +118,7 @@ async function placeOf(session: Session, name: string): Promise<Place> {
 async function pull(
   session: Session,
   reference: Reference,
-  policy: string,
+  policy: PullPolicy,
   platform: Platform,
 ): Promise<void> {
   const to = await inStore(session, reference);
@@ -150,7 +158,7 @@ export function packageOpener(
     const sources = await moduleSources(session, {
       cwd: session.io.cwd,
       platform,
-      policy: (flags.pullPolicy ?? "always") as "always",
+      policy: flags.pullPolicy,
       index: flags.buildpackRegistry,
       stack,
     });

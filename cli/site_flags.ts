@@ -1,6 +1,7 @@
 /** Flags about the app and its buildpacks, which `build` and `detect` share. */
 import { type Command, Option } from "commander";
 import { collect, collectWords, type CommonFlags } from "./common.ts";
+import type { PullPolicy } from "./pull_policy.ts";
 
 /** The flags, as commander hands them over. */
 export interface SiteFlags extends CommonFlags {
@@ -27,7 +28,7 @@ export interface SiteFlags extends CommonFlags {
   readonly buildpackRegistry?: string;
   readonly disableSystemBuildpacks?: boolean;
   readonly volume?: readonly string[];
-  readonly pullPolicy?: string;
+  readonly pullPolicy?: PullPolicy;
 }
 
 /** Adds the flags that say what is built. */

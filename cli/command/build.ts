@@ -3,6 +3,7 @@ import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../comm
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** The flags of `wherry build`, as commander hands them over. */
 export interface BuildFlags extends SiteFlags {
@@ -20,7 +21,7 @@ export interface BuildFlags extends SiteFlags {
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
   readonly sbomReferrer?: boolean;
-  readonly pullPolicy: string;
+  readonly pullPolicy: PullPolicy;
   readonly from?: readonly string[];
   readonly output: string;
 }

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, type CommonFlags } from "../common.ts";
 import type { Io } from "../io.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of `wherry run`. */
 export interface RunFlags extends CommonFlags {
@@ -13,7 +14,7 @@ export interface RunFlags extends CommonFlags {
   readonly network?: string;
   readonly isolation: string;
   readonly platform?: string;
-  readonly pullPolicy: string;
+  readonly pullPolicy: PullPolicy;
 }
 
 /** `wherry run NAME [-- ARGS]`. */

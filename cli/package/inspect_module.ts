@@ -11,9 +11,9 @@ import { machinePlatform } from "../platform.ts";
 import { Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
 import { formatTable } from "../ui/table.ts";
-import type { PullPolicy } from "./open_image.ts";
 import { drawOrder, orderTree } from "./order_tree.ts";
 import { moduleSources } from "./sources.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of the command. */
 export interface InspectModuleFlags extends CommonFlags {

@@ -28,10 +28,11 @@ import { Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { putImages } from "./image_output.ts";
 import { collectLabels } from "./labels.ts";
-import { openImage, type PullPolicy } from "./open_image.ts";
+import { openImage } from "./open_image.ts";
 import { ownLifecycle } from "./own_lifecycle.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of the command. */
 export interface BuilderFlags extends CommonFlags {
@@ -118,6 +119,14 @@ async function fromConfig(
   if (descriptor === undefined) throw new UsageError(`Cannot read --config ${file}: no such file`);
   if (descriptor.buildImage === "") {
     throw new UsageError(`Cannot make a builder of ${file}: build.image is missing`);
+  }
+  for (const name of descriptor.runImages.flatMap(({ image, mirrors }) => [image, ...mirrors])) {
+    if (name === "" || readPlace(name).kind === "registry") continue; // images keep it for their rebase
+    throw new UsageError(
+      `Cannot use run image ${
+        JSON.stringify(name)
+      } of ${file}: want the name of an image, as its registry or the store has it`,
+    );
   }
   if (descriptor.order.length === 0) {
     throw new UsageError(`Cannot make a builder of ${file}: it has no [[order]]`);

@@ -2,11 +2,9 @@
 import { type Image, readImage } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import { UsageError } from "../exit.ts";
-import { fromRegistry, inStore, type Located, openForReading, readPlace } from "../places.ts";
+import { type Located, openForReading, readPlace } from "../places.ts";
+import { type PullPolicy, underPolicy } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
-
-/** Whether an image in the store will do. */
-export type PullPolicy = "always" | "if-not-present" | "never";
 
 /** Options of {@linkcode openImage}. */
 export interface OpenImage {
@@ -45,10 +43,5 @@ async function locate(
 ): Promise<Located> {
   const place = readPlace(name);
   if (place.kind !== "registry") return await openForReading(session, place, stack);
-  if (policy !== "always") {
-    const local = await inStore(session, place.reference);
-    const there = await local.registry.stat(local.repository, local.reference);
-    if (there !== undefined || policy === "never") return local;
-  }
-  return await fromRegistry(session, place.reference);
+  return await underPolicy(session, place.reference, policy);
 }

@@ -28,9 +28,9 @@ import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { Session } from "../session.ts";
 import { putImages } from "./image_output.ts";
-import type { PullPolicy } from "./open_image.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf, type WantedPlatform } from "./targets.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of the command. */
 export interface PackageFlags extends CommonFlags {

@@ -4,7 +4,8 @@ import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { ModuleSources } from "../../lifecycle/platform/package/locate.ts";
 import { UsageError } from "../exit.ts";
 import type { Session } from "../session.ts";
-import { openImage, type PullPolicy } from "./open_image.ts";
+import { openImage } from "./open_image.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** Options of {@linkcode moduleSources}. */
 export interface SourceOptions {

@@ -18,6 +18,7 @@ import { fromRegistry, inStore, layout, type Located, readPlace } from "../place
 import type { Session } from "../session.ts";
 import type { BaseFlags } from "./flags.ts";
 import { type RebasePolicy, refusedBase } from "./policy.ts";
+import { underPolicy } from "../pull_policy.ts";
 
 /** An image's own surroundings, by which bases are chosen. */
 export interface AppPlace {
@@ -170,7 +171,10 @@ export class Bases {
     const place = readPlace(name);
     switch (place.kind) {
       case "registry":
-        return named(await this.#published(place.reference), place.reference);
+        return named(
+          await underPolicy(this.#session, place.reference, this.#flags.pullPolicy),
+          place.reference,
+        );
       case "store":
         return named(await inStore(this.#session, place.reference), place.reference);
       case "oci":
@@ -179,16 +183,6 @@ export class Bases {
       default:
         throw new UsageError(`Cannot use run image ${name}: want a name, store:NAME or oci:DIR`);
     }
-  }
-
-  async #published(reference: Reference): Promise<Located> {
-    const { pullPolicy } = this.#flags;
-    if (pullPolicy !== "always") {
-      const local = await inStore(this.#session, reference);
-      const there = await local.registry.stat(local.repository, local.reference);
-      if (there !== undefined || pullPolicy === "never") return local;
-    }
-    return await fromRegistry(this.#session, reference);
   }
 
   #mapped(name: string): string | undefined {

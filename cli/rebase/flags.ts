@@ -2,12 +2,13 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { collect, collectWords, type CommonFlags } from "../common.ts";
+import type { PullPolicy } from "../pull_policy.ts";
 
 /** The flags, as commander hands them over. */
 export interface BaseFlags extends CommonFlags {
   readonly runImage?: string;
   readonly runImageMap?: readonly string[];
-  readonly pullPolicy: string;
+  readonly pullPolicy: PullPolicy;
   readonly publish?: boolean;
   readonly force?: boolean;
   readonly policy?: string;

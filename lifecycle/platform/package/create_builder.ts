@@ -4,6 +4,7 @@ import type { Image, Layer } from "../../../registry/image.ts";
 import type { TreeEntry } from "../../../registry/layer/entry.ts";
 import { filesLayer } from "../../../registry/layer/fixed_layers.ts";
 import { labelOf } from "../../../registry/oci/config.ts";
+import { parsePlace } from "../../../registry/oci/reference.ts";
 import { compareBytes } from "../../../registry/compare_bytes.ts";
 import { LifecycleError } from "../../error.ts";
 import type { BuilderDescriptor, BuilderEnv } from "../../file/builder_toml.ts";
@@ -238,6 +239,8 @@ function configFiles(
   { order, orderExtensions, system }: Pick<BuilderInfo, "order" | "orderExtensions" | "system">,
 ) {
   const { buildImage, runImages } = descriptor;
+  // A path of this machine has no meaning for whoever gets the builder, and would change its digest.
+  const named = buildImage !== "" && parsePlace(buildImage).kind === "registry" ? buildImage : "";
   const text = (content: string) => new TextEncoder().encode(content);
   const one = (name: string, content: string) => ({
     id: `builder:${name}`,
@@ -251,7 +254,7 @@ function configFiles(
       ? [one("system.toml", formatSystemToml(system))]
       : []),
     ...(runImages.length > 0
-      ? [one("stack.toml", formatStackToml({ runImage: runImages[0], buildImage }))]
+      ? [one("stack.toml", formatStackToml({ runImage: runImages[0], buildImage: named }))]
       : []),
     ...(runImages.length > 0 ? [one("run.toml", formatRunToml({ images: runImages }))] : []),
     ...(env.size > 0

@@ -1,0 +1,46 @@
+/** `--pull-policy`: where an image is taken from that both its registry and the store may have. */
+import type { Reference } from "../registry/oci/reference.ts";
+import { fromRegistry, inStore, type Located } from "./places.ts";
+import type { Session } from "./session.ts";
+
+/** Whether an image in the store will do. */
+export type PullPolicy = "always" | "if-not-present" | "never";
+
+/** The image where `policy` takes it from. Asks no registry: the image need not be there. */
+export async function underPolicy(
+  session: Session,
+  reference: Reference,
+  policy: PullPolicy,
+): Promise<Located> {
+  if (policy !== "always") {
+    const local = await inStore(session, reference);
+    if (policy === "never" || await isAt(local)) return local;
+  }
+  return await fromRegistry(session, reference);
+}
+
+/** What `work` gives; when it fails under `always`, the error says whether the store has one of `references`. */
+export async function withStoreHint<T>(
+  session: Session,
+  references: readonly Reference[],
+  policy: PullPolicy,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (policy !== "always" || !(error instanceof Error) || session.ctx.signal.aborted) throw error;
+    for (const reference of references) {
+      const local = await inStore(session, reference);
+      if (!await isAt(local).catch(() => false)) continue;
+      error.message += ` (the store has ${local.name}: --pull-policy if-not-present takes it)`;
+      break;
+    }
+    throw error;
+  }
+}
+
+/** Whether there is an image at `located`. */
+export async function isAt({ registry, repository, reference }: Located): Promise<boolean> {
+  return await registry.stat(repository, reference) !== undefined;
+}
