@@ -13,15 +13,18 @@ export function define(command: Command, io: Io): void {
     .addOption(
       new Option("--engine <engine>", "where it runs").choices([...ENGINES]).makeOptionMandatory(),
     )
-    .option("--image <ref>", "an image that has wherry in its PATH", "wherry:latest")
+    .requiredOption("--image <ref>", "an image that has wherry in its PATH")
     .option("--name <name>", "of the job", "wherry-rebase")
     .option("--shards <n>", "how many parts", "4")
     .option("--parallel <n>", "how many of them at once (default: all)")
     .option(
       "--plan <file>",
-      "the plan of wherry rebase plan; put into a ConfigMap where there is one",
+      "the plan of wherry rebase plan; put into a ConfigMap where the engine has them",
     )
-    .option("--config-map <name>", "the ConfigMap of the plan (key plan.jsonl)", "wherry-plan")
+    .option(
+      "--config-map <name>",
+      "the ConfigMap of the plan (key plan.jsonl); without --plan one that is there (default: wherry-plan)",
+    )
     .option("--secret <name>", "a dockerconfigjson secret with credentials")
     .option(
       "--flag <word>",

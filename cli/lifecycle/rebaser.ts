@@ -1,9 +1,8 @@
 /** `rebaser`: another base under an image, without a build (16). */
 import { ExitCode } from "../../lifecycle/error.ts";
 import { writeText } from "../../lifecycle/file/document.ts";
-import type { RunImageNames } from "../../lifecycle/file/lifecycle_metadata.ts";
+import { METADATA_LABEL, type RunImageNames } from "../../lifecycle/file/lifecycle_metadata.ts";
 import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
-import { METADATA_LABEL } from "../../lifecycle/phase/analyze.ts";
 import { pushToAll, startPush } from "../../lifecycle/phase/export_push.ts";
 import { baseOf, rebaseImage } from "../../lifecycle/phase/rebase.ts";
 import { persistently } from "../../lifecycle/platform/rebase_base.ts";

@@ -5,7 +5,6 @@ import type { Cache } from "../../lifecycle/cache/cache.ts";
 import { writeText } from "../../lifecycle/file/document.ts";
 import type { Group, GroupMember } from "../../lifecycle/file/group_toml.ts";
 import type { LifecycleMetadata } from "../../lifecycle/file/lifecycle_metadata.ts";
-import { runTarget } from "../../lifecycle/phase/analyze.ts";
 import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { restore } from "../../lifecycle/phase/restore.ts";
 import type { RestoreResult } from "../../lifecycle/phase/restore_types.ts";
@@ -28,6 +27,7 @@ import {
 } from "./phase_run.ts";
 import { readRunNames, sameName } from "./run_names.ts";
 import { KANIKO, saveSparse } from "./sparse_layout.ts";
+import { runTarget } from "../../lifecycle/phase/run_target.ts";
 
 /** Runs the phase. */
 export async function run(phase: PhaseRun): Promise<void> {

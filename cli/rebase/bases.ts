@@ -1,6 +1,5 @@
 /** Which base an image gets, and from where it may be read. */
 import { ExitCode, LifecycleError } from "../../lifecycle/error.ts";
-import { METADATA_LABEL } from "../../lifecycle/phase/analyze.ts";
 import { baseOf } from "../../lifecycle/phase/rebase.ts";
 import { type BasePlace, type NewBase, openBase } from "../../lifecycle/platform/rebase_base.ts";
 import { type Image, readImage } from "../../registry/image.ts";
@@ -19,6 +18,7 @@ import type { Session } from "../session.ts";
 import type { BaseFlags } from "./flags.ts";
 import { type RebasePolicy, refusedBase } from "./policy.ts";
 import { underPolicy } from "../pull_policy.ts";
+import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
 
 /** An image's own surroundings, by which bases are chosen. */
 export interface AppPlace {
@@ -79,10 +79,10 @@ export class Bases {
     return reference && { host: reference.registry, repository: reference.repository };
   }
 
-  /** Opens the base that the command line names, if it names one: before any image is read. */
-  async ahead(): Promise<NewBase | undefined> {
+  /** Opens the base that the command line names, if it names one: before any image is read. `early`: its config, too. */
+  async ahead(early: boolean): Promise<NewBase | undefined> {
     const { runImage } = this.#flags;
-    return runImage === undefined ? undefined : await this.#base(runImage, []);
+    return runImage === undefined ? undefined : await this.#base(runImage, [], early);
   }
 
   /**
@@ -145,18 +145,22 @@ export class Bases {
     }
   }
 
-  async #base(name: string, alsoKnownAs: readonly string[]): Promise<NewBase> {
+  async #base(name: string, alsoKnownAs: readonly string[], early = false): Promise<NewBase> {
     const key = sameName(name);
     let opening = this.#open.get(key);
     if (opening === undefined) {
-      opening = this.#openBase(name, alsoKnownAs);
+      opening = this.#openBase(name, alsoKnownAs, early);
       this.#open.set(key, opening);
       opening.catch(() => {});
     }
     return await opening;
   }
 
-  async #openBase(name: string, alsoKnownAs: readonly string[]): Promise<NewBase> {
+  async #openBase(
+    name: string,
+    alsoKnownAs: readonly string[],
+    early: boolean,
+  ): Promise<NewBase> {
     const why = refusedBase(this.#policy, name);
     if (why !== undefined) throw new LifecycleError(ExitCode.rebase, why);
     const place = await this.#place(name);
@@ -164,6 +168,7 @@ export class Bases {
     return await openBase(
       { ...place, alsoKnownAs, ...(pinned === undefined ? {} : { reference: pinned }) },
       this.#session.ctx,
+      { early },
     );
   }
 

@@ -259,6 +259,32 @@ Deno.test("rebase apply, rollback, report: a flag of rebase that means nothing t
   }
 });
 
+Deno.test("one image with a flag of fleets is a fleet of one; a flag that cannot be meant is refused", async () => {
+  await using it = await fleet(1);
+  const name = it.names[0]!;
+  for (
+    const words of [["--shard", "3/2"], ["--canary", "0"], ["--then", "2"], ["--pause", "soon"]]
+  ) {
+    const { code, stderr } = await it.wherry([...it.rebase, name, ...words]);
+    equal(code, 3, stderr);
+    match(stderr, /^ERROR: Cannot use /);
+  }
+  equal(puts(it).length, 0);
+  const done = await it.wherry([...it.rebase, name, "--report", "said", "--canary", "1"]);
+  equal(done.code, 0, done.stderr);
+  equal(it.lines(await Deno.readTextFile(`${it.dir}/said`))[0]!.decision, "rebased");
+});
+
+Deno.test("rebase pln NAME: a command that is misspelt is no image, and nothing is rebased", async () => {
+  await using it = await fleet(1);
+  for (const slip of ["pln", "plam", "plann", "paln"]) {
+    const { code, stderr } = await it.wherry(["rebase", slip, ...it.rebase.slice(1), it.names[0]!]);
+    equal(code, 3);
+    match(stderr, /Cannot rebase \w+: it looks like "wherry rebase plan", misspelt/);
+  }
+  equal(puts(it).length, 0);
+});
+
 Deno.test("policy: what is frozen, what opts out, and which run images are allowed", async () => {
   await using it = await fleet(3);
   const run = `${it.host}/run:2`;

@@ -38,7 +38,7 @@ export async function rebaseOne(
   const { output: format, reportOutputDir: reportDir } = flags;
   await rebaser.foresee(item);
   // Read at the same time: the base does not depend on the image where the command names it.
-  const opening = rebaser.open();
+  const opening = rebaser.open(true);
   opening.catch(() => {});
   const acting = rebaser.rebase(item);
   const [opened, outcome] = await Promise.allSettled([opening, acting]);
@@ -249,7 +249,12 @@ function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResu
 /** Images at once in the store, where nobody else is kept busy: so many share a sync. */
 const IN_STORE = 64;
 
-function settingsOf(flags: FleetFlags, count: number, concurrency: number): {
+/**
+ * How a run of `count` images is worked through.
+ *
+ * @throws {UsageError} When a flag cannot be meant.
+ */
+export function settingsOf(flags: FleetFlags, count: number, concurrency: number): {
   readonly concurrency: number;
   readonly waves: readonly number[];
   readonly maxFailures: number | undefined;

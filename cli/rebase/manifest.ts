@@ -20,7 +20,7 @@ export interface ManifestFlags {
   readonly shards: string;
   readonly parallel?: string;
   readonly plan?: string;
-  readonly configMap: string;
+  readonly configMap?: string;
   readonly secret?: string;
   readonly flag?: readonly string[];
 }
@@ -40,7 +40,8 @@ export async function manifest(io: Io, flags: ManifestFlags): Promise<void> {
   const parallel = flags.parallel === undefined
     ? shards
     : numberOf(flags.parallel, "--parallel", shards);
-  for (const [flag, name] of [["--name", flags.name], ["--config-map", flags.configMap]] as const) {
+  const { configMap = "wherry-plan" } = flags;
+  for (const [flag, name] of [["--name", flags.name], ["--config-map", configMap]] as const) {
     if (!/^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$/.test(name)) {
       throw new UsageError(
         `Cannot use ${flag} ${JSON.stringify(name)}: want lower-case letters, digits and "-"`,
@@ -49,14 +50,21 @@ export async function manifest(io: Io, flags: ManifestFlags): Promise<void> {
   }
   readName(flags.image);
   const mapped = engine === "k8s-job" || engine === "tekton";
+  if (flags.plan === undefined && !(mapped && flags.configMap !== undefined)) {
+    throw new UsageError(
+      `Cannot write a manifest without a plan: want --plan FILE${
+        mapped ? ", or --config-map NAME of one that is there" : ""
+      }`,
+    );
+  }
   const planText = mapped && flags.plan !== undefined ? await readPlan(io, flags.plan) : undefined;
   const job: FleetJob = {
     name: flags.name,
     image: flags.image,
     shards,
     parallel,
-    plan: mapped ? "/plan/plan.jsonl" : flags.plan ?? "plan.jsonl",
-    configMap: flags.configMap,
+    plan: mapped ? "/plan/plan.jsonl" : flags.plan!,
+    configMap,
     planText,
     secret: flags.secret,
     words: flags.flag ?? [],

@@ -2,8 +2,8 @@
 import type { Intent } from "../../lifecycle/fleet/journal.ts";
 import type { Decision, FleetResult, ImageState } from "../../lifecycle/fleet/result.ts";
 import { LifecycleError } from "../../lifecycle/error.ts";
-import { RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
-import { describeImage } from "../../lifecycle/platform/image_info.ts";
+import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
+import { baseOf, RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
 import type { NewBase } from "../../lifecycle/platform/rebase_base.ts";
 import {
   NotCnbError,
@@ -20,6 +20,7 @@ import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
 import type { UnmetDetail } from "../../registry/expectation.ts";
+import { labelOf } from "../../registry/oci/config.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { familiarName, isTag, type Place, type Reference } from "../../registry/oci/reference.ts";
@@ -100,10 +101,11 @@ export class Rebaser implements AsyncDisposable {
   /**
    * Starts to open the base that the command line names, while images are read.
    *
+   * @param early Its config is wanted at any rate.
    * @returns Settles when it is open; rejects when there is none such: then there is nothing to do.
    */
-  async open(): Promise<void> {
-    this.#ahead = await this.#bases.ahead();
+  async open(early = false): Promise<void> {
+    this.#ahead = await this.#bases.ahead(early);
   }
 
   /** Gives the store free. */
@@ -427,14 +429,22 @@ function statesOf(
 ): { readonly old?: ImageState; readonly made?: ImageState } {
   if (prepared === undefined) {
     if (seen === undefined) return {};
-    const base = describeImage(seen.app).base_image.reference;
-    return { old: { digest: seen.digest, base } };
+    return { old: { digest: seen.digest, base: saidBase(seen.app) } };
   }
   const { old, made, images: [first] } = prepared;
   return {
     old: { digest: old.digest, base: first?.oldBase ?? "" },
     made: { digest: made.digest, base: first?.newBase ?? "" },
   };
+}
+
+/** The base in the image's label; nothing where the label cannot be read. */
+function saidBase({ config }: Image): string {
+  try {
+    return baseOf(labelOf(config, METADATA_LABEL) ?? "{}").runImage.reference;
+  } catch {
+    return "";
+  }
 }
 
 function namesOf(target: Writable, targets: readonly RebaseTarget[]): readonly string[] {

@@ -10,7 +10,7 @@ import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { liveLine } from "../ui/live.ts";
-import { formatTable } from "../ui/table.ts";
+import { fitTable } from "../ui/table.ts";
 import { Bases } from "./bases.ts";
 import type { FleetFlags } from "./flags.ts";
 import { isInMyShard, isOfRegistry, memoOf, numberOf, runWork, shardOf } from "./images.ts";
@@ -81,7 +81,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   }
   if (flags.output === "json") io.stdout.write(formatPlan(made));
   else if (flags.output === "csv") io.stdout.write(formatCsv(inOrder));
-  else if (inOrder.length > 0) io.stdout.write(tableOf(inOrder));
+  else if (inOrder.length > 0) io.stdout.write(tableOf(io, inOrder));
   const counts = new Map<string, number>();
   for (const { decision } of inOrder) counts.set(decision, (counts.get(decision) ?? 0) + 1);
   session.log.info(
@@ -96,17 +96,18 @@ function isStuck(decision: FleetResult["decision"]): boolean {
   return ["refused", "unreadable", "failed"].includes(decision);
 }
 
-function tableOf(results: readonly FleetResult[]): string {
+function tableOf({ stdout }: Io, results: readonly FleetResult[]): string {
   const short = (digest: string | undefined) => digest?.slice(0, 19) ?? "-";
-  return formatTable(
+  return fitTable(
     ["IMAGE", "DECISION", "NOW", "THEN", "WHY"],
     results.map((one) => [
       one.reference,
       one.decision,
       short(one.old?.digest),
       short(one.new?.digest),
-      one.check?.name ?? one.reason?.slice(0, 80) ?? "",
+      one.check?.name ?? one.reason ?? "",
     ]),
+    { width: stdout.isTerminal ? stdout.columns() : undefined, optional: ["THEN", "NOW"] },
   );
 }
 

@@ -7,9 +7,39 @@ import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
-import { isOfRegistry, memoOf, rebaseOne, runWork } from "./images.ts";
+import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
+
+/** With one of these, one image is a fleet too. */
+const OF_FLEETS = [
+  "journal",
+  "report",
+  "shard",
+  "canary",
+  "then",
+  "pause",
+  "hook",
+  "maxFailures",
+] as const;
+
+/** `rebase pln NAME` would rebase what was only to be looked at. */
+function refuseSlips(first: string): void {
+  const meant = ["plan", "apply", "rollback", "report"].find((word) => isSlipOf(first, word));
+  if (meant === undefined) return;
+  throw new UsageError(
+    `Cannot rebase ${first}: it looks like "wherry rebase ${meant}", misspelt; want ${first}:latest for an image of that name`,
+  );
+}
+
+/** One letter is missing, too many or another, or two have changed places. */
+function isSlipOf(text: string, word: string): boolean {
+  let from = 0;
+  while (from < word.length && text[from] === word[from]) from++;
+  const [a, b] = [text.slice(from), word.slice(from)];
+  return a.slice(1) === b || a === b.slice(1) || a.slice(1) === b.slice(1) ||
+    (a[0] === b[1] && a[1] === b[0] && a.slice(2) === b.slice(2));
+}
 
 /** Runs it; returns the exit code. */
 export async function rebase(
@@ -30,6 +60,9 @@ export async function rebase(
       throw new UsageError(`Cannot use ${flag}: it goes with one image, want one NAME`);
     }
   }
+  if (names.length > 1) refuseSlips(names[0]!);
+  if (flags.shard !== undefined) shardOf(io, flags);
+  settingsOf(flags, 1, 1);
   const policy = await readPolicy(session, flags.policy);
   const bases = new Bases(session, flags, policy);
   const how: RebaseHow = {
@@ -41,7 +74,7 @@ export async function rebase(
     tagTemplate: flags.tagTemplate,
     backupTag: flags.backupTag,
   };
-  if (one && flags.journal === undefined) {
+  if (one && !OF_FLEETS.some((flag) => flags[flag] !== undefined)) {
     await using rebaser = new Rebaser(session, bases, policy, how);
     await rebaseOne(
       session,

@@ -18,8 +18,8 @@ import {
   formatCacheMetadata,
   parseCacheMetadata,
 } from "../file/lifecycle_metadata.ts";
-import { DEFAULT_CREATED, formatTime } from "../phase/export_config.ts";
 import { type Cache, type CacheDraft, CacheLayerError, EMPTY_CACHE_METADATA } from "./cache.ts";
+import { DEFAULT_CREATED, formatTime } from "../phase/created.ts";
 
 /** The label that holds the document. */
 const LABEL = "io.buildpacks.lifecycle.cache.metadata";

@@ -8,6 +8,9 @@ import { check } from "./document.ts";
 import { datePaths, goJson, goMap, parseJson, toTable } from "./json.ts";
 import { isTable, type TomlTable } from "./toml.ts";
 
+/** The label that tells the next build what it may reuse. */
+export const METADATA_LABEL = "io.buildpacks.lifecycle.metadata";
+
 /** A layer's diffID; empty when there is none. */
 export interface Sha {
   /** `sha256:...` or empty. */

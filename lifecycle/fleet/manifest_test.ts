@@ -139,7 +139,7 @@ Deno.test("fleet manifest prints YAML, with the plan in it, and refuses what an 
     const plan = { plan: 1, source: "s", total: 0, created: "", run_images: {}, flags: {} };
     await Deno.writeTextFile(`${dir}/plan`, JSON.stringify(plan) + "\n");
     const run = (engine: Engine, ...more: readonly string[]) =>
-      commandLine(["fleet", "manifest", "--engine", engine, ...more], dir);
+      commandLine(["fleet", "manifest", "--engine", engine, "--image", "wherry:1", ...more], dir);
     const made = await run("k8s-job", "--plan", "plan", "--shards", "3", "--parallel", "2");
     equal(made.code, 0, made.stderr);
     const documents = parseAllDocuments(made.stdout).map((one) => one.toJS());
@@ -147,10 +147,18 @@ Deno.test("fleet manifest prints YAML, with the plan in it, and refuses what an 
     equal(documents[0].data["plan.jsonl"], JSON.stringify(plan) + "\n");
     equal(documents[1].spec.completions, 3);
     ok(parse((await run("gitlab", "--plan", "plan.jsonl")).stdout)["wherry-rebase"]);
-    equal((await run("gitlab", "--shards", "201")).code, 3);
-    equal((await run("k8s-job", "--name", "Bad_Name")).code, 3);
+    equal((await run("k8s-job", "--config-map", "there")).code, 0);
+    for (const engine of ["k8s-job", "github"] as const) {
+      const none = await run(engine);
+      equal(none.code, 3);
+      match(none.stderr, /^ERROR: Cannot write a manifest without a plan: want --plan FILE/);
+    }
+    const imageless = await commandLine(["fleet", "manifest", "--engine", "github"], dir);
+    equal(imageless.code, 3);
+    equal((await run("gitlab", "--plan", "plan", "--shards", "201")).code, 3);
+    equal((await run("k8s-job", "--plan", "plan", "--name", "Bad_Name")).code, 3);
     equal((await run("k8s-job", "--plan", "absent")).code, 3);
-    equal((await run("k8s-job", "--shards", "2", "--parallel", "3")).code, 3);
+    equal((await run("k8s-job", "--plan", "plan", "--shards", "2", "--parallel", "3")).code, 3);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -2,11 +2,14 @@
 import type { Context } from "../../registry/context.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { extractLayer } from "../../registry/layer/extract.ts";
-import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
+import { labelOf } from "../../registry/oci/config.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
-import type { AnalyzedTarget } from "../file/analyzed_toml.ts";
-import { type LifecycleMetadata, parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
+import {
+  type LifecycleMetadata,
+  METADATA_LABEL,
+  parseLifecycleLabel,
+} from "../file/lifecycle_metadata.ts";
 import { SBOM_LIMITS } from "./restore_sbom.ts";
 import { scratchImage } from "./analyze_scratch.ts";
 import {
@@ -16,9 +19,7 @@ import {
   type ImagePlace,
   type RunImage,
 } from "./analyze_types.ts";
-
-/** The label that tells the next build what it may reuse. */
-export const METADATA_LABEL = "io.buildpacks.lifecycle.metadata";
+import { runTarget } from "./run_target.ts";
 
 /**
  * Looks at the previous image and the run image. Two small documents of each are read; a layer only to
@@ -124,31 +125,6 @@ function metadataOf(image: Image, name: string, ctx: Context): LifecycleMetadata
     );
     return undefined;
   }
-}
-
-/**
- * What a base runs on, from its config (AN-6).
- *
- * @throws {LifecycleError} 32 when it does not say its operating system.
- */
-export function runTarget(config: ImageConfig, name: string): AnalyzedTarget {
-  if (config.os === "") {
-    throw new LifecycleError(
-      ExitCode.analyze,
-      `failed to find OS in run image config: "${name}" says none`,
-    );
-  }
-  const distro = {
-    name: labelOf(config, "io.buildpacks.base.distro.name") ?? "",
-    version: labelOf(config, "io.buildpacks.base.distro.version") ?? "",
-  };
-  return {
-    id: labelOf(config, "io.buildpacks.base.id") ?? "",
-    os: config.os,
-    arch: config.architecture,
-    variant: config.variant ?? "",
-    ...(distro.name !== "" || distro.version !== "" ? { distro } : {}),
-  };
 }
 
 /** Puts the previous image's launch SBOMs where restore looks for them (AN-5). */

@@ -7,7 +7,7 @@ import { OciError } from "../../registry/oci/error.ts";
 import { MediaType } from "../../registry/oci/media_type.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { LifecycleError } from "../error.ts";
-import { analyze, runTarget } from "./analyze.ts";
+import { analyze } from "./analyze.ts";
 import { scratchImage } from "./analyze_scratch.ts";
 import { type AnalyzeInput, EMPTY_METADATA } from "./analyze_types.ts";
 import { exportImage } from "./export.ts";
@@ -20,6 +20,7 @@ import {
   tempDir,
   writeTree,
 } from "./export_testing.ts";
+import { runTarget } from "./run_target.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 const RUN = {

@@ -13,12 +13,7 @@ import type {
 import type { ReportFile } from "../file/report_toml.ts";
 import { exportCache } from "./export_cache.ts";
 import { checkImage } from "./export_check.ts";
-import {
-  checkProcessTypes,
-  chooseDefaultType,
-  composeConfig,
-  DEFAULT_CREATED,
-} from "./export_config.ts";
+import { checkProcessTypes, chooseDefaultType, composeConfig } from "./export_config.ts";
 import { composeLabels } from "./export_labels.ts";
 import { type MadeLayer, makeLayers } from "./export_make.ts";
 import { refuseTakenNames } from "./export_names.ts";
@@ -28,6 +23,7 @@ import { CacheSpools } from "./export_spool.ts";
 import { type MadeExtensionLayer, makeExtensionLayers } from "./export_extended.ts";
 import { writeOwnSboms } from "./export_sbom.ts";
 import type { ExportInput, ExportResult } from "./export_types.ts";
+import { DEFAULT_CREATED } from "./created.ts";
 
 /** Layers made at once: each hashes on the main thread, so more would not be faster. */
 const CONCURRENCY = 2;

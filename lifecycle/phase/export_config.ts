@@ -3,9 +3,7 @@ import { envOf, type History, type ImageConfig } from "../../registry/oci/config
 import { ExitCode, LifecycleError } from "../error.ts";
 import { isProcessType } from "../file/launch_toml.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
-
-/** The time of everything a build makes, unless SOURCE_DATE_EPOCH says otherwise (CF-4). */
-export const DEFAULT_CREATED: Date = new Date(315_532_801_000);
+import { formatTime } from "./created.ts";
 
 /** Where the launcher lies in an image. */
 export const LAUNCHER_PATH = "/cnb/lifecycle/launcher";
@@ -94,11 +92,6 @@ function baseHistory(history: readonly History[], layers: number, created: strin
 
 function blank(layers: number, created: string): History[] {
   return Array.from({ length: layers }, () => ({ created }));
-}
-
-/** RFC 3339 in whole seconds, as Go writes such a time. */
-export function formatTime(time: Date): string {
-  return time.toISOString().replace(/\.\d{3}Z$/, "Z");
 }
 
 /**

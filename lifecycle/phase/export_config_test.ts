@@ -6,8 +6,8 @@ import {
   chooseDefaultType,
   composeConfig,
   type ConfigParts,
-  DEFAULT_CREATED,
 } from "./export_config.ts";
+import { DEFAULT_CREATED } from "./created.ts";
 
 const BASE: ImageConfig = {
   os: "linux",

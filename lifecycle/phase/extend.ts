@@ -35,8 +35,8 @@ import {
 } from "../extend/snapshot.ts";
 import { findUser, type ImageUser } from "../extend/users.ts";
 import { StartError } from "../sandbox/executor.ts";
-import { DEFAULT_CREATED, formatTime } from "./export_config.ts";
 import type { ExtendInput, ExtendResult, ExtensionDockerfile } from "./extend_types.ts";
+import { DEFAULT_CREATED, formatTime } from "./created.ts";
 
 /** The label that says whether a new base may take the place of this one. */
 const REBASABLE = "io.buildpacks.rebasable";

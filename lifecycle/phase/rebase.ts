@@ -8,12 +8,12 @@ import { compareBytes } from "../../registry/compare_bytes.ts";
 import { goJson, goMap, parseJson } from "../file/json.ts";
 import {
   type LifecycleMetadata,
+  METADATA_LABEL,
   parseLifecycleLabel,
   type RunImageNames,
 } from "../file/lifecycle_metadata.ts";
-import { METADATA_LABEL } from "./analyze.ts";
-import { DEFAULT_CREATED, formatTime } from "./export_config.ts";
 import { type RebaseCheck, type RebaseObstacle, rebaseObstacles } from "./rebase_check.ts";
+import { DEFAULT_CREATED, formatTime } from "./created.ts";
 
 /** What a rebase starts from. */
 export interface RebaseInput {

@@ -1,7 +1,7 @@
 /** Whether an app image may stand on another base (RB-4, RB-5): decided from two configs, nothing is read. */
 import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { parseJson } from "../file/json.ts";
-import { runTarget } from "./analyze.ts";
+import { runTarget } from "./run_target.ts";
 
 /** Something that speaks against a rebase. */
 export interface RebaseObstacle {

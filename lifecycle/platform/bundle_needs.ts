@@ -1,8 +1,7 @@
 /** What images of buildpacks need besides themselves, from their labels alone: a bundle has to hold it too. */
 import type { Image } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
-import { parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
-import { METADATA_LABEL } from "../phase/analyze.ts";
+import { METADATA_LABEL, parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
 import { BUILDER_LABELS, readBuilder } from "./package/builder.ts";
 
 /** An image that another one needs. */

@@ -6,7 +6,6 @@ import { openLayerCache, pruneLayerCache } from "../extend/layer_cache.ts";
 import { openUnpackedRoot } from "../extend/unpacked_root.ts";
 import type { RunImageNames } from "../file/lifecycle_metadata.ts";
 import type { Plan } from "../file/plan_toml.ts";
-import { runTarget } from "../phase/analyze.ts";
 import type { RunImage } from "../phase/analyze_types.ts";
 import type { BuildpackInput, DetectResult, RunTarget } from "../phase/detect_types.ts";
 import { extend } from "../phase/extend.ts";
@@ -17,6 +16,7 @@ import type { ExtendKind } from "../phase/generate_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { BuilderRoot } from "./builder_root.ts";
 import { extendBuilder } from "./extend_builder.ts";
+import { runTarget } from "../phase/run_target.ts";
 
 /** What a build that may have extensions is given besides. */
 export interface ExtendRequest {

@@ -6,11 +6,14 @@ import { formatPlatform } from "../../registry/oci/platform.ts";
 import type { RawManifest } from "../../registry/registry.ts";
 import { FileError } from "../error.ts";
 import { type BuildLabel, parseBuildLabel } from "../file/build_metadata_label.ts";
-import { type LifecycleMetadata, parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
+import {
+  type LifecycleMetadata,
+  METADATA_LABEL,
+  parseLifecycleLabel,
+} from "../file/lifecycle_metadata.ts";
 import { type LayerKind, layerOwners } from "../inspect/layer_owner.ts";
-import { METADATA_LABEL } from "../phase/analyze.ts";
-import { DEFAULT_CREATED, formatTime } from "../phase/export_config.ts";
 import { Label } from "../phase/export_labels.ts";
+import { DEFAULT_CREATED, formatTime } from "../phase/created.ts";
 
 /** One image, in the keys that pack's `inspect -o json` has, and more. */
 export interface ImageInfo {

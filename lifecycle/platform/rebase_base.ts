@@ -1,12 +1,25 @@
 /** The image that others are put on: read once, however many there are. */
 import type { Context } from "../../registry/context.ts";
 import { waitFor } from "../../registry/client/retry.ts";
+import { TransportError } from "../../registry/client/transport_error.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
+import { isIndexType } from "../../registry/oci/media_type.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { RawManifest, Reader } from "../../registry/registry.ts";
+
+/** How a base is opened. */
+export interface OpenBaseOptions {
+  /**
+   * Its config is wanted at any rate: where there is nothing to choose, it comes while others wait for that of the app. A
+   * fleet that has nothing to do is better off without.
+   */
+  readonly early?: boolean | undefined;
+  /** Pauses; replaced in tests. */
+  readonly wait?: ((ms: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
+}
 
 /** Where a base lies. */
 export interface BasePlace {
@@ -43,13 +56,12 @@ const FINAL: readonly number[] = [400, 401, 403, 405, 429];
  * Opens a base. What cannot be read is tried six times, unless the registry's answer was a plain refusal: a run image
  * that was pushed this minute may not be everywhere yet (RB-3).
  *
- * @param wait Pauses; replaced in tests.
  * @throws {OciError} When it is not there, cannot be read, or has no layer.
  */
 export async function openBase(
   place: BasePlace,
   ctx: Pick<Context, "signal" | "log">,
-  wait: (ms: number, signal: AbortSignal | undefined) => Promise<void> = waitFor,
+  { early = false, wait = waitFor }: OpenBaseOptions = {},
 ): Promise<NewBase> {
   const { signal } = ctx;
   const raw = await persistently(
@@ -63,20 +75,23 @@ export async function openBase(
   );
   const images = new Map<string, Promise<Image>>();
   const fixed = remembering(place.registry, place.reference, raw);
-  return {
-    place,
-    digest: raw.digest,
-    image(platform) {
-      const key = `${platform.os}/${platform.architecture}/${platform.variant ?? ""}`;
-      let image = images.get(key);
-      if (image === undefined) {
-        image = persistently(() => readBase(fixed, place, raw.digest, platform, signal), ctx, wait);
-        images.set(key, image);
-      }
-      return image;
-    },
+  const only = isIndexType(raw.mediaType) ? undefined : ANY;
+  const image = (platform: Platform) => {
+    const { os, architecture, variant = "" } = only ?? platform;
+    const key = `${os}/${architecture}/${variant}`;
+    let image = images.get(key);
+    if (image === undefined) {
+      image = persistently(() => readBase(fixed, place, raw.digest, platform, signal), ctx, wait);
+      images.set(key, image);
+    }
+    return image;
   };
+  if (early && only !== undefined) image(only).catch(() => {});
+  return { place, digest: raw.digest, image };
 }
+
+/** A single image is taken for what it is. */
+const ANY: Platform = { os: "", architecture: "" };
 
 async function readBase(
   registry: Reader,
@@ -122,7 +137,9 @@ export async function persistently<T>(
     } catch (error) {
       signal.throwIfAborted();
       const pause = PAUSES[at];
-      const final = error instanceof OciError && FINAL.includes(error.status);
+      // Where nobody listens, the client has tried long enough.
+      const final = error instanceof OciError &&
+        (FINAL.includes(error.status) || error.cause instanceof TransportError);
       if (pause === undefined || final) throw error;
       log.debug(`${error instanceof Error ? error.message : error}; again in ${pause} ms`);
       await wait(pause, signal);

@@ -25,7 +25,7 @@ Deno.test("RB-3 opening a base is tried six times, unless the registry plainly r
     };
     const place = { registry, repository: "run", reference, name: "run", repositoryName: "run" };
     const wait = (ms: number) => Promise.resolve(void pauses.push(ms));
-    const opening = openBase(place, ctx, wait);
+    const opening = openBase(place, ctx, { wait });
     return { opening, pauses, asked: () => asked };
   };
   const later = open("empty", [

@@ -10,10 +10,10 @@ import { isIndexType, isManifestType, MediaType } from "../../registry/oci/media
 import { formatPlatform } from "../../registry/oci/platform.ts";
 import type { RawManifest, Reader } from "../../registry/registry.ts";
 import { readAll } from "../../registry/source.ts";
-import { METADATA_LABEL } from "../phase/analyze.ts";
 import { baseOf, needsOldBase, rebaseImage } from "../phase/rebase.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
 import type { NewBase } from "./rebase_base.ts";
+import { METADATA_LABEL } from "../file/lifecycle_metadata.ts";
 
 /** An image or index that is to be rebased. */
 export interface RebaseSource {

@@ -1,6 +1,7 @@
 /** Writes what {@linkcode prepareRebase} computed: base layers by name, config, manifests, and at last the tags. */
 import { copy } from "../../registry/copy.ts";
 import type { TagExpectation } from "../../registry/expectation.ts";
+import type { RegistryClient } from "../../registry/client/options.ts";
 import { type Image, pushLayer } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
@@ -93,7 +94,15 @@ export async function writeRebase(
       !(home && old === made && (target.tag ?? source.reference) === source.reference)
     );
     if (tags.length === 0) continue;
-    await pushContents(prepared, to, repository, home, bases, signal);
+    await pushContents(prepared, to, repository, home, bases, signal, () => {
+      // The last bytes have left: what the tags are is asked while they are on their way.
+      const { glance } = to as Partial<RegistryClient>;
+      for (const { tag, expect } of tags) {
+        if (tag !== undefined && expect !== undefined) {
+          glance?.call(to, repository, tag, { signal });
+        }
+      }
+    });
     for (const target of tags) {
       const put = () => putTop(prepared, to, target, signal);
       try {
@@ -132,6 +141,7 @@ async function pushContents(
   home: boolean,
   bases: BaseLayers,
   signal: AbortSignal,
+  onLast: () => void = () => {},
 ): Promise<void> {
   const isIndex = !(images.length === 1 && images[0]!.made.raw === made);
   for (const child of home ? [] : kept) {
@@ -142,7 +152,7 @@ async function pushContents(
   }
   await Promise.all(images.map(async (image) => {
     if (home && image.old === image.made) return;
-    await pushImage(image, to, repository, home, bases, signal);
+    await pushImage(image, to, repository, home, bases, signal, isIndex ? () => {} : onLast);
     if (!isIndex) return;
     const { raw } = image.made;
     await to.pushManifest(repository, { mediaType: raw.mediaType, bytes: raw.bytes }, {
@@ -159,9 +169,11 @@ async function pushImage(
   home: boolean,
   bases: BaseLayers,
   signal: AbortSignal,
+  onConfig: () => void,
 ): Promise<void> {
   const own = { ...made, layers: made.layers.slice(base.layers.length) };
   const { config } = made.manifest;
+  let sent = 0;
   const acts = [
     bases.ensure(to, repository, base, signal),
     ...(home ? [] : [pushAll(own, own.layers.length, to, repository, signal)]),
@@ -170,6 +182,9 @@ async function pushImage(
       signal,
       fresh: true,
       manifestFollows: true,
+      onProgress: (bytes) => {
+        if ((sent += bytes) === config.size) onConfig();
+      },
     }),
   ];
   const done = await Promise.allSettled(acts);

@@ -91,6 +91,9 @@ export class Registries implements AsyncDisposable {
   }
 }
 
+/** What a tag was so long ago, in milliseconds, it may still be. */
+const GLANCE_MS = 1000;
+
 class RemoteRegistry implements RegistryClient {
   readonly name: string;
   readonly #session: Session;
@@ -98,6 +101,10 @@ class RemoteRegistry implements RegistryClient {
   readonly #whereabouts: Whereabouts;
   readonly #held: Held = new Set();
   readonly #close: () => Promise<void>;
+  readonly #glances = new Map<
+    string,
+    { readonly since: number; readonly seen: Promise<Descriptor | undefined> }
+  >();
   /** Changes of one fallback index come one after the other. */
   readonly #changing = new Map<string, Promise<void>>();
 
@@ -263,6 +270,14 @@ class RemoteRegistry implements RegistryClient {
     );
   }
 
+  glance(repository: string, tag: string, options?: CallOptions): void {
+    if (this.#session.learned.conditions === true) return;
+    const place = this.#manifestPlace(repository, tag);
+    const seen = statManifest(this.#session, place, options);
+    seen.catch(() => {}); // said to whoever puts
+    this.#glances.set(`${repository}:${tag}`, { since: this.#session.now(), seen });
+  }
+
   async checkAccess(
     repository: string,
     access: "read" | "write",
@@ -354,7 +369,16 @@ class RemoteRegistry implements RegistryClient {
   ): Promise<Headers> {
     const { learned } = this.#session;
     if (learned.conditions !== true) {
-      await demandTag(this.#session, place, is, digest, { signal });
+      const key = `${place.repository}:${place.reference}`;
+      const glance = this.#glances.get(key);
+      this.#glances.delete(key);
+      const fresh = glance !== undefined && this.#session.now() - glance.since < GLANCE_MS;
+      demandTag(
+        place,
+        is,
+        await (fresh ? glance.seen : statManifest(this.#session, place, { signal })),
+        digest,
+      );
     }
     const headers = await this.#put(place, manifest, digest, { signal, is });
     learned.conditions = headers.has(CHECKED);

@@ -176,18 +176,18 @@ function unmetOf(
 }
 
 /**
- * Looks whether a tag is as expected, for a registry that is not known to look itself.
+ * Refuses a tag that is not as expected, for a registry that is not known to look itself.
  *
+ * @param seen What it names now.
  * @throws {OciError} `PRECONDITION_FAILED`
  */
-export async function demandTag(
-  session: Session,
+export function demandTag(
   place: ManifestPlace,
   is: TagExpectation["is"],
+  seen: Descriptor | undefined,
   next: Digest,
-  options: CallOptions,
-): Promise<void> {
-  const now = (await statManifest(session, place, options))?.digest;
+): void {
+  const now = seen?.digest;
   if (!holds(is, now, next)) throw unmet(place.name, { tag: place.reference, is }, now);
 }
 

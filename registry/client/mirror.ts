@@ -195,6 +195,10 @@ class MirroredRegistry implements RegistryClient {
     this.#primary.foresee(wants);
   }
 
+  glance(repository: string, tag: string, options?: CallOptions): void {
+    this.#primary.glance(repository, tag, options);
+  }
+
   async checkAccess(
     repository: string,
     access: "read" | "write",

@@ -124,6 +124,11 @@ export interface RegistryClient extends Registry, AsyncDisposable {
    */
   foresee(wants: readonly { readonly repository: string; readonly write: boolean }[]): void;
   /**
+   * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
+   * look by itself, the put need not wait for that. What was seen holds for a second.
+   */
+  glance(repository: string, tag: string, options?: CallOptions): void;
+  /**
    * Proves that `repository` can be read or written, before any work is done (AN-3).
    *
    * Read: asks for the manifest `reference`; that it does not exist is fine. Write: starts an upload and

@@ -1,5 +1,5 @@
 /** Requests to one registry: scheme, authorization, redirects, retries and pace, so that callers see answers only. */
-import { isLoopbackName, type Nearness } from "./address.ts";
+import type { Nearness } from "./address.ts";
 import { Authorizer, type Grant, type Wish } from "./auth.ts";
 import { chooseChallenge, parseChallenges } from "./challenge.ts";
 import type { ClientOptions } from "./options.ts";
@@ -8,9 +8,10 @@ import { orAborted } from "../abort.ts";
 import { askedPause, Governor, isRetryableStatus, ownPause, waitFor } from "./retry.ts";
 import { parseScopes } from "./scope.ts";
 import { fetchToken } from "./token.ts";
-import { listed, type RequestBody, type Transport, type TransportResponse } from "./transport.ts";
+import type { RequestBody, Transport, TransportResponse } from "./transport.ts";
+import { Scheme } from "./scheme.ts";
 import { TransportError } from "./transport_error.ts";
-import { parseTarget, resolveLocation, sameOrigin, type Target, withQuery } from "./url.ts";
+import { resolveLocation, sameOrigin, type Target, withQuery } from "./url.ts";
 
 /** One request to the registry's API, or to where it sent us. */
 export interface ApiRequest extends Wish {
@@ -63,9 +64,8 @@ export class Session {
   readonly #transport: Transport;
   readonly #options: ClientOptions;
   readonly #auth: Authorizer;
-  readonly #api: string;
+  readonly #scheme: Scheme;
   readonly #warned = new Set<string>();
-  #base: Promise<Target> | undefined;
   #nearness: Promise<Nearness> | undefined;
   /** The first request goes alone, so that many do not all meet the same challenge. */
   #first: Promise<void> | undefined;
@@ -79,7 +79,7 @@ export class Session {
   /** Connects to nothing yet. `api` is the host of the API. */
   constructor(host: string, api: string, transport: Transport, options: ClientOptions) {
     this.host = host;
-    this.#api = api;
+    this.#scheme = new Scheme(api, transport, options);
     this.#transport = transport;
     this.#options = options;
     this.#small = new Governor(options.maxSmall ?? 32);
@@ -111,11 +111,7 @@ export class Session {
 
   /** Scheme, host and port of the API, found out once (C-CONN-01..03). */
   base(signal?: AbortSignal): Promise<Target> {
-    this.#base ??= this.#findBase().catch((error) => {
-      this.#base = undefined;
-      throw error;
-    });
-    return orAborted(this.#base, signal);
+    return this.#scheme.base(signal);
   }
 
   /**
@@ -192,22 +188,6 @@ export class Session {
 
   #near(): Promise<Nearness> {
     return this.#nearness ??= this.base().then((base) => this.#transport.nearness(base));
-  }
-
-  async #findBase(): Promise<Target> {
-    const secure = parseTarget(`https://${this.#api}/`);
-    if (listed(this.#options.plainHosts, secure)) return parseTarget(`http://${this.#api}/`);
-    const { insecureHosts, unverifiedHosts } = this.#options;
-    if (listed(unverifiedHosts, secure)) return secure;
-    if (!isLoopbackName(secure.hostname) && !listed(insecureHosts, secure)) return secure;
-    const plain = parseTarget(`http://${this.#api}/`);
-    try {
-      return await this.#transport.speaksTls(secure) ? secure : plain;
-    } catch (error) {
-      // Without a port the two schemes are two places: nothing on 443 says nothing of 80.
-      if (error instanceof TransportError && secure.port !== plain.port) return plain;
-      throw error;
-    }
   }
 
   async #alone(request: ApiRequest, act: () => Promise<Answer>): Promise<Answer> {
@@ -377,13 +357,22 @@ export class Session {
 
   /** Follows redirects by hand: no secret and no header of ours goes to another host (C-DL-05, N-01). */
   async #follow(request: ApiRequest, grant: Grant | undefined): Promise<Answer> {
+    const reads = request.method === "GET" || request.method === "HEAD";
+    await this.base(request.signal);
+    if (this.#scheme.presumed && !(reads && grant === undefined)) await this.#scheme.look();
+    const { presumed } = this.#scheme;
     const base = await this.base(request.signal);
     let target = typeof request.to === "string" ? this.#named(base, request.to) : request.to;
-    const reads = request.method === "GET" || request.method === "HEAD";
     let renewals = typeof request.to === "string" ? 1 : 0;
     for (let hop = 0;; hop++) {
       const ours = sameOrigin(target, base);
-      let answer = await this.#exchange(request, target, ours ? grant?.value : undefined, ours);
+      const exchanging = this.#exchange(request, target, ours ? grant?.value : undefined, ours);
+      let answer: Answer;
+      if (presumed && ours) {
+        const sense = await this.#sense(exchanging, request.signal);
+        if (sense === undefined) return await this.#follow(request, grant);
+        answer = sense;
+      } else answer = await exchanging;
       if (answer.status === 403 && !ours && hop > 0 && reads && renewals-- > 0) {
         // The address was signed for a time that is over: the registry signs another (C-DL-06).
         await discard(answer);
@@ -407,6 +396,30 @@ export class Session {
       }
       target = this.#next(answer);
     }
+  }
+
+  /** The answer to a request that was sent with http by presumption; `undefined` when it is to be sent with https. */
+  async #sense(
+    exchanging: Promise<Answer>,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer | undefined> {
+    let answer: Answer;
+    try {
+      answer = await exchanging;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const unheard = error instanceof TransportError &&
+        ["connect", "blocked"].includes(error.fault);
+      if (unheard || !await this.#scheme.look()) throw error;
+      return undefined;
+    }
+    // In these words Go's and other servers say that they want TLS.
+    if (answer.status === 400 && await this.#scheme.look()) {
+      await discard(answer);
+      return undefined;
+    }
+    this.#scheme.heard();
+    return answer;
   }
 
   async #exchange(

@@ -19,7 +19,7 @@ import {
   writeSync,
 } from "node:fs";
 
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY } = constants;
+// `constants` is asked where it is used: a look at it here would load Node's file system at the start of every command.
 
 /** Longer paths are an attack on our time: no layer of a buildpack is deeper. */
 const MAX_STEPS = 1024;
@@ -63,7 +63,7 @@ export class ConfinedDirectory implements Disposable {
   /** @param path An existing directory. Symlinks up to here are the caller's, and followed. */
   constructor(path: string) {
     this.#path = path;
-    this.#root = openSync(path, O_RDONLY | O_DIRECTORY);
+    this.#root = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   }
 
   /** Makes a directory and those above it; `mode` is applied by {@linkcode finish}. An existing one keeps its own. */
@@ -84,7 +84,7 @@ export class ConfinedDirectory implements Disposable {
   /** Makes a file, in the place of another file but of nothing else. */
   makeFile(steps: readonly string[], mode: number): ConfinedFile {
     if (steps.length === 0) this.#free(steps);
-    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
     const path = this.#at(steps);
     let fd = -1;
     const isNew = isMade(() => {
@@ -190,7 +190,10 @@ export class ConfinedDirectory implements Disposable {
     const short = last !== undefined && last.steps.length <= steps.length &&
       last.steps.every((step, at) => step === steps[at]);
     let at = short ? last.steps.length : 0;
-    let fd = openSync(`/proc/self/fd/${short ? last.fd : this.#root}/.`, O_RDONLY | O_DIRECTORY);
+    let fd = openSync(
+      `/proc/self/fd/${short ? last.fd : this.#root}/.`,
+      constants.O_RDONLY | constants.O_DIRECTORY,
+    );
     try {
       for (; at < steps.length; at++) {
         const path = `/proc/self/fd/${fd}/${steps[at]}`;
@@ -208,7 +211,7 @@ export class ConfinedDirectory implements Disposable {
   #openStep(path: string, steps: readonly string[], make: boolean): number {
     for (let attempt = 0;; attempt++) {
       try {
-        return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       } catch (cause) {
         const { code } = cause as { code?: unknown };
         if (code === "ENOENT" && make && attempt === 0) mkdirSync(path);

@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, build, lifecycle, registry, query, fleet or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, build, lifecycle, registry, query, fleet, latency or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
 import { benchFleet } from "./fleet.ts";
 import { reportLauncher } from "./launcher.ts";
+import { benchLatency } from "./latency.ts";
 import { benchLayer } from "./layer.ts";
 import { benchLifecycle } from "./lifecycle.ts";
 import { benchQuery } from "./query.ts";
@@ -26,6 +27,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
       wherry,
       chart: Deno.args.includes("--chart"),
     }),
+  latency: () => benchLatency(wherry),
   registry: () => benchRegistry({ mib, wherry }),
 };
 

@@ -7,7 +7,6 @@ import { LifecycleError } from "../../error.ts";
 import { goJson } from "../../file/json.ts";
 import type { RunImageNames } from "../../file/lifecycle_metadata.ts";
 import type { GroupElement, GroupOrder } from "../../file/module.ts";
-import { DEFAULT_CREATED, formatTime } from "../../phase/export_config.ts";
 import {
   keyOf,
   LAYERS_LABEL,
@@ -19,6 +18,7 @@ import {
   readLabel,
   readLayersLabel,
 } from "./module.ts";
+import { DEFAULT_CREATED, formatTime } from "../../phase/created.ts";
 
 /** Names of the labels of a builder (BI-2). */
 export const BUILDER_LABELS = {

@@ -6,7 +6,6 @@ import { type ImageConfig, labelOf } from "../../../registry/oci/config.ts";
 import type { Platform } from "../../../registry/oci/descriptor.ts";
 import { LifecycleError } from "../../error.ts";
 import { goJson } from "../../file/json.ts";
-import { DEFAULT_CREATED, formatTime } from "../../phase/export_config.ts";
 import {
   keyOf,
   LAYERS_LABEL,
@@ -17,6 +16,7 @@ import {
   readLabel,
   readLayersLabel,
 } from "./module.ts";
+import { DEFAULT_CREATED, formatTime } from "../../phase/created.ts";
 
 /** Labels that say which module a package is for. */
 const METADATA_LABELS = {

@@ -4,12 +4,12 @@ import { type Image, type Layer, makeImage } from "../../../registry/image.ts";
 import { compareBytes } from "../../../registry/compare_bytes.ts";
 import { LifecycleError } from "../../error.ts";
 import type { GroupElement, GroupOrder } from "../../file/module.ts";
-import { DEFAULT_CREATED, formatTime } from "../../phase/export_config.ts";
 import { type BuilderInfo, builderLabels, historyOf, readBuilder } from "./builder.ts";
 import { ORDER_LAYER, orderFile } from "./create_builder.ts";
 import type { FoundModule } from "./locate.ts";
 import { keyOf, type ModuleInfo, type PackagedModule } from "./module.ts";
 import { type LayerPlace, layModules, type ModuleDir, planToLayers } from "./module_dir.ts";
+import { DEFAULT_CREATED, formatTime } from "../../phase/created.ts";
 
 /** What is to be changed. */
 export interface ReplaceModules {

@@ -1,0 +1,102 @@
+/** A proxy on the loopback that is far away: what it is sent arrives later, as over a long wire. */
+
+/** A running proxy. Dispose it. */
+export interface DelayProxy extends AsyncDisposable {
+  /** `127.0.0.1:port`: to be asked in place of the registry. */
+  readonly host: string;
+  /** Requests since the last look, in order, and how many of them had to wait for another: the waits in a row. */
+  take(): Waits;
+}
+
+/** What a proxy saw. */
+export interface Waits {
+  /** `GET /v2/...`, in the order they came. */
+  readonly requests: readonly string[];
+  /** The longest row of requests each of which was sent after an answer to the one before. */
+  readonly depth: number;
+}
+
+/**
+ * Passes bytes on to `target`, each `ms` after it came, answers at once: one request takes `ms` longer, ten at once
+ * too. Understands just enough to count requests; a request must begin a segment, as those of every client do.
+ */
+export function delayProxy(target: string, ms: number): DelayProxy {
+  const [hostname = "", port = ""] = target.split(":");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const connections = new Set<Deno.Conn>();
+  let requests: string[] = [];
+  let deepest = 0;
+
+  const pass = async (client: Deno.Conn) => {
+    const server = await Deno.connect({ hostname, port: Number(port) });
+    connections.add(client).add(server);
+    let depth = 0;
+    const there = async () => {
+      let sent: Promise<unknown> = Promise.resolve();
+      for await (const chunk of client.readable) {
+        const due = performance.now() + ms;
+        const first = /^(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/.exec(
+          new TextDecoder("latin1").decode(chunk.subarray(0, 2000)),
+        );
+        if (first !== null) {
+          requests.push(`${first[1]} ${first[2]}`);
+          depth = deepest + 1;
+        }
+        sent = sent.then(async () => {
+          await until(due);
+          await writeAll(server, chunk);
+        });
+        sent.catch(() => {});
+      }
+      await sent;
+      await server.closeWrite();
+    };
+    const back = async () => {
+      for await (const chunk of server.readable) {
+        deepest = Math.max(deepest, depth);
+        await writeAll(client, chunk);
+      }
+    };
+    await Promise.allSettled([there(), back()]);
+    for (const one of [client, server]) {
+      connections.delete(one);
+      close(one);
+    }
+  };
+  const accepting = (async () => {
+    const passing: Promise<void>[] = [];
+    for await (const client of listener) passing.push(pass(client).catch(() => {}));
+    await Promise.all(passing);
+  })();
+  return {
+    host: `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
+    take() {
+      const seen = { requests, depth: deepest };
+      requests = [];
+      deepest = 0;
+      return seen;
+    },
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      for (const one of connections) close(one);
+      await accepting;
+    },
+  };
+}
+
+async function until(due: number): Promise<void> {
+  const left = due - performance.now();
+  if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+}
+
+async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.byteLength;) at += await to.write(bytes.subarray(at));
+}
+
+function close(one: Deno.Conn): void {
+  try {
+    one.close();
+  } catch {
+    // its stream has closed it
+  }
+}
