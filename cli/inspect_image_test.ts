@@ -3,7 +3,10 @@ import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
 import { parse as parseYaml } from "yaml";
 import { makeImage, pushContents } from "../registry/image.ts";
+import { memoryRegistry } from "../registry/memory.ts";
 import { appImage, bench, layerOf, push, pushIndex } from "./command_testing.ts";
+import { makeScene } from "./rebase/rebase_testing.ts";
+import { tokenDoor } from "./token_door_testing.ts";
 
 const MiB = 1024 * 1024;
 
@@ -41,6 +44,23 @@ Deno.test("inspect of a 1 GB image takes 3 requests and less than 200 KB at most
   ok(shop.seen.requests.length <= 3, shop.seen.requests.join("\n"));
   const asked = await shop.wherry("inspect", `${shop.host}/multi:1`, "--platform", "linux/arm64");
   match(asked.out, /^Platform: linux\/arm64$/m);
+});
+
+Deno.test("behind tokens inspect asks once more and for one token, an index included; no document is asked for twice", async () => {
+  const place = memoryRegistry();
+  let host = "";
+  await using it = await makeScene(tokenDoor(place, () => host), place);
+  host = it.host;
+  await pushIndex(place, "multi", "1", [appImage({ architecture: "arm64" }), appImage()]);
+  const { code, stderr } = await it.wherry(["inspect", `${host}/multi:1`]);
+  equal(code, 0, stderr);
+  deepEqual(it.calls(), [
+    "GET getManifest 401",
+    "GET other 200",
+    "GET getManifest 200",
+    "GET getManifest 200",
+    "GET getBlob 200",
+  ]);
 });
 
 Deno.test("an index without this machine's platform is looked at all the same", async () => {
