@@ -2,7 +2,7 @@
 import type { FleetResult } from "../lifecycle/fleet/result.ts";
 import type { PreparedRebase } from "../lifecycle/platform/rebase_read.ts";
 import type { Image } from "../registry/image.ts";
-import { describeImage } from "../lifecycle/platform/image_info.ts";
+import { describeImage, readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { OutdatedFlags } from "./command/outdated.ts";
 import { UsageError } from "./exit.ts";
 import { eachOfFleet, FLEET_WORKERS } from "./fleet_work.ts";
@@ -27,6 +27,7 @@ export type BaseStatus =
   | "current"
   | "cannot move"
   | "left alone"
+  | "no base"
   | "not CNB"
   | "unreadable";
 
@@ -116,7 +117,7 @@ function withoutTag(name: string): string {
 }
 
 /** Nothing has to be done about these. */
-const GOOD: readonly BaseStatus[] = ["current", "left alone", "not CNB"];
+const GOOD: readonly BaseStatus[] = ["current", "left alone", "no base", "not CNB"];
 /** The exit code that says: there is something to do. */
 const DRIFT = 3;
 
@@ -154,17 +155,17 @@ function driftOf(
   }
   // The same layers under other words are no drift: nobody has to pull anything.
   const same = decision === "would rebase" && gone.size === 0 && come.size === 0;
-  const status = same ? "current" : statuses[decision] ?? "unreadable";
   const image = first?.old ?? app;
+  // A static program on scratch is refused by a rebase, but there is nothing to bring up to date.
+  const bare = decision === "refused" && image !== undefined &&
+    readMetadata(image.config)?.runImage.topLayer === "";
+  const status = same ? "current" : bare ? "no base" : statuses[decision] ?? "unreadable";
   const distro = image === undefined ? undefined : describeImage(image).base_distro;
   return {
     image: reference,
     digest: old?.digest ?? "",
     status,
-    reason: check === undefined ? reason : reason || `${check.name}: ${check.app} / ${check.base}`,
-    why: check === undefined
-      ? reason
-      : `${check.name}: ${check.app || "nothing"} / ${check.base || "nothing"}`,
+    ...wordsOf(bare ? "it stands on no run image" : reason, bare ? undefined : check),
     base: old?.base ?? "",
     distro: [distro?.name, distro?.version].filter(Boolean).join(" "),
     new_base: status === "outdated" ? first?.newBase ?? "" : "",
@@ -172,6 +173,15 @@ function driftOf(
     layers_in: come.size,
     bytes_in: [...come.values()].reduce((sum, size) => sum + size, 0),
     where,
+  };
+}
+
+function wordsOf(reason: string, check: FleetResult["check"]): Pick<Drift, "reason" | "why"> {
+  if (check === undefined) return { reason, why: reason };
+  const { name, app, base } = check;
+  return {
+    reason: reason || `${name}: ${app} / ${base}`,
+    why: `${name}: ${app || "nothing"} / ${base || "nothing"}`,
   };
 }
 

@@ -102,3 +102,19 @@ Deno.test("a fleet on the newest base is fine: exit 0", async () => {
     "ERROR: Cannot look at nothing: want NAME... or --from FILE\n",
   ]);
 });
+
+Deno.test("an image on scratch has no base to bring up to date: nothing is to do", async () => {
+  await using shop = await bench();
+  await push(appImage({ base: [], reference: "" }), shop.registry, "static", "1");
+  const run = makeImage(
+    { os: "linux", architecture: "amd64", config: {}, rootfs: { type: "layers", diff_ids: [] } },
+    [osOf("new")],
+  );
+  await push(run, shop.registry, "run", "1");
+  const name = `${shop.host}/static:1`;
+  for (const more of [[], ["--run-image", `${shop.host}/run:1`]]) {
+    const { code, out } = await shop.wherry("outdated", "--publish", name, ...more);
+    equal(code, 0);
+    match(out, /static:1 +no base +it stands on no run image$/m);
+  }
+});

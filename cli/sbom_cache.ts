@@ -5,7 +5,7 @@ import { type Digest, hexOf, isDigest } from "../registry/oci/digest.ts";
 import type { Store } from "../registry/store/store.ts";
 
 /** Changes with what is kept: old entries are then read anew. */
-const VERSION = "1";
+const VERSION = "2";
 
 /** An image, alone or as one of an index. */
 export interface PlatformImage {

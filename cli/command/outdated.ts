@@ -22,7 +22,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "--from <file>",
       "names from a file, one a line, or - ; kubectl get pods -A -o json too",
     );
-  addBaseFlags(command)
+  addBaseFlags(command, true)
     .option("--concurrency <n>", "images under way at once (default: 16)")
     .option("-o, --output <format>", "human, json or csv", "human");
   addRegistryFlags(command);

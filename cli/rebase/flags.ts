@@ -14,9 +14,9 @@ export interface BaseFlags extends CommonFlags {
   readonly policy?: string;
 }
 
-/** Adds them. */
-export function addBaseFlags(command: Command): Command {
-  return command
+/** Adds them; without `--force` for a command that only looks. */
+export function addBaseFlags(command: Command, looks = false): Command {
+  command
     .option(
       "--run-image <ref>",
       "the new base (default: what the image says, on a host that was named)",
@@ -26,8 +26,9 @@ export function addBaseFlags(command: Command): Command {
       "where a run image that images name lies here; a repository or a name with its tag (repeatable)",
       collect,
     )
-    .option("--publish", "images in their registries, instead of the local store")
-    .option("--force", "what is questionable is a warning")
+    .option("--publish", "images in their registries, instead of the local store");
+  if (!looks) command.option("--force", "what is questionable is a warning");
+  return command
     .addOption(
       new Option("--pull-policy <policy>", "whether a run image in the store will do")
         .choices(["always", "if-not-present", "never"]).default("always"),

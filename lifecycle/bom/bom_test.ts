@@ -131,6 +131,13 @@ Deno.test("packages are read from CycloneDX (nested, without files), SPDX and Sy
   ]);
 });
 
+Deno.test("the epoch of an RPM is part of its version, though its package URL has it apart", () => {
+  const purl = "pkg:rpm/fedora/curl@7.76.1-26.el9?epoch=1";
+  const components = [{ type: "library", name: "curl", version: "1:7.76.1-26.el9", purl }];
+  const [curl] = packagesOf(document("cyclonedx", { components }));
+  equal(curl!.version, "1:7.76.1-26.el9");
+});
+
 Deno.test("a package that several formats name is one, with what each of them knows", () => {
   const [first] = mergePackages([CYCLONE, SPDX]).filter(({ purl }) => purl === PURL);
   equal(mergePackages([CYCLONE, SPDX]).length, 5);

@@ -149,12 +149,14 @@ export function parsePurl(
 ): { type: string; namespace: string; name: string; version: string } | undefined {
   if (!purl.startsWith("pkg:")) return undefined;
   try {
-    const { type, namespace, name, version } = PackageURL.fromString(purl);
+    const { type, namespace, name, version, qualifiers } = PackageURL.fromString(purl);
+    // RPM's epoch stands apart from the version, and counts before it.
+    const epoch = type === "rpm" ? qualifiers?.["epoch"] ?? "" : "";
     return {
       type: type ?? "",
       namespace: namespace ?? "",
       name: name ?? "",
-      version: version ?? "",
+      version: epoch !== "" && version ? `${epoch}:${version}` : version ?? "",
     };
   } catch {
     return undefined;
