@@ -9,6 +9,7 @@ import type {
   ClientOptions,
   CredentialSource,
   ProxySettings,
+  RetryOptions,
   TransportOptions,
 } from "../registry/client/options.ts";
 import type { Log } from "../registry/context.ts";
@@ -32,6 +33,7 @@ export interface Connected extends Connections {
  * All registries this command may reach.
  *
  * @param around Stands between the clients and where secrets come from.
+ * @param retry Whether to be less patient than usual.
  * @throws {UsageError} When a flag, a certificate or a settings file cannot be read.
  */
 export async function connect(
@@ -40,12 +42,14 @@ export async function connect(
   log: Log,
   version: string,
   around: (source: CredentialSource) => CredentialSource = (source) => source,
+  retry: RetryOptions = {},
 ): Promise<Connected> {
   const { transport, mirrors } = await transportOptions(io, flags, log, version);
   const options: ClientOptions = {
     ...transport,
     credentials: around(credentialSource(io, transport, log)),
     log,
+    retry,
   };
   const registries = new Registries(options);
   const sources = mirrored(registries, mirrors, {

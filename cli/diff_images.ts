@@ -8,7 +8,7 @@ import type { CommonFlags } from "./common.ts";
 import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
 
@@ -60,7 +60,7 @@ export async function diffImages(
   flags: DiffFlags,
   format: AnyFormat,
 ): Promise<number> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const a = await openImage(session, names[0], flags, stack);
   const b = await openImage(session, names[1], flags, stack);

@@ -2,7 +2,7 @@
 import { isOciError } from "../registry/oci/error.ts";
 import { Interrupted } from "./io.ts";
 
-/** Bad words on the command line: exit 3, as the lifecycle has it. */
+/** Bad words on the command line, or words for what is not there: exit 3, as the lifecycle has it. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
@@ -20,6 +20,12 @@ export function fileFault(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
+/** The failure of a registry that was asked after the store: both were looked at. */
+export function alsoNotInStore(cause: unknown): Error {
+  const { code, message = "" } = failureOf(cause);
+  return Object.assign(new Error(`${message}; the store has none`, { cause }), { exitCode: code });
+}
+
 /** What `main.ts` does with a failure. */
 export interface Failure {
   /** Of the process. */
@@ -29,14 +35,19 @@ export interface Failure {
 }
 
 /**
- * @see CNB checklist 2.3: codes of the lifecycle surface as they are; 2 is a soft failure; 1 is the rest.
+ * One rule for what is not there: an image, an archive or a directory that a word names exits with 3, whichever command
+ * looks for it, and so does an index without the platform; what is there and cannot be read or reached, with 1. Codes of the
+ * lifecycle surface are as they are (72 of a rebase), 2 is a soft failure.
+ *
+ * @see CNB checklist 2.3
  */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Interrupted) return { code: error.exitCode, message: error.message };
   if (error instanceof UsageError) return { code: 3, message: error.message };
   if (error instanceof SoftError) return { code: 2, message: error.message };
   if (!(error instanceof Error)) return { code: 1, message: String(error) };
-  const code = "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : 1;
+  const absent = isOciError(error, "MANIFEST_UNKNOWN", "NAME_UNKNOWN") ? 3 : 1;
+  const code = "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : absent;
   return { code, message: oneLine(error) };
 }
 

@@ -2,14 +2,13 @@
 import { describeImage, type ImageInfo } from "../lifecycle/platform/image_info.ts";
 import { harmless } from "../registry/client/refusal.ts";
 import type { InspectFlags } from "./command/inspect.ts";
-import { isOciError } from "../registry/oci/error.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { imageAt } from "./open_image.ts";
 import { readPlatform } from "./platform.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
 
 /** One place's answer: what is there, nothing, or why it cannot be said. */
@@ -22,7 +21,7 @@ export async function inspectImage(
   flags: InspectFlags,
   format: AnyFormat,
 ): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   if (flags.platform !== undefined) readPlatform(flags.platform);
   const place = readPlace(name);
@@ -61,8 +60,7 @@ function nowhere(name: string, both: boolean, remote: Answer, local: Answer): Er
     const why = both ? "the store has none, its registry has none" : "it is not there";
     return new UsageError(`Cannot find ${name}: ${why}`);
   }
-  // Another platform's image than was asked for is a matter of words, as an absent image is.
-  const code = isOciError(failed.cause, "MANIFEST_UNKNOWN") ? 3 : failureOf(failed.cause).code;
+  const { code } = failureOf(failed.cause);
   const rest = both && local.cause === undefined ? "; the store has none" : "";
   return Object.assign(new Error(`${failed.error}${rest}`), { exitCode: code });
 }

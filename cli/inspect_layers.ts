@@ -16,7 +16,7 @@ import { UsageError } from "./exit.ts";
 import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { openImage } from "./open_image.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
@@ -48,7 +48,7 @@ export async function inspectLayers(
       `Cannot list files as ${format}: want human, or json (a file a line)`,
     );
   }
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const { image } = await openImage(session, name, flags, stack);
   const owners = layerOwners(image, readMetadata(image.config));

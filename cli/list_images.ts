@@ -2,7 +2,9 @@
 import { parseDocument } from "../registry/oci/manifest.ts";
 import { displayName, storeRepository } from "../registry/store/name.ts";
 import type { Store } from "../registry/store/store.ts";
+import { isOciError } from "../registry/oci/error.ts";
 import type { CommonFlags } from "./common.ts";
+import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { readName } from "./places.ts";
@@ -30,6 +32,11 @@ export async function listImages(
   await using session = new Session(io, flags);
   const store = await session.store();
   const wanted = name === undefined ? undefined : storeRepository(readName(name));
+  if (wanted !== undefined && !await hasTags(store, wanted)) {
+    throw new UsageError(
+      `Cannot list ${name}: the store has no image of that name (see: wherry ls)`,
+    );
+  }
   const table = new PagedTable(["NAME", "TAG", "DIGEST", "KIND", "SIZE"]);
   const waiting: Row[] = [];
   let listed = 0;
@@ -56,12 +63,17 @@ export async function listImages(
   flush();
   if (format === "json") io.stdout.write(listed === 0 ? "]\n" : "\n]\n");
   else if (listed === 0) {
-    session.log.info(
-      name === undefined
-        ? "The store has no images yet; wherry build makes one"
-        : `The store has no image called ${name}; wherry ls shows all`,
-    );
+    session.log.info("The store has no images yet; wherry build makes one");
   }
+}
+
+async function hasTags(store: Store, repository: string): Promise<boolean> {
+  try {
+    for await (const _ of store.tags(repository)) return true;
+  } catch (error) {
+    if (!isOciError(error, "NAME_UNKNOWN")) throw error;
+  }
+  return false;
 }
 
 /** Lines written at once. */

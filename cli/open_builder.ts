@@ -14,7 +14,7 @@ import type { Platform } from "../registry/oci/descriptor.ts";
 import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
 import { isLayoutArchive } from "../registry/store/oci_archive.ts";
 import { helperPath } from "./assets.ts";
-import { UsageError } from "./exit.ts";
+import { alsoNotInStore, UsageError } from "./exit.ts";
 import { moduleSources } from "./package/sources.ts";
 import { fromRegistry, inStore, openForReading, readPlace } from "./places.ts";
 import type { Session } from "./session.ts";
@@ -142,6 +142,10 @@ async function pull(
       tags: to.reference.includes(":") ? [] : [to.reference],
       onProgress: (_, bytes) => meter.add(bytes),
     });
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (there !== undefined || policy === "always") throw cause;
+    throw alsoNotInStore(cause);
   } finally {
     meter.end();
   }

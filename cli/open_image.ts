@@ -2,9 +2,9 @@
 import { describeIndex, type IndexInfo } from "../lifecycle/platform/image_info.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
-import { choosePlatform } from "../registry/oci/platform.ts";
+import { choosePlatform, formatPlatform } from "../registry/oci/platform.ts";
 import { familiarName } from "../registry/oci/reference.ts";
-import { UsageError } from "./exit.ts";
+import { alsoNotInStore, UsageError } from "./exit.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { machinePlatform, readPlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
@@ -56,7 +56,10 @@ export async function openImage(
     if (found !== undefined) return { ...found, located, where: "store" };
   }
   const located = await fromRegistry(session, place.reference);
-  const found = await imageAt(session, located, which);
+  const found = await imageAt(session, located, which).catch((cause) => {
+    session.ctx.signal.throwIfAborted();
+    throw which.remote ? cause : alsoNotInStore(cause);
+  });
   if (found !== undefined) return { ...found, located, where: "registry" };
   const store = which.remote ? "" : "the store has none, ";
   throw new UsageError(
@@ -76,10 +79,14 @@ export async function hasStore(session: Session): Promise<boolean> {
   return await Deno.stat(dir).then(() => true, () => false);
 }
 
-/** What `located` names, `undefined` when there is nothing. */
+/**
+ * What `located` names, `undefined` when there is nothing.
+ *
+ * @throws {UsageError} When it is an image of another platform than the one that was asked for.
+ */
 export async function imageAt(
   session: Session,
-  { registry, repository, reference }: Located,
+  { registry, repository, reference, name }: Located,
   which: WhichImage,
 ): Promise<Pick<OpenedImage, "image" | "index"> | undefined> {
   let index: IndexInfo | undefined;
@@ -89,6 +96,17 @@ export async function imageAt(
     onIndex: (raw, { manifests }) => index ??= describeIndex(raw, manifests),
     ...(asked === undefined ? { choose: anyPlatform } : {}),
   });
+  if (image !== undefined && index === undefined && asked !== undefined) {
+    const { os, architecture, variant } = image.config;
+    const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
+    if (choosePlatform([{ ...image.manifest.config, platform }], asked) === undefined) {
+      throw new UsageError(
+        `Cannot find ${name} for ${formatPlatform(asked)}: it is one image, for ${
+          formatPlatform(platform)
+        }`,
+      );
+    }
+  }
   return image && { image, index };
 }
 

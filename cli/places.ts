@@ -115,7 +115,7 @@ export async function openForReading(
     case "store":
       return await inStore(session, place.reference);
     case "oci":
-      return await layout(session, place, false);
+      return await inLayout(await layout(session, place, false));
     case "oci-archive": {
       const { readOciArchive } = await import("../registry/store/oci_archive.ts");
       const archive = stack.use(await readOciArchive(session.path(place.path)));
@@ -154,6 +154,16 @@ export async function layout(
     name: `oci:${place.path}${place.tag === undefined ? "" : `:${place.tag}`}`,
     repositoryName: `oci:${place.path}`,
   };
+}
+
+/** The layout is there; that its tag is not is told with the tags that are. */
+async function inLayout(located: Writable): Promise<Located> {
+  const { registry, repository, reference, repositoryName } = located;
+  if (await registry.stat(repository, reference) !== undefined) return located;
+  const have = await Array.fromAsync(registry.tags(repository));
+  throw new UsageError(
+    `Cannot find ${reference} in ${repositoryName}: it has ${have.join(", ") || "no tags"}`,
+  );
 }
 
 type Archive = {

@@ -6,7 +6,7 @@ import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { BOM_FORMATS } from "../lifecycle/bom/document.ts";
 import { findSboms, type SbomFlags } from "./sbom_read.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 
 /** Writes `layers/sbom/launch/...` below the output directory, and prints each path. */
 export async function downloadSboms(
@@ -14,7 +14,7 @@ export async function downloadSboms(
   name: string,
   flags: SbomFlags & { readonly outputDir?: string },
 ): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const { documents } = await findSboms(session, name, flags, stack);
   const given = flags.outputDir ?? ".";

@@ -9,7 +9,7 @@ import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { openImage } from "./open_image.ts";
 import { canList, findSboms, type SbomFlags, sbomsOf } from "./sbom_read.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
@@ -23,7 +23,7 @@ export async function listSboms(
   flags: SbomFlags,
   format: AnyFormat,
 ): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const { documents, located: { registry, repository }, image } = await findSboms(
     session,
@@ -84,7 +84,7 @@ export async function listPackages(
   flags: SbomFlags,
   format: AnyFormat,
 ): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const packages = await packagesIn(session, name, flags, stack);
   if (format !== "human") {
@@ -134,7 +134,7 @@ export interface ShowFlags extends SbomFlags {
 
 /** Writes one document to stdout: as a buildpack wrote it, or all of them as one. */
 export async function showSbom(io: Io, name: string, flags: ShowFlags): Promise<void> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const { format = "cyclonedx" } = flags;
   const { documents, image, located } = await findSboms(session, name, flags, stack);

@@ -2,7 +2,7 @@
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../registry/context.ts";
 import type { Bundle } from "../registry/bundle/read.ts";
-import type { RegistryClient } from "../registry/client/options.ts";
+import type { RegistryClient, RetryOptions } from "../registry/client/options.ts";
 import type { Digest } from "../registry/oci/digest.ts";
 import {
   formatReference,
@@ -21,6 +21,9 @@ import { type TerminalLog, terminalLog } from "./ui/log.ts";
 import { type Progress, startProgress } from "./ui/progress.ts";
 import { VERSION } from "./version.ts";
 
+/** For somebody who waits for an answer: a port where nobody listens is tried once more, not for seconds. */
+export const LOOK: RetryOptions = { connectTries: 2 };
+
 /** What a command works with. Dispose it: it takes bars off the screen and closes what was opened. */
 export class Session implements AsyncDisposable {
   /** The process. */
@@ -32,6 +35,7 @@ export class Session implements AsyncDisposable {
   /** For everything below the CLI. */
   readonly ctx: Context;
   readonly #progress: Progress;
+  readonly #retry: RetryOptions;
   #store: Promise<Store> | undefined;
   #temporary: string | undefined;
   #registries: Promise<Connected> | undefined;
@@ -40,10 +44,12 @@ export class Session implements AsyncDisposable {
   /**
    * Makes the log; opens nothing.
    *
+   * @param retry How registries are asked again; {@linkcode LOOK} for a command that only looks.
    * @throws {UsageError} When a flag that all commands have cannot be meant.
    */
-  constructor(io: Io, flags: CommonFlags) {
+  constructor(io: Io, flags: CommonFlags, retry: RetryOptions = {}) {
     this.io = io;
+    this.#retry = retry;
     this.flags = flags;
     flaggedCerts(io.cwd, flags);
     const now = () => new Date();
@@ -142,7 +148,7 @@ export class Session implements AsyncDisposable {
 
   #connected(): Promise<Connected> {
     return this.#registries ??= import("./connect.ts").then(({ connect }) =>
-      connect(this.io, this.flags, this.log, VERSION)
+      connect(this.io, this.flags, this.log, VERSION, undefined, this.#retry)
     );
   }
 

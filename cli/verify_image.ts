@@ -6,7 +6,7 @@ import type { CommonFlags } from "./common.ts";
 import { count } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
-import { Session } from "./session.ts";
+import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { type AnyFormat, formatStructured } from "./ui/structured.ts";
 
@@ -36,7 +36,7 @@ export async function verifyImage(
   flags: VerifyFlags,
   format: AnyFormat,
 ): Promise<number> {
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const opened = await openImage(session, name, flags, stack);
   const all = flags.platform === undefined ? opened.index?.images ?? [] : [];

@@ -22,8 +22,48 @@ Deno.test("an image that is nowhere: one line with its whole name, exit 3, which
     equal(out, "");
   }
   for (const words of [["pull", name], ["copy", name, "oci:out"]]) {
-    const { err } = await shop.wherry(...words);
+    const { code, err } = await shop.wherry(...words);
     equal(err, `ERROR: Cannot copy ${name}: it is not there\n`, words.join(" "));
+    equal(code, 3);
+  }
+  const { code, err } = await shop.wherry("run", name);
+  equal(err, `ERROR: Cannot copy ${name}: it is not there; the store has none\n`);
+  equal(code, 3);
+});
+
+Deno.test("what a word names and is not there exits with 3: a file, a directory, a tag, a platform", async () => {
+  await using shop = await bench();
+  const name = `${shop.host}/app:1`;
+  await push(appImage(), shop.registry, "app", "1");
+  equal((await shop.wherry("copy", name, "oci:dir:1")).code, 0);
+  const archive = `Cannot open archive ${shop.dir}/no: no such file`;
+  const platform = "Cannot find oci:dir:1 for linux/arm64: it is one image, for linux/amd64";
+  for (
+    const [words, message] of [
+      [["bundle", "inspect", "no"], archive],
+      [["inspect", "oci-archive:no"], archive],
+      [["copy", "docker-archive:no", "oci:out"], archive],
+      [["verify", "oci:no"], `Cannot open oci:${shop.dir}/no: no such directory`],
+      [["inspect", "oci:dir:2"], "Cannot find 2 in oci:dir: it has 1"],
+      [["copy", "oci:dir:2", "oci:out"], "Cannot find 2 in oci:dir: it has 1"],
+      [["inspect", "oci:dir:1", "--platform", "linux/arm64"], platform],
+      [["ls", "no"], "Cannot list no: the store has no image of that name (see: wherry ls)"],
+    ] as const
+  ) {
+    const { code, out, err } = await shop.wherry(...words);
+    equal(err, `ERROR: ${message}\n`, words.join(" "));
+    equal(code, 3);
+    equal(out, "");
+  }
+  for (const command of ["inspect", "pull", "copy", "diff"]) {
+    const words = command === "copy"
+      ? [name, "oci:out"]
+      : command === "diff"
+      ? [name, name]
+      : [name];
+    const { code, err } = await shop.wherry(command, ...words, "--platform", "arm64");
+    equal(err, 'ERROR: Cannot read platform "arm64": want os/arch or os/arch/variant\n');
+    equal(code, 3);
   }
 });
 
@@ -39,6 +79,10 @@ Deno.test("a registry that does not answer is said once, with exit 1", async () 
     equal(err.match(/Cannot/g)?.length, 1, err);
     equal(code, 1);
   }
+  // Who looks is not kept waiting: one more try, after a quarter of a second at most.
+  const { err } = await shop.wherry("verify", name, "--verbose");
+  equal(err.match(/again in \d+ ms/g)?.length, 1, err);
+  match(err, /; the store has none\n$/);
 });
 
 Deno.test("an image that no buildpacks made: its base is not known, rather than scratch; it is no builder, said once", async () => {

@@ -7,7 +7,7 @@ import type { Io } from "../io.ts";
 import { outputFormat } from "../output.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
-import { Session } from "../session.ts";
+import { LOOK, Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
 import { formatTable } from "../ui/table.ts";
 import { readImage } from "../../registry/image.ts";
@@ -33,7 +33,7 @@ export async function inspectBuilder(
 ): Promise<void> {
   const format = outputFormat(flags.output);
   const depth = depthOf(flags.depth);
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const place = readPlace(name);
   const look = (located: Promise<Located>) => answer(session, name, located);

@@ -8,7 +8,7 @@ import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { outputFormat } from "../output.ts";
 import { machinePlatform } from "../platform.ts";
-import { Session } from "../session.ts";
+import { LOOK, Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
 import { formatTable } from "../ui/table.ts";
 import { drawOrder, orderTree } from "./order_tree.ts";
@@ -39,7 +39,7 @@ export async function inspectModule(
 ): Promise<void> {
   const format = outputFormat(flags.output);
   const depth = depthOf(flags.depth);
-  await using session = new Session(io, flags);
+  await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   const sources = await moduleSources(session, {
     cwd: io.cwd,

@@ -147,6 +147,8 @@ export async function persistently<T>(
   }
 }
 
+/** Exit 1, as the lifecycle has it (RB-2). */
 function notFound({ name }: BasePlace): OciError {
-  return new OciError("MANIFEST_UNKNOWN", `Cannot find run image ${JSON.stringify(name)}`);
+  const message = `Cannot find run image ${JSON.stringify(name)}`;
+  return Object.assign(new OciError("MANIFEST_UNKNOWN", message), { exitCode: 1 });
 }

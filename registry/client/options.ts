@@ -72,6 +72,8 @@ export interface TransportOptions {
 export interface RetryOptions {
   /** Tries in all. Default 5. */
   readonly tries?: number | undefined;
+  /** Tries in all where no connection is made at all: nobody listens, no such host. Default as `tries`. */
+  readonly connectTries?: number | undefined;
   /** First pause in milliseconds, doubled each time, with jitter. Default 250. */
   readonly baseMs?: number | undefined;
   /** The longest pause of our own. Default 30,000. */

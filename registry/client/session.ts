@@ -240,7 +240,8 @@ export class Session {
           throw error;
         }
         if (error.stale && ++stale <= MAX_STALE) continue;
-        if (attempt >= tries) {
+        const hopeless = error.fault === "connect" && attempt >= (retry.connectTries ?? tries);
+        if (attempt >= tries || hopeless) {
           this.#giveUp(error);
           throw error;
         }

@@ -269,7 +269,10 @@ test("archive: cut short, or none at all", async (dir) => {
   await writeOciArchive(file, [{ image: sampleImage(), names: ["v1"] }]);
   await Deno.truncate(file, 20_000);
   await rejects(() => readOciArchive(file), (error) => isOciError(error, "MANIFEST_INVALID"));
-  await rejects(() => readOciArchive(join(dir, "no")), (error) => isOciError(error, "UNAVAILABLE"));
+  await rejects(
+    () => readOciArchive(join(dir, "no")),
+    (error) => isOciError(error, "NAME_UNKNOWN"),
+  );
   await rejects(() => readOciArchive(dir), (error) => isOciError(error, "UNAVAILABLE"));
 });
 
@@ -311,7 +314,7 @@ test("layout: two writers take turns", async (dir) => {
 });
 
 test("layout: what is none is refused", async (dir) => {
-  await rejects(() => openLayout(join(dir, "no")), (error) => isOciError(error, "UNAVAILABLE"));
+  await rejects(() => openLayout(join(dir, "no")), (error) => isOciError(error, "NAME_UNKNOWN"));
   await Deno.writeTextFile(join(dir, "thesis.txt"), "x");
   await rejects(() => openLayout(dir, { create: true }), /thesis/);
   await Deno.writeTextFile(join(dir, "oci-layout"), '{"imageLayoutVersion":"2.0.0"}');

@@ -37,16 +37,26 @@ export interface LayoutOptions {
  * `index.json` are its tags. Blobs are written before `index.json`, which changes by rename, so a reader never
  * sees half an image; writers in several processes take turns.
  *
- * @throws {OciError} `UNAVAILABLE` when it is no layout; symlinks and special files in it are refused when they
+ * @throws {OciError} `NAME_UNKNOWN` when there is no such directory, `UNAVAILABLE` when it is no layout; symlinks and special files in it are refused when they
  * are met (X-15).
  */
 export async function openLayout(dir: string, options: LayoutOptions = {}): Promise<Registry> {
   const path = resolve(dir);
   if (options.create) await createLayout(path);
+  else await mustExist(path);
   const files = layoutFiles(path);
   await checkLayout(files);
   await readLayoutIndex(files);
   return new Layout(path, files);
+}
+
+async function mustExist(dir: string): Promise<void> {
+  try {
+    await Deno.stat(dir);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) return; // what is wrong is said by who reads it
+    throw new OciError("NAME_UNKNOWN", `Cannot open oci:${dir}: no such directory`, { cause });
+  }
 }
 
 async function createLayout(dir: string): Promise<void> {

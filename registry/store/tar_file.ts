@@ -46,17 +46,16 @@ export class TarFile implements AsyncDisposable {
   /**
    * Reads `path` to its end: names, places and digests of its files.
    *
-   * @throws {OciError} `MANIFEST_INVALID` for names that lead outside (X-16) or a broken tar, `UNAVAILABLE`
-   * when the file cannot be read.
+   * @throws {OciError} `MANIFEST_INVALID` for names that lead outside (X-16) or a broken tar, `NAME_UNKNOWN`
+   * when there is no such file, `UNAVAILABLE` when it cannot be read.
    */
   static async open(path: string, options: CallOptions = {}): Promise<TarFile> {
     const { signal } = options;
     const info = await Deno.stat(path).catch((cause) => {
+      const absent = cause instanceof Deno.errors.NotFound;
       throw new OciError(
-        "UNAVAILABLE",
-        `Cannot open archive ${path}: ${
-          cause instanceof Deno.errors.NotFound ? "no such file" : cause.message
-        }`,
+        absent ? "NAME_UNKNOWN" : "UNAVAILABLE",
+        `Cannot open archive ${path}: ${absent ? "no such file" : cause.message}`,
         { cause },
       );
     });
