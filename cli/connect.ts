@@ -1,8 +1,6 @@
 /** The clients of a command, from its flags, its environment and the files of the machine. */
 import { certDirs, readCertDirs, readSystemCerts } from "../registry/client/certs.ts";
 import { connectRegistry, Registries } from "../registry/client/client.ts";
-import { credentialsFrom } from "../registry/client/credentials.ts";
-import { cloudKeychains, firstCredential } from "../registry/client/keychain/keychain.ts";
 import { type Connections, mirrored } from "../registry/client/mirror.ts";
 import { type MirrorTable, routeOf, type Try } from "../registry/client/mirror_table.ts";
 import type {
@@ -47,7 +45,7 @@ export async function connect(
   const { transport, mirrors } = await transportOptions(io, flags, log, version);
   const options: ClientOptions = {
     ...transport,
-    credentials: around(credentialSource(io, transport, log)),
+    credentials: around(await whenAsked(io, transport, log)),
     log,
     retry,
   };
@@ -72,24 +70,17 @@ export async function connect(
   };
 }
 
-/** Where secrets come from: files, helpers and the environment first, then the clouds' keychains. */
-export function credentialSource(io: Io, transport: TransportOptions, log: Log): CredentialSource {
-  const { env, user: { uid } } = io;
-  return firstCredential(
-    credentialsFrom({ env, uid, log, untrusted: foreignDirs(env) }),
-    cloudKeychains({ env, transport, log }),
-  );
-}
-
-/** Where buildpacks and apps put files: a credential helper there would be theirs (N-07). */
-function foreignDirs(env: Readonly<Record<string, string>>): readonly string[] {
-  return [
-    env["CNB_APP_DIR"] || "/workspace",
-    env["CNB_LAYERS_DIR"] || "/layers",
-    env["CNB_PLATFORM_DIR"] || "/platform",
-    env["CNB_BUILDPACKS_DIR"] || "/cnb/buildpacks",
-    env["CNB_EXTENSIONS_DIR"] || "/cnb/extensions",
-  ].filter((dir) => /^\/[^/]/.test(dir));
+/** As {@linkcode credentialSource}, whose code is loaded when a registry asks for a secret, or one is given anyway. */
+async function whenAsked(
+  io: Io,
+  transport: TransportOptions,
+  log: Log,
+): Promise<CredentialSource> {
+  const make = async () =>
+    (await import("./credential_source.ts")).credentialSource(io, transport, log);
+  if (io.env["CNB_REGISTRY_AUTH"]) return await make(); // what is wrong with it is said at once
+  let made: Promise<CredentialSource> | undefined;
+  return async (registry, repository) => await (await (made ??= make()))(registry, repository);
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Release } from "./retry.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, type ApiRequest, discard, type Session } from "./session.ts";
 import { TransportError } from "./transport_error.ts";
+import { later } from "./watch.ts";
 
 /** Up to here a blob is read at once: configs and the like, in one request. */
 const SMALL = 64 * 1024;
@@ -91,7 +92,7 @@ class RemoteBlob implements Source {
   readonly #request: ApiRequest;
   readonly #digest: Digest;
   #first: Answer | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #letGo: () => void;
 
   constructor(
     session: Session,
@@ -108,7 +109,7 @@ class RemoteBlob implements Source {
     this.size = size;
     this.#first = first;
     held.add(this);
-    this.#timer = setTimeout(() => void this.drop(), HOLD_MS);
+    this.#letGo = later(HOLD_MS, () => void this.drop());
   }
 
   /** Gives the unopened answer back. */
@@ -146,7 +147,7 @@ class RemoteBlob implements Source {
   #take(): Answer | undefined {
     const first = this.#first;
     this.#first = undefined;
-    clearTimeout(this.#timer);
+    this.#letGo();
     this.#held.delete(this);
     return first;
   }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { basename, relative, resolve } from "node:path";
 import type { InputRecord } from "./inputs.ts";
 import { lazyNode } from "./lazy_node.ts";
+import { lazyZod, ZOD_CHUNK } from "./lazy_zod.ts";
 
 /** Bundled code and what it was made from. */
 export interface Bundle {
@@ -38,20 +39,24 @@ export async function bundle(name: string, entry: string, root: string): Promise
     minifyWhitespace: true,
     logLevel: "silent",
   } as const;
-  const result = await build({
+  const whole = {
     ...shape,
     absWorkingDir: root,
-    entryPoints: { [name]: entry },
     outdir: "out",
-    chunkNames: "[name]-[hash]",
     bundle: true,
-    splitting: true,
     write: false,
     metafile: true,
     format: "esm",
     minifySyntax: true,
+  } as const;
+  const zod = lazyZod();
+  const result = await build({
+    ...whole,
+    entryPoints: { [name]: entry },
+    chunkNames: "[name]-[hash]",
+    splitting: true,
     define: { "import.meta.url": '"wherry:bundle"' },
-    plugins: [lightCommander, lazyNode, shakenZod],
+    plugins: [lightCommander, lazyNode, zod.plugin],
   }).catch((error: { errors?: Message[] }) => {
     throw new Error(
       `Cannot bundle ${entry}: ${(error.errors ?? []).map(describe).join("\n") || error}`,
@@ -61,8 +66,17 @@ export async function bundle(name: string, entry: string, root: string): Promise
     throw new Error(`Cannot bundle ${entry}: ${result.warnings.map(describe).join("\n")}`);
   }
   await refuseImportMeta(result.metafile, root);
+  const outputs = { ...result.metafile.outputs };
+  const files = [...result.outputFiles];
+  const contents = zod.source();
+  if (contents !== undefined) {
+    const stdin = { contents, resolveDir: root, sourcefile: `${ZOD_CHUNK}.js` };
+    const made = await build({ ...whole, stdin, entryNames: ZOD_CHUNK });
+    files.push(...made.outputFiles);
+    Object.assign(outputs, made.metafile.outputs);
+  }
   const chunks = new Map<string, Uint8Array<ArrayBuffer>>();
-  for (const file of result.outputFiles) {
+  for (const file of files) {
     const { code } = await transform(file.text, {
       ...shape,
       format: "cjs",
@@ -75,7 +89,7 @@ export async function bundle(name: string, entry: string, root: string): Promise
     }
     chunks.set(basename(file.path), new TextEncoder().encode(text));
   }
-  return { chunks, ...packagesOf(result.metafile, root) };
+  return { chunks, ...packagesOf(outputs, root) };
 }
 
 /**
@@ -123,25 +137,6 @@ const lightCommander: Plugin = {
   },
 };
 
-/**
- * `import { z } from "zod"` is a name for an object with all of zod in it, its messages in fifty languages too, and esbuild
- * takes such an object whole. As a namespace it takes what is used: a quarter.
- */
-const shakenZod: Plugin = {
-  name: "shaken-zod",
-  setup(build) {
-    const root = build.initialOptions.absWorkingDir ?? "";
-    build.onLoad({ filter: /\.ts$/, namespace: "file" }, async ({ path }) => {
-      if (!path.startsWith(root) || path.includes("/node_modules/")) return null;
-      const text = await Deno.readTextFile(path);
-      return {
-        contents: text.replace(/^import { z } from "zod";$/m, 'import * as z from "zod";'),
-        loader: "ts",
-      };
-    });
-  },
-};
-
 function describe(message: Message): string {
   const at = message.location;
   return at ? `${at.file}:${at.line}: ${message.text}` : message.text;
@@ -151,7 +146,7 @@ function describe(message: Message): string {
 async function refuseImportMeta(metafile: Metafile, root: string): Promise<void> {
   for (const path of Object.keys(metafile.inputs)) {
     if (
-      path.includes("node_modules/") || /^(light|lazy-node):/.test(path) ||
+      path.includes("node_modules/") || /^(light|lazy-node|lazy-zod):/.test(path) ||
       MAY_ASK_WHERE.has(path) ||
       path.endsWith(".json")
     ) {
@@ -169,11 +164,14 @@ async function refuseImportMeta(metafile: Metafile, root: string): Promise<void>
   }
 }
 
-function packagesOf(metafile: Metafile, root: string): Pick<Bundle, "records" | "packages"> {
+function packagesOf(
+  outputs: Metafile["outputs"],
+  root: string,
+): Pick<Bundle, "records" | "packages"> {
   const hashes = new Map<string, { hash: ReturnType<typeof createHash>; size: number }>();
   const folders = new Map<string, string>();
   const used = new Set(
-    Object.values(metafile.outputs).flatMap((output) =>
+    Object.values(outputs).flatMap((output) =>
       Object.entries(output.inputs).filter(([, input]) => input.bytesInOutput > 0).map(([path]) =>
         path
       )

@@ -1,6 +1,6 @@
 /** Files where credentials are looked for, as an attacker or an accident would leave them. */
 import { equal, ok, rejects } from "node:assert/strict";
-import { credentialSource } from "../../cli/connect.ts";
+import { credentialSource } from "../../cli/credential_source.ts";
 import type { Io } from "../../cli/io.ts";
 import { credentialsFrom } from "../../registry/client/credentials.ts";
 
