@@ -13,7 +13,8 @@ import { type BuildTarget, openTarget } from "./build_target.ts";
 import { openRun } from "./open_run.ts";
 import { inStore, openForReading, readPlace } from "./places.ts";
 import { Session } from "./session.ts";
-import { platformOf, siteRequest } from "./site_request.ts";
+import { platformOf, platformsOf } from "./platform.ts";
+import { siteRequest } from "./site_request.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs `wherry build`. `notes` are warnings about flags. */
@@ -24,11 +25,9 @@ export async function buildApp(
   notes: readonly string[],
 ): Promise<void> {
   await using session = new Session(io, flags);
-  const { ctx, log } = session;
+  const { log } = session;
   for (const note of notes) log.warn(note);
   const started = performance.now();
-  await using stack = new AsyncDisposableStack();
-  const platform = platformOf(flags);
   const { kind } = readPlace(name);
   if (flags.sbomReferrer && kind.endsWith("-archive")) {
     throw new UsageError(
@@ -38,13 +37,49 @@ export async function buildApp(
   if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
   refuseFiles(session, flags);
   if (flags.shell) refuseNoTerminal(io);
+  const platforms = platformsOf(flags.platform) ?? [];
+  if (platforms.length > 1) {
+    const { buildPlatforms } = await import("./build_platforms.ts");
+    return await buildPlatforms(session, name, flags, platforms, started);
+  }
+  const { target, outcome } = await buildOne(session, name, flags);
+  log.info(`Successfully built image ${target.name}`);
+  if (flags.output === "json") {
+    const about = describeBuild(target, outcome, performance.now() - started);
+    io.stdout.write(JSON.stringify(about, null, 2) + "\n");
+  } else io.stdout.write(`${target.repositoryName}@${outcome.report.image.digest}\n`);
+}
+
+/** An image that was built, and where it went. */
+export interface Built {
+  /** Where. */
+  readonly target: BuildTarget;
+  /** What. */
+  readonly outcome: BuildOutcome;
+}
+
+/**
+ * Builds the image for one platform.
+ *
+ * @param part Set when it is one of several: its file name. The image gets no tag then, and its own cache.
+ */
+export async function buildOne(
+  session: Session,
+  name: string,
+  flags: BuildFlags,
+  part?: string,
+): Promise<Built> {
+  const { io, ctx, log } = session;
+  await using stack = new AsyncDisposableStack();
+  const platform = platformOf(flags);
   const created = creationTime(io, flags);
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
   const site = await siteRequest(session, flags, stack);
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
-  const { openCache, access: cacheAccess } = await openCacheOf(session, flags, target, stack);
+  const caches = await openCacheOf(session, flags, target, part, stack);
+  const { openCache, access: cacheAccess } = caches;
   const knownRuns = site.builder?.runImages;
   const { run, runNames } = await openRun(session, flags, target, platform, knownRuns, stack);
   // Known before any buildpack runs, so it is said before.
@@ -83,7 +118,9 @@ export async function buildApp(
       store,
       storeRepository: target.spoolRepository,
       to: target.registry,
-      destinations: target.destinations,
+      destinations: part === undefined
+        ? target.destinations
+        : target.destinations.map(({ tag: _, ...one }) => one),
       launcher: () => launcher,
       ownSboms: [],
       processType: flags.defaultProcess,
@@ -97,10 +134,9 @@ export async function buildApp(
     (bytes) => log.output(bytes),
   );
   Deno.umask(callers);
-  await target.finish(outcome.image);
+  if (part === undefined) await target.finish(outcome.image);
   if (flags.sbomReferrer) await attach(session, target, outcome);
-  log.info(`Successfully built image ${target.name}`);
-  tell(io, flags, target, outcome, performance.now() - started);
+  return { target, outcome };
 }
 
 /** The bill of materials beside the image, in each of its repositories. */
@@ -116,35 +152,23 @@ async function attach(
   }
 }
 
-function tell(
-  io: Io,
-  flags: BuildFlags,
+/** A finished build for programs. */
+export function describeBuild(
   target: BuildTarget,
-  outcome: BuildOutcome,
+  { report, image, group, layers }: BuildOutcome,
   ms: number,
-): void {
-  const { digest, manifestSize } = outcome.report.image;
-  if (flags.output !== "json") {
-    io.stdout.write(`${target.repositoryName}@${digest}\n`);
-    return;
-  }
-  io.stdout.write(
-    JSON.stringify(
-      {
-        name: target.name,
-        tags: outcome.report.image.tags,
-        digest,
-        manifest_size: manifestSize,
-        config: outcome.image.manifest.config.digest,
-        run_image: outcome.report.runImage ?? null,
-        buildpacks: outcome.group.map(({ id, version }) => ({ id, version })),
-        layers: outcome.layers,
-        milliseconds: Math.round(ms),
-      },
-      null,
-      2,
-    ) + "\n",
-  );
+): Readonly<Record<string, unknown>> {
+  return {
+    name: target.name,
+    tags: report.image.tags,
+    digest: report.image.digest,
+    manifest_size: report.image.manifestSize,
+    config: image.manifest.config.digest,
+    run_image: report.runImage ?? null,
+    buildpacks: group.map(({ id, version }) => ({ id, version })),
+    layers,
+    milliseconds: Math.round(ms),
+  };
 }
 
 function refuseNoTerminal({ stdin, stderr }: Io): void {

@@ -4,12 +4,13 @@ import type { Cache } from "../lifecycle/cache/cache.ts";
 import { openDirCache } from "../lifecycle/cache/dir_cache.ts";
 import { openImageCache } from "../lifecycle/cache/image_cache.ts";
 import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
+import { formatPlatform } from "../registry/oci/platform.ts";
 import type { BuildTarget } from "./build_target.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
 import { inRegistry, readName } from "./places.ts";
 import type { Session } from "./session.ts";
-import { platformOf } from "./site_request.ts";
+import { machinePlatform, platformOf } from "./platform.ts";
 
 /** A cache that is opened when it is needed. */
 export interface LaterCache {
@@ -25,19 +26,25 @@ type CachePlace = { readonly dir: string } | { readonly image: string };
 /**
  * The cache of a build: a directory in the store by default.
  *
+ * @param part A build of several platforms gives each of them a cache of its own below the one that is named.
  * @throws {UsageError} For a flag that makes no sense.
  */
 export async function openCacheOf(
   session: Session,
   flags: BuildFlags,
   target: BuildTarget,
+  part: string | undefined,
   stack: AsyncDisposableStack,
 ): Promise<LaterCache> {
-  let place: CachePlace = { dir: join(session.storeDir(), "cache", target.cacheName) };
+  const own = join(session.storeDir(), "cache", `${target.cacheName}${foreignName(flags)}`);
+  let place: CachePlace = { dir: own };
   for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
   if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
-  if ("image" in place) return await openImage(session, flags, place.image, stack);
-  const { dir } = place;
+  if ("image" in place) {
+    const image = part === undefined ? place.image : `${withTag(place.image)}-${part}`;
+    return await openImage(session, flags, image, stack);
+  }
+  const dir = part === undefined || place.dir === own ? place.dir : join(place.dir, part);
   if (flags.clearCache) {
     for (const part of ["committed", "staging", "committed-backup"]) {
       await Deno.remove(join(dir, part), { recursive: true }).catch((error) => {
@@ -53,6 +60,17 @@ export async function openCacheOf(
       return await openDirCache(dir, { signal: session.ctx.signal });
     },
   };
+}
+
+/** What another processor's programs left would be wrong for this one's, under whatever name they are. */
+function foreignName(flags: BuildFlags): string {
+  const platform = formatPlatform(platformOf(flags));
+  return platform === formatPlatform(machinePlatform()) ? "" : `.${platform.replaceAll("/", "-")}`;
+}
+
+function withTag(name: string): string {
+  const { tag = "latest" } = readName(name);
+  return name.endsWith(`:${tag}`) ? name : `${name}:${tag}`;
 }
 
 function readSpec(session: Session, spec: string): CachePlace | undefined {

@@ -8,7 +8,8 @@ import type { DetectFlags } from "./command/detect.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { Session } from "./session.ts";
-import { platformOf, siteRequest } from "./site_request.ts";
+import { platformOf } from "./platform.ts";
+import { siteRequest } from "./site_request.ts";
 
 /** Runs it; the exit code is that of a build which would end here. */
 export async function detectCommand(

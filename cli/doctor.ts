@@ -4,6 +4,7 @@ import { rootInUse } from "../lifecycle/platform/enter.ts";
 import { type Attempt, explainAttempt, type Probe } from "../lifecycle/sandbox/probe.ts";
 import { probeMachine } from "../lifecycle/sandbox/run.ts";
 import { helperPath } from "./assets.ts";
+import { otherArch } from "./foreign_arch.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { formatTable } from "./ui/table.ts";
@@ -21,8 +22,9 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
   const probe = await probeMachine(helperPath());
   const inUse = await rootInUse();
   const ways = waysOf(probe, inUse);
+  const foreign = await otherArch(probe, inUse, io.signal);
   if (format === "json") {
-    io.stdout.write(JSON.stringify({ probe, root_in_use: inUse, ways }, null, 2) + "\n");
+    io.stdout.write(JSON.stringify({ probe, root_in_use: inUse, ways, foreign }, null, 2) + "\n");
     return;
   }
   const rows = [
@@ -36,6 +38,7 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
     ["system call filter", probe.seccomp === 0 ? "yes" : `no (errno ${probe.seccomp})`],
     ["no new privileges", probe.noNewPrivs ? "set: no newuidmap" : "not set"],
     ["rights", rightsOf(probe)],
+    [`images for ${foreign.arch}`, foreign.starts ? "yes" : `no: ${foreign.why}`],
   ];
   io.stdout.write(formatTable(["WHAT", "HERE"], rows));
   io.stdout.write("\n");

@@ -15,14 +15,17 @@ import { familiarName, type Place, type Reference } from "../registry/oci/refere
 import { isLayoutArchive } from "../registry/store/oci_archive.ts";
 import { helperPath } from "./assets.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
+import { refuseForeign } from "./foreign_arch.ts";
 import { moduleSources } from "./package/sources.ts";
 import { fromRegistry, inStore, openForReading, readPlace } from "./places.ts";
+import { platformOf, refuseOther } from "./platform.ts";
 import type { Session } from "./session.ts";
-import { type PullPolicy, withStoreHint } from "./pull_policy.ts";
+import { isAt, type PullPolicy, withStoreHint } from "./pull_policy.ts";
 
 /** Flags of a builder. */
 export interface BuilderFlags {
   readonly isolation: string;
+  readonly platform?: string;
   readonly builder?: string;
   readonly pullPolicy?: PullPolicy;
   readonly buildpackRegistry?: string;
@@ -38,19 +41,14 @@ export async function openBuilder(
   session: Session,
   name: string,
   flags: BuilderFlags,
-  platform: Platform,
   stack: AsyncDisposableStack,
 ): Promise<BuilderRoot> {
   const { ctx } = session;
   const helper = helperPath();
   const entry = await wayIn(helper, flags.isolation);
-  const image = await openImageToEnter(
-    session,
-    name,
-    flags.pullPolicy ?? "always",
-    platform,
-    stack,
-  );
+  const policy = flags.pullPolicy ?? "always";
+  const image = await openImageToEnter(session, name, policy, flags, stack);
+  await refuseForeign(name, image.config, entry, ctx.signal);
   const dir = join((await session.store()).dir, "unpacked");
   const root = await enterable({ image, name, entry, helper, dir }, stack, ctx);
   return flags.disableSystemBuildpacks ? { ...root, system: undefined } : root;
@@ -74,23 +72,24 @@ export async function wayIn(helper: string, isolation: string): Promise<Entry> {
 /**
  * An image whose layers will be read: one of a registry is brought into the store first, as `policy` says.
  *
- * @throws {UsageError} When it is not there.
+ * @throws {UsageError} When it is not there, or not for the platform that was asked for.
  */
 export async function openImageToEnter(
   session: Session,
   name: string,
   policy: PullPolicy,
-  platform: Platform,
+  flags: { readonly platform?: string },
   stack: AsyncDisposableStack,
 ): Promise<Image> {
   const place = await placeOf(session, name);
+  const platform = platformOf(flags);
   const { signal } = session.ctx;
   if (place.kind === "registry") {
     await withStoreHint(
       session,
       [place.reference],
       policy,
-      () => pull(session, place.reference, policy, platform),
+      () => pull(session, place.reference, policy, flags),
     );
   }
   const located = place.kind === "registry"
@@ -98,8 +97,11 @@ export async function openImageToEnter(
     : await openForReading(session, place, stack);
   const { registry, repository, reference } = located;
   const image = await readImage(registry, repository, reference, platform, { signal });
-  if (image !== undefined) return image;
-  throw new UsageError(`Cannot find ${JSON.stringify(name)}: ${located.name} is not there`);
+  if (image === undefined) {
+    throw new UsageError(`Cannot find ${JSON.stringify(name)}: ${located.name} is not there`);
+  }
+  refuseOther(name, image.config, flags.platform);
+  return image;
 }
 
 /** A path that ends in `.tar` and is there is an archive, of whichever of the two kinds. */
@@ -119,12 +121,12 @@ async function pull(
   session: Session,
   reference: Reference,
   policy: PullPolicy,
-  platform: Platform,
+  flags: { readonly platform?: string },
 ): Promise<void> {
+  const platform = platformOf(flags);
   const to = await inStore(session, reference);
   const { signal } = session.ctx;
-  const there = await to.registry.stat(to.repository, to.reference);
-  if (there !== undefined && policy !== "always") return;
+  if (policy !== "always" && await isAt(to, flags.platform)) return;
   if (policy === "never") {
     throw new UsageError(
       `Cannot find ${
@@ -144,7 +146,7 @@ async function pull(
     });
   } catch (cause) {
     signal.throwIfAborted();
-    if (there !== undefined || policy === "always") throw cause;
+    if (policy === "always") throw cause;
     throw alsoNotInStore(cause);
   } finally {
     meter.end();

@@ -16,6 +16,7 @@ import {
 import type { BuildTarget } from "./build_target.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { layout, type Located, openForReading, readName, readPlace } from "./places.ts";
+import { refuseOther } from "./platform.ts";
 import { isAt, underPolicy, withStoreHint } from "./pull_policy.ts";
 import type { Session } from "./session.ts";
 
@@ -57,7 +58,8 @@ export async function openRun(
       const chosen = asked ?? await resolveRunImage({ image: name, mirrors }, target.host, {
         registryOf: (text) => readName(text).registry,
         readable: async (text) =>
-          await isAt(await underPolicy(session, readName(text), pullPolicy)).catch(() => false),
+          await isAt(await underPolicy(session, readName(text), pullPolicy, flags.platform))
+            .catch(() => false),
       });
       return await openNamed(session, chosen, flags, platform, stack);
     },
@@ -94,11 +96,14 @@ async function openNamed(
   const image = await readImage(registry, repository, reference, platform, {
     signal: session.ctx.signal,
   });
-  if (image !== undefined) return { place, located, image };
-  throw new LifecycleError(
-    ExitCode.arguments,
-    `Cannot find run image ${JSON.stringify(name)}: ${located.name} is not there`,
-  );
+  if (image === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot find run image ${JSON.stringify(name)}: ${located.name} is not there`,
+    );
+  }
+  refuseOther(`run image ${name}`, image.config, flags.platform);
+  return { place, located, image };
 }
 
 function referenceOf(name: string): readonly Reference[] {
@@ -114,5 +119,5 @@ async function openRunPlace(
 ): Promise<Located> {
   if (place.kind === "oci") return await layout(session, place, false);
   if (place.kind !== "registry") return await openForReading(session, place, stack);
-  return await underPolicy(session, place.reference, flags.pullPolicy);
+  return await underPolicy(session, place.reference, flags.pullPolicy, flags.platform);
 }

@@ -1,20 +1,28 @@
 /** `--pull-policy`: where an image is taken from that both its registry and the store may have. */
 import type { Reference } from "../registry/oci/reference.ts";
+import { isOciError } from "../registry/oci/error.ts";
+import { readImage } from "../registry/image.ts";
 import { fromRegistry, inStore, type Located } from "./places.ts";
+import { readPlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
 
 /** Whether an image in the store will do. */
 export type PullPolicy = "always" | "if-not-present" | "never";
 
-/** The image where `policy` takes it from. Asks no registry: the image need not be there. */
+/**
+ * The image where `policy` takes it from. Asks no registry: the image need not be there.
+ *
+ * @param asked See {@linkcode isAt}.
+ */
 export async function underPolicy(
   session: Session,
   reference: Reference,
   policy: PullPolicy,
+  asked?: string,
 ): Promise<Located> {
   if (policy !== "always") {
     const local = await inStore(session, reference);
-    if (policy === "never" || await isAt(local)) return local;
+    if (policy === "never" || await isAt(local, asked)) return local;
   }
   return await fromRegistry(session, reference);
 }
@@ -40,7 +48,22 @@ export async function withStoreHint<T>(
   }
 }
 
-/** Whether there is an image at `located`. */
-export async function isAt({ registry, repository, reference }: Located): Promise<boolean> {
-  return await registry.stat(repository, reference) !== undefined;
+/**
+ * Whether there is an image at `located`.
+ *
+ * @param asked `--platform` as given: one for another platform is none then.
+ */
+export async function isAt(
+  { registry, repository, reference }: Located,
+  asked?: string,
+): Promise<boolean> {
+  if (asked === undefined) return await registry.stat(repository, reference) !== undefined;
+  const wanted = readPlatform(asked);
+  try {
+    const image = await readImage(registry, repository, reference, wanted);
+    return image?.config.os === wanted.os && image.config.architecture === wanted.architecture;
+  } catch (error) {
+    if (isOciError(error)) return false;
+    throw error;
+  }
 }

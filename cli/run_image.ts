@@ -12,10 +12,11 @@ import { openTree } from "../lifecycle/platform/trees.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
 import type { RunFlags } from "./command/run.ts";
+import { refuseForeign } from "./foreign_arch.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { openImageToEnter, wayIn } from "./open_builder.ts";
 import { Session } from "./session.ts";
-import { platformOf, volumesOf } from "./site_request.ts";
+import { volumesOf } from "./site_request.ts";
 
 /** Starts the image; its exit code is ours. */
 export async function runCommand(
@@ -29,9 +30,10 @@ export async function runCommand(
   const { ctx } = session;
   const store = await session.store();
   stack.use(await store.lease());
-  const image = await openImageToEnter(session, name, flags.pullPolicy, platformOf(flags), stack);
+  const image = await openImageToEnter(session, name, flags.pullPolicy, flags, stack);
   const helper = helperPath();
   const entry = await wayIn(helper, flags.isolation);
+  await refuseForeign(name, image.config, entry, ctx.signal);
   const work = stack.use(
     await openWorkDir(join(store.dir, "work"), (paths) => removeTrees(helper, paths)),
   );

@@ -88,6 +88,9 @@ export function addRunFlags(command: Command): Command {
     .option("--workspace <dir>", "where the app is", "/workspace")
     .option("--uid <id>", "user of the build (default: $CNB_USER_ID, 1000)")
     .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")
-    .option("--platform <os/arch>", "what the image is for (default: this machine)")
+    .option(
+      "--platform <os/arch>",
+      "what the image is for; several, with commas, make an index (default: this machine)",
+    )
     .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
 }

@@ -3,13 +3,12 @@ import { join, normalize } from "node:path";
 import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
 import { findProject } from "../lifecycle/platform/project.ts";
 import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";
-import type { Platform } from "../registry/oci/descriptor.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
 import { credentialPaths } from "./credential_paths.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { machinePlatform, readPlatform } from "./platform.ts";
+import { platformOf } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
 
@@ -38,9 +37,7 @@ export async function siteRequest(
   const platform = platformOf(flags);
   const name = await builderName(session, flags);
   const { openBuilder, packageOpener } = await import("./open_builder.ts");
-  const builder = name === undefined
-    ? undefined
-    : await openBuilder(session, name, flags, platform, stack);
+  const builder = name === undefined ? undefined : await openBuilder(session, name, flags, stack);
   if (builder === undefined && !/^(auto|in-place)$/.test(flags.isolation)) {
     throw new UsageError(
       `Cannot use --isolation ${flags.isolation} without a builder to enter: want --builder NAME, or auto or in-place`,
@@ -131,11 +128,6 @@ export async function volumesOf(
     });
     return { inside, outside, access: mode === "rw" ? "rw" : "ro", foreign: true };
   }));
-}
-
-/** `--platform`, else this machine's. */
-export function platformOf(flags: { readonly platform?: string }): Platform {
-  return flags.platform === undefined ? machinePlatform() : readPlatform(flags.platform);
 }
 
 function bindingsOf(session: Session, flags: SiteFlags): Readonly<Record<string, string>> {

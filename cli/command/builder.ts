@@ -33,7 +33,8 @@ export function define(command: Command, io: Io): void {
     )
     .option(
       "--lifecycle <file>",
-      "the executable for another platform's builder (default: this one, or wherry-ARCH beside it)",
+      "the executable for another platform's builder (repeatable; default: this one, or wherry-ARCH beside it)",
+      collect,
     )
     .option(
       "--append-image-name-suffix",

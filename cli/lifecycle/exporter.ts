@@ -205,7 +205,7 @@ async function keepOnly(image: Image, layout: LayoutName): Promise<void> {
   }
 }
 
-function destinationOf(name: string): Destination {
+function destinationOf(name: string): Destination & { readonly tag: string } {
   const { repository, tag, digest } = readName(name);
   if (digest !== undefined) {
     throw new Error(`Cannot write ${name}: its digest is not known before; want a tag`);

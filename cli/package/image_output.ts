@@ -95,7 +95,7 @@ async function put(
     for (const image of images) await pushImage(image, registry, repository, { signal });
     const pushed = await registry.pushManifest(
       repository,
-      { mediaType: MediaType.ociIndex, bytes: indexOf(images) },
+      { mediaType: MediaType.ociIndex, bytes: encodeIndex(images) },
       { signal, tags: [reference] },
     );
     digest = pushed.digest;
@@ -104,7 +104,8 @@ async function put(
   return { name, repositoryName, digest };
 }
 
-function indexOf(images: readonly Image[]): Uint8Array<ArrayBuffer> {
+/** The index of images, each for the platform its config says, in the order given. */
+export function encodeIndex(images: readonly Image[]): Uint8Array<ArrayBuffer> {
   const manifests = images.map(({ raw, config }): Descriptor => {
     const { architecture, os, variant } = config;
     return {

@@ -44,7 +44,7 @@ export interface BuilderFlags extends CommonFlags {
   readonly label?: readonly string[];
   readonly target?: readonly string[];
   readonly flatten?: readonly string[];
-  readonly lifecycle?: string;
+  readonly lifecycle?: readonly string[];
   readonly appendImageNameSuffix?: boolean;
   readonly pullPolicy: PullPolicy;
   readonly buildpackRegistry?: string;
@@ -233,7 +233,10 @@ async function lifecycleOf(
         `lifecycle.version ${version} is not downloaded: the builder gets wherry ${VERSION} (want lifecycle.uri for another)`,
       );
     }
-    return ownLifecycle(platform.architecture, flags.lifecycle && session.path(flags.lifecycle));
+    return ownLifecycle(
+      platform.architecture,
+      (flags.lifecycle ?? []).map((file) => session.path(file)),
+    );
   }
   if (/^https?:/.test(uri)) {
     throw new UsageError(

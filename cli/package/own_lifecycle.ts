@@ -23,14 +23,16 @@ const ROOT = { uid: 0, gid: 0 };
 /**
  * The lifecycle for a processor.
  *
- * @param file Where its executable is; default this one, or `wherry-<arch>` beside it.
+ * @param files Executables to choose from, one a processor; default this one, or `wherry-<arch>` beside it.
  * @throws {UsageError} When there is none for `arch`.
  */
-export function ownLifecycle(arch: string, file: string | undefined): BuilderLifecycle {
+export function ownLifecycle(arch: string, files: readonly string[]): BuilderLifecycle {
   if (arch !== "amd64" && arch !== "arm64") {
     throw new UsageError(`Cannot make a builder for ${arch}: wherry is there for amd64 and arm64`);
   }
-  const named = file ?? ownFile(arch);
+  // Of several the one that fits; one alone has to.
+  const named = files.length === 1 ? files[0]! : files.find((file) => elfMachine(file) === arch) ??
+    ownFile(arch);
   let path: string;
   try {
     path = Deno.realPathSync(named); // the packer follows no symlink, and /proc/self/exe is one
@@ -95,11 +97,16 @@ function ownFile(arch: string): string {
   return join(dirname(own), `wherry-${arch}`);
 }
 
-/** The processor an ELF file is for. */
+/** The processor an ELF file is for; undefined when it is none. */
 function elfMachine(path: string): string | undefined {
   const head = new Uint8Array(20);
-  using file = Deno.openSync(path);
-  const got = file.readSync(head);
+  let got: number | null = null;
+  try {
+    using file = Deno.openSync(path);
+    got = file.readSync(head);
+  } catch {
+    // It is not there: said by whoever chose it.
+  }
   if (got !== 20 || head[0] !== 0x7f || head[1] !== 0x45) return undefined;
   const machine = head[18]! + head[19]! * 256;
   return machine === 62 ? "amd64" : machine === 183 ? "arm64" : `machine ${machine}`;

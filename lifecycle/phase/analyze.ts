@@ -31,13 +31,14 @@ import { runTarget } from "./run_target.ts";
 export async function analyze(input: AnalyzeInput, ctx: Context): Promise<AnalyzeResult> {
   return await failAs(ExitCode.analyze, ctx.signal, async () => {
     await checkAccess(input, ctx);
-    const previous = await readPrevious(input, ctx);
+    const found = await readPrevious(input, ctx);
     const run: RunImage = input.run === "scratch"
       ? { image: scratchImage(input.platform, input.owner), name: "", reference: "" }
       : typeof input.run === "function"
       ? await input.run()
       : input.run;
     const target = runTarget(run.image.config, run.name);
+    const previous = found && isFor(target, found, ctx) ? found : undefined;
     if (previous && !input.skipLayers) await restoreSbom(previous, input, ctx);
     return {
       analyzed: {
@@ -70,6 +71,19 @@ async function checkAccess(input: AnalyzeInput, ctx: Context): Promise<void> {
       { cause },
     );
   });
+}
+
+/** Programs of another processor are nothing to reuse, though a buildpack would find its layer unchanged. */
+function isFor(
+  { os, arch }: ReturnType<typeof runTarget>,
+  { image, place }: Previous,
+  { log }: Context,
+): boolean {
+  const { config } = image;
+  if (config.os === os && config.architecture === arch) return true;
+  const has = `${config.os}/${config.architecture}`;
+  log.info(`Ignoring image "${place.name}": it is for ${has}, not ${os}/${arch}`);
+  return false;
 }
 
 interface Previous {

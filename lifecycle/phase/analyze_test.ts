@@ -96,6 +96,18 @@ Deno.test("AN-4 a previous image without the label is there, and knows nothing",
   assert.deepEqual(result.analyzed.metadata, EMPTY_METADATA);
 });
 
+Deno.test("AN-4 a previous image for another processor is ignored: its programs are nothing to reuse", async () => {
+  const registry = memoryRegistry();
+  const image = makeImage({ ...labelled("{}").config, architecture: "arm64" }, []);
+  await pushImage(image, registry, "app", { tags: ["1"] });
+  const { ctx, lines } = recordingContext();
+  const result = await analyze(input(registry), ctx);
+  assert.equal(result.previous, undefined);
+  assert.deepEqual(lines, [
+    'Ignoring image "registry.example/app:1": it is for linux/arm64, not linux/amd64',
+  ]);
+});
+
 Deno.test("AN-4 a label that is no JSON is as no previous image", async () => {
   const registry = memoryRegistry();
   await pushImage(labelled("{"), registry, "app", { tags: ["1"] });

@@ -96,7 +96,10 @@ export async function pushToAll(
         contents.set(repository, content);
       }
       await content;
-      await to.pushManifest(repository, image.raw, { signal, tags: [tag] });
+      await to.pushManifest(repository, image.raw, {
+        signal,
+        tags: tag === undefined ? [] : [tag],
+      });
     } catch (error) {
       signal.throwIfAborted();
       failures.set(destination, error);

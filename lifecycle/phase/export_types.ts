@@ -36,8 +36,8 @@ export interface OwnSbom {
 export interface Destination {
   /** The repository in the destination registry. */
   readonly repository: string;
-  /** The tag. */
-  readonly tag: string;
+  /** The tag; without one the image is there by its digest only, for an index to name. */
+  readonly tag?: string | undefined;
   /** For people: `registry.example/app:1`. */
   readonly name: string;
 }

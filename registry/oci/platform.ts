@@ -14,7 +14,7 @@ export function formatPlatform(platform: Platform | undefined): string {
  */
 export function parsePlatform(text: string): Platform {
   const [os, architecture, variant, ...more] = text.split("/");
-  if (!os || !architecture || more.length > 0) {
+  if (!os || !architecture || more.length > 0 || !/^[\w.\-/]+$/.test(text)) {
     throw new TypeError(
       `Cannot read platform ${JSON.stringify(text)}: want os/arch or os/arch/variant`,
     );

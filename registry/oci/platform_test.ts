@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { equal, throws } from "node:assert/strict";
 import type { Descriptor, Platform } from "./descriptor.ts";
 import { digestOf } from "./digest.ts";
 import { choosePlatform, formatPlatform, parsePlatform } from "./platform.ts";
@@ -69,5 +69,8 @@ for (const [why, wanted, have, chosen] of rows) {
 Deno.test("C-GET-07 names of platforms are read back", () => {
   for (const text of ["linux/amd64", "linux/arm/v7"]) {
     equal(formatPlatform(parsePlatform(text)), text);
+  }
+  for (const text of ["linux", "linux/", "/amd64", "a/b/c/d", "linux/amd64,linux/arm64", "a b/c"]) {
+    throws(() => parsePlatform(text), /want os\/arch/, text);
   }
 });

@@ -175,6 +175,20 @@ async function fetchDebian(arch: Arch, pin: DebianPin, cache: string, say: Say):
   return { bytes, record: record(version, seen, bytes.length) };
 }
 
+/** The newest `name` that Debian has for `arch`. */
+export async function newestDeb(
+  arch: Arch,
+  name: string,
+  cache: string,
+  say: Say,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const apt = await openApt(arch, cache, say);
+  const version = await apt.candidate(name);
+  const bytes = await apt.download(name, version);
+  if (bytes === undefined) throw new Error(`Cannot fetch ${name} ${version} for ${arch}`);
+  return bytes;
+}
+
 interface Apt {
   /** The package's bytes, or undefined when the archive does not have this version. */
   download(name: string, version: string): Promise<Uint8Array<ArrayBuffer> | undefined>;

@@ -1,7 +1,9 @@
 /** A run image from nothing but Debian's static bash and busybox, with the labels and the user CNB wants. */
-import { type Layer, makeImage, pushImage } from "../../registry/image.ts";
+import { encodeIndex } from "../../cli/package/image_output.ts";
+import { type Image, type Layer, makeImage, pushImage } from "../../registry/image.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
+import { MediaType } from "../../registry/oci/media_type.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 
@@ -23,7 +25,15 @@ const APPLETS = [
 export const CNB_ID = 1000;
 
 /** Where Debian puts them. */
-const PROGRAMS = { "/bin/bash": "/bin/bash-static", "/bin/busybox": "/bin/busybox" } as const;
+const PROGRAMS: Programs = { "/bin/bash": "/bin/bash-static", "/bin/busybox": "/bin/busybox" };
+
+/** Where the programs of the images lie on this machine. */
+export type Programs = Readonly<Record<"/bin/bash" | "/bin/busybox", string>>;
+
+/** An architecture in OCI's spelling. */
+export type Architecture = "amd64" | "arm64";
+
+const HERE: Architecture = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
 
 /** Whether both are here: `apt-get install bash-static busybox-static`. */
 export function canMakeBase(): boolean {
@@ -44,7 +54,25 @@ export function canMakeBase(): boolean {
  * @returns The digest of its manifest.
  */
 export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
-  return await write(dir, version, `${version}`, []);
+  return (await write(dir, version, `${version}`, [])).raw.digest;
+}
+
+/**
+ * Writes version 1 of the run image and the build image for both processors into the OCI layout `dir`: indexes, tagged
+ * `runs` and `builds`.
+ *
+ * @param foreign The programs of the other processor.
+ */
+export async function writeBothBases(dir: string, foreign: Programs): Promise<void> {
+  const other = HERE === "amd64" ? "arm64" : "amd64";
+  const layout = await openLayout(dir, { create: true });
+  for (const [tag, env] of [["runs", []], ["builds", BUILD_IDS]] as const) {
+    const here = await write(dir, 1, `${tag}-${HERE}`, env);
+    const there = await write(dir, 1, `${tag}-${other}`, env, other, foreign);
+    const bytes = encodeIndex([here, there]);
+    const index = { mediaType: MediaType.ociIndex, bytes };
+    await layout.pushManifest(LAYOUT_REPOSITORY, index, { tags: [tag] });
+  }
 }
 
 /**
@@ -53,21 +81,27 @@ export async function writeBase(dir: string, version: 1 | 2): Promise<string> {
  * @returns The digest of its manifest.
  */
 export async function writeBuildBase(dir: string): Promise<string> {
-  const ids = [`CNB_USER_ID=${CNB_ID}`, `CNB_GROUP_ID=${CNB_ID}`];
-  return await write(dir, 1, "build", ids);
+  return (await write(dir, 1, "build", BUILD_IDS)).raw.digest;
 }
+
+const BUILD_IDS = [`CNB_USER_ID=${CNB_ID}`, `CNB_GROUP_ID=${CNB_ID}`];
 
 async function write(
   dir: string,
   version: 1 | 2,
   tag: string,
   env: readonly string[],
-): Promise<string> {
+  architecture = HERE,
+  from = PROGRAMS,
+): Promise<Image> {
   const layout = await openLayout(dir, { create: true });
-  const layers = [await layerOf(layout, programs()), await layerOf(layout, configuration(version))];
+  const layers = [
+    await layerOf(layout, programs(from)),
+    await layerOf(layout, configuration(version)),
+  ];
   const image = makeImage({
     os: "linux",
-    architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+    architecture,
     created: "2024-01-01T00:00:00Z",
     config: {
       User: `${CNB_ID}:${CNB_ID}`,
@@ -84,7 +118,7 @@ async function write(
     history: layers.map((_, at) => ({ created_by: `base layer ${at + 1}` })),
   }, layers);
   await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [tag] });
-  return image.raw.digest;
+  return image;
 }
 
 /** The C library's own files and zlib: what programs of the build image expect of a run image. */
@@ -121,7 +155,7 @@ export async function writeLibraryBase(dir: string): Promise<string> {
   }
   const image = makeImage({
     os: "linux",
-    architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
+    architecture: HERE,
     config: { User: `${CNB_ID}:${CNB_ID}`, Env: ["PATH=/usr/local/bin:/usr/bin:/bin"] },
     rootfs: { type: "layers", diff_ids: [] },
   }, layers);
@@ -137,10 +171,10 @@ async function layerOf(to: Registry, entries: readonly TreeEntry[]): Promise<Lay
   return { diffId, descriptor, blob, origin: { registry: to, repository: LAYOUT_REPOSITORY } };
 }
 
-function programs(): TreeEntry[] {
+function programs(from = PROGRAMS): TreeEntry[] {
   const entries = [directory("/bin"), directory("/tmp", 0o1777)];
-  for (const [name, from] of Object.entries(PROGRAMS)) {
-    const body = Deno.readFileSync(from);
+  for (const [name, path] of Object.entries(from)) {
+    const body = Deno.readFileSync(path);
     entries.push({ name, type: "file", mode: 0o755, uid: 0, gid: 0, size: body.length, body });
   }
   for (const applet of APPLETS) {

@@ -1,0 +1,90 @@
+/** `wherry build --platform A,B`: an image for each, one after the other, and an index of them that gets the names. */
+import { join } from "node:path";
+import type { Image } from "../registry/image.ts";
+import type { Platform } from "../registry/oci/descriptor.ts";
+import { MediaType } from "../registry/oci/media_type.ts";
+import { formatPlatform } from "../registry/oci/platform.ts";
+import { buildOne, type Built, describeBuild } from "./build_app.ts";
+import { helperPath } from "./assets.ts";
+import type { BuildFlags } from "./command/build.ts";
+import { UsageError } from "./exit.ts";
+import { refuseForeign } from "./foreign_arch.ts";
+import { wayIn } from "./open_builder.ts";
+import { encodeIndex } from "./package/image_output.ts";
+import { readPlace } from "./places.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * Builds them all. No name points to anything new before every image is where it belongs; when one cannot be built, its
+ * error is that of the command and nothing was named.
+ */
+export async function buildPlatforms(
+  session: Session,
+  name: string,
+  flags: BuildFlags,
+  platforms: readonly Platform[],
+  started: number,
+): Promise<void> {
+  const { io, log, ctx } = session;
+  if (readPlace(name).kind.endsWith("-archive")) {
+    throw new UsageError(`Cannot write ${name}: it holds one platform, want oci:DIR for several`);
+  }
+  await refuseEarly(session, flags, platforms);
+  const store = await session.store();
+  await using _lease = await store.lease(); // images without a name must last until the index has one
+  const all: (Built & { readonly platform: string })[] = [];
+  for (const platform of platforms.map(formatPlatform)) {
+    const part = platform.replaceAll("/", "-");
+    const below = (key: "reportOutputDir" | "sbomOutputDir") =>
+      flags[key] === undefined ? {} : { [key]: join(flags[key], part) };
+    log.info(`Building for ${platform}`);
+    try {
+      const own = { ...flags, platform, ...below("reportOutputDir"), ...below("sbomOutputDir") };
+      const built = await buildOne(session, name, own, part);
+      all.push({ ...built, platform });
+    } catch (error) {
+      log.warn(`The build for ${platform} ended: ${name} is what it was before`);
+      throw error;
+    }
+  }
+  const { target } = all[0]!;
+  const images: Image[] = all.map(({ outcome }) => outcome.image);
+  const index = { mediaType: MediaType.ociIndex, bytes: encodeIndex(images) };
+  let digest = "";
+  for (const { repository, tag } of target.destinations) {
+    const pushed = await target.registry.pushManifest(repository, index, {
+      signal: ctx.signal,
+      tags: tag === undefined ? [] : [tag],
+    });
+    digest = pushed.digest;
+  }
+  log.info(`Successfully built index ${target.name} of ${images.length} images`);
+  if (flags.output !== "json") {
+    io.stdout.write(`${target.repositoryName}@${digest}\n`);
+    return;
+  }
+  const ms = performance.now() - started;
+  const about = {
+    name: target.name,
+    tags: target.destinations.map((one) => one.name),
+    digest,
+    manifest_size: index.bytes.byteLength,
+    platforms: all.map(({ platform, target, outcome }) => {
+      const { name: _, milliseconds: __, ...image } = describeBuild(target, outcome, 0);
+      return { platform, ...image };
+    }),
+    milliseconds: Math.round(ms),
+  };
+  io.stdout.write(JSON.stringify(about, null, 2) + "\n");
+}
+
+/** What cannot be entered in the end is not begun. */
+async function refuseEarly(
+  { ctx }: Session,
+  { builder, isolation }: BuildFlags,
+  platforms: readonly Platform[],
+): Promise<void> {
+  if (builder === undefined || isolation === "in-place") return;
+  const entry = await wayIn(helperPath(), isolation);
+  for (const platform of platforms) await refuseForeign(builder, platform, entry, ctx.signal);
+}
