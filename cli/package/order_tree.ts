@@ -54,14 +54,12 @@ export function orderTree(
   return order.map(({ group }) => ({ members: group.map(node) }));
 }
 
-/** The tree as pack draws it: `├ Group #1:`, members below. */
+/** The tree as pack draws it: `├ Group #1:`, members below; each list of groups is counted from 1. */
 export function drawOrder(groups: readonly OrderGroup[], indent = " "): string {
-  let number = 0;
   const drawGroups = (list: readonly OrderGroup[], indent: string): string =>
     list.map((group, at) => {
       const last = at === list.length - 1;
-      number++;
-      const head = `${indent}${last ? "└" : "├"} Group #${number}:\n`;
+      const head = `${indent}${last ? "└" : "├"} Group #${at + 1}:\n`;
       return head + drawMembers(group.members, `${indent}${last ? " " : "│"}  `);
     }).join("");
   const drawMembers = (list: readonly OrderNode[], indent: string): string =>
