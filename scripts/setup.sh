@@ -23,6 +23,13 @@ debian() {
 	}
 }
 
+# engines : clients of registries that people have; one that is there already, of whatever origin, stays.
+engines() {
+	for each in podman:podman buildah:buildah dockerd:docker.io; do
+		command -v "${each%%:*}" >/dev/null || debian "${each#*:}"
+	done
+}
+
 # deno_on_path : puts Deno (exactly DENO_VERSION) on PATH.
 deno_on_path() {
 	case $(uname -m) in

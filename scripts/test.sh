@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 set -e
 debian $BUILD_PACKAGES
 debian docker-registry skopeo umoci crun apache2-utils zip busybox-static bash-static qemu-user-static
+engines
 spdx_tools
 deno_on_path
 modules
