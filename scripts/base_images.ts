@@ -1,7 +1,8 @@
 /**
- * Makes images to build and run on, from Debian packages only: `build` (a build image), `java` (one with a JDK), `run` and
- * `run2` (run images that differ in one layer, for rebase), `tiny` (a run image without a shell). All have the usual
- * labels and the CNB user 1000. `build-arm64` and `run-arm64` are for that processor, `builds` and `runs` indexes of both.
+ * Makes images to build and run on, from Debian packages only: `build` (a build image), `java` (one with a JDK),
+ * `languages` (one with Node, Python and a JDK), `run` and `run2` (run images that differ in one layer, for rebase), `tiny`
+ * (a run image without a shell). All have the usual labels and the CNB user 1000. `build-arm64` and `run-arm64` are for
+ * that processor, `builds` and `runs` indexes of both.
  *
  *     deno run -A scripts/base_images.ts [TAG...]              which ones; default: all of this machine's processor
  *     deno run -A scripts/base_images.ts --cached [TAG...]     makes nothing: exit 1 when one is missing
@@ -28,6 +29,10 @@ import { writeBase, writeBuildBase } from "../tests/accept/base_image_testing.ts
 const ROOTS = {
   build: { variant: "minbase", packages: ["ca-certificates", "curl", "git", "xz-utils"] },
   java: { variant: "minbase", packages: ["openjdk-17-jdk-headless", "unzip"] },
+  languages: {
+    variant: "minbase",
+    packages: ["nodejs", "npm", "openjdk-17-jdk-headless", "python3", "unzip"],
+  },
   run: { variant: "minbase", packages: ["ca-certificates"] },
   tiny: { variant: "extract", packages: ["base-files", "libc6", "netbase", "tzdata"] },
 } as const satisfies Record<string, DebianRoot>;
@@ -36,6 +41,7 @@ const ROOTS = {
 const IMAGES = {
   build: { root: "build", mark: "build 1\n", builds: true, arch: HERE },
   java: { root: "java", mark: "java 1\n", builds: true, arch: HERE },
+  languages: { root: "languages", mark: "languages 1\n", builds: true, arch: HERE },
   run: { root: "run", mark: "run 1\n", builds: false, arch: HERE },
   run2: { root: "run", mark: "run 2\n", builds: false, arch: HERE },
   tiny: { root: "tiny", mark: "tiny 1\n", builds: false, arch: HERE },

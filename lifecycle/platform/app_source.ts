@@ -44,7 +44,8 @@ export async function prepareApp(
     await untarTo(into, file.readable);
   }
   if (kind !== "directory" && filter !== undefined) removeUnwanted(into, "", filter);
-  await Deno.chmod(into, 0o755);
+  // A volume that an engine mounted for us is open to all, and not ours to change.
+  if (Deno.statSync(into).uid === Deno.uid() || Deno.uid() === 0) await Deno.chmod(into, 0o755);
   return { kind, skipped };
 }
 

@@ -93,8 +93,8 @@ export async function buildImage(
   try {
     return await buildInSite(request, site, ctx, output);
   } catch (error) {
-    const { mode } = request.builder?.entry ?? { mode: "namespaces" };
-    if (request.keepSandbox && mode !== "namespaces") {
+    const { mode } = request.builder?.entry ?? { mode: "in-place" };
+    if (request.keepSandbox && site.placed) {
       ctx.log.warn(
         `--keep-sandbox has no meaning with --isolation ${mode}: the next build needs the place`,
       );

@@ -1,5 +1,5 @@
 /** Where buildpacks are run: the app, the buildpacks and the walls around them, made ready for detect and build. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Context } from "../../registry/context.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { GroupOrder } from "../file/module.ts";
@@ -20,6 +20,7 @@ import {
   type OpenPackage,
   withDirs,
 } from "./buildpack_source.ts";
+import { takeFirst } from "./own_place.ts";
 import { type Placed, placeInside } from "./place_inside.ts";
 import { prepareChroot } from "../sandbox/chroot.ts";
 import { type GatheredExtensions, gatherExtensions } from "./extension_source.ts";
@@ -99,6 +100,8 @@ export interface Machine {
 export interface Site extends AsyncDisposable {
   /** The work directory. */
   readonly work: WorkDir;
+  /** Its directories lie elsewhere: where buildpacks see them. */
+  readonly placed: boolean;
   /** `/layers`, as the image calls it. */
   readonly layers: Dir;
   /** The app, as the image calls it. */
@@ -140,8 +143,8 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   const probe = await probeMachine(machine.helper);
   const { builder } = request;
   const takenOver = builder?.entry.mode === "takeover";
-  const exposed = takenOver ||
-    (builder === undefined && probe.uid === 0 && chooseNamespaces(probe) === undefined);
+  const onOwnTree = builder === undefined && chooseNamespaces(probe) === undefined;
+  const exposed = takenOver || (onOwnTree && probe.uid === 0);
   const parent = exposed ? machine.workDirs.find(isPassable) : machine.workDirs[0];
   await using undo = new AsyncDisposableStack();
   const own = undo.use(
@@ -154,13 +157,26 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   const placed = builder === undefined || builder.entry.mode === "namespaces"
     ? undefined
     : undo.use(placeInside(builder.tree, machine.helper));
-  const work: WorkDir = placed === undefined ? own : {
+  const visible: WorkDir = placed === undefined ? own : {
     ...own,
     layers: await placed.place("/layers"),
     app: await placed.place(request.appDir),
     platform: await placed.place("/platform"),
     temp: await placed.place("/cnb/plans"),
   };
+  // Paths of the machine end up in the image: those it should have, else the same for every build in this store.
+  const steady = async (name: "layers" | "app", inside: string) => {
+    const parent = dirname(own.path);
+    const taken = await takeFirst([inside, join(parent, name)], parent, machine.helper);
+    return taken === undefined ? own[name] : undo.use(taken).path;
+  };
+  const work: WorkDir = onOwnTree
+    ? {
+      ...visible,
+      layers: await steady("layers", "/layers"),
+      app: await steady("app", request.appDir),
+    }
+    : visible;
   const { named, orderFile, dir, cwd } = request.buildpacks;
   const found = await findProject(request.descriptor, request.app, request.execEnv);
   const project = found?.project;
@@ -212,7 +228,8 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   const kept = undo.move();
   return {
     work,
-    layers: { inside: "/layers", outside: work.layers },
+    placed: onOwnTree || placed !== undefined,
+    layers: { inside: onOwnTree ? work.layers : "/layers", outside: work.layers },
     app: { inside: request.appDir, outside: work.app },
     order: near.order,
     orderExtensions: extensions.order,

@@ -26,6 +26,11 @@ export async function removeTrees(helper: string, paths: readonly string[]): Pro
   if (paths.length > 0) await runVerb(helper, ["remove", ...paths]);
 }
 
+/** As {@linkcode removeTrees}, but the directories themselves stay, empty. */
+export async function clearTrees(helper: string, paths: readonly string[]): Promise<void> {
+  if (paths.length > 0) await runVerb(helper, ["clear", ...paths]);
+}
+
 /**
  * Gives directory trees to `uid`:`gid`, entries that are theirs already left alone, links not
  * followed. For real root only: in a user namespace the caller's files are the build's.

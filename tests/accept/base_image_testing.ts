@@ -76,12 +76,27 @@ export async function writeBothBases(dir: string, foreign: Programs): Promise<vo
 }
 
 /**
- * Writes a build image of the same layers into the OCI layout `dir`, tagged `build`: what a builder is made on.
+ * Writes a build image of the same layers into the OCI layout `dir`, tagged `build`: what a builder is made on. With `tools`
+ * it has all that busybox can do, in `/usr/bin`.
  *
  * @returns The digest of its manifest.
  */
-export async function writeBuildBase(dir: string): Promise<string> {
-  return (await write(dir, 1, "build", BUILD_IDS)).raw.digest;
+export async function writeBuildBase(
+  dir: string,
+  { tools = false }: { readonly tools?: boolean } = {},
+): Promise<string> {
+  const more = tools ? allTools() : [];
+  return (await write(dir, 1, "build", BUILD_IDS, HERE, PROGRAMS, more)).raw.digest;
+}
+
+function allTools(): TreeEntry[] {
+  const { stdout } = new Deno.Command(PROGRAMS["/bin/busybox"], { args: ["--list"] }).outputSync();
+  const names = new TextDecoder().decode(stdout).split("\n").filter((name) => name !== "");
+  return [
+    directory("/usr"),
+    directory("/usr/bin"),
+    ...names.map((name) => link(`/usr/bin/${name}`)),
+  ];
 }
 
 const BUILD_IDS = [`CNB_USER_ID=${CNB_ID}`, `CNB_GROUP_ID=${CNB_ID}`];
@@ -93,12 +108,14 @@ async function write(
   env: readonly string[],
   architecture = HERE,
   from = PROGRAMS,
+  more: readonly TreeEntry[] = [],
 ): Promise<Image> {
   const layout = await openLayout(dir, { create: true });
   const layers = [
     await layerOf(layout, programs(from)),
     await layerOf(layout, configuration(version)),
   ];
+  if (more.length > 0) layers.push(await layerOf(layout, more));
   const image = makeImage({
     os: "linux",
     architecture,
@@ -177,18 +194,13 @@ function programs(from = PROGRAMS): TreeEntry[] {
     const body = Deno.readFileSync(path);
     entries.push({ name, type: "file", mode: 0o755, uid: 0, gid: 0, size: body.length, body });
   }
-  for (const applet of APPLETS) {
-    entries.push({
-      name: `/bin/${applet}`,
-      type: "symlink",
-      mode: 0o777,
-      uid: 0,
-      gid: 0,
-      size: 0,
-      linkName: "busybox",
-    });
-  }
+  for (const applet of APPLETS) entries.push(link(`/bin/${applet}`));
   return entries;
+}
+
+function link(name: string): TreeEntry {
+  const linkName = name.startsWith("/bin/") ? "busybox" : "/bin/busybox";
+  return { name, type: "symlink", mode: 0o777, uid: 0, gid: 0, size: 0, linkName };
 }
 
 function configuration(version: number): TreeEntry[] {

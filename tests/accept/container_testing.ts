@@ -1,5 +1,6 @@
 /** Starts images with Debian's umoci and crun, as `scripts/crun.sh` has it. */
 import assert from "node:assert/strict";
+import { dockerSeccomp } from "./docker_seccomp_testing.ts";
 import {
   installed,
   type Outcome,
@@ -52,6 +53,65 @@ export async function unpack(layout: string, tag: string, dir: string): Promise<
     return startProcess("sh", ["-c", run, "sh", dir, id]);
   };
   return { rootfs: `${dir}/rootfs`, start, run: async (how) => await (await start(how)).ended };
+}
+
+/** A container of any root file system. */
+export interface Container {
+  /** Its directory on this machine; it gets places for mounts. */
+  readonly rootfs: string;
+  /** Its user, `CAP_` names. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly capabilities: readonly string[];
+  /** What runs. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Directories of this machine, by their path inside. */
+  readonly mounts: Readonly<Record<string, string>>;
+  readonly readonly?: boolean;
+}
+
+/** Starts a container as Docker does by default: its filter of system calls, its covered parts of `/proc`; the host's network. */
+export async function contain(bundle: string, container: Container): Promise<Running> {
+  const { rootfs, uid, gid, capabilities, args, env, mounts } = container;
+  const plain = ["nosuid", "noexec", "nodev"];
+  for (const place of ["/proc", "/dev", "/sys", ...Object.keys(mounts)]) {
+    await Deno.mkdir(`${rootfs}${place}`, { recursive: true });
+  }
+  await Deno.mkdir(bundle, { recursive: true });
+  const spec = {
+    ociVersion: "1.0.2",
+    root: { path: rootfs, readonly: container.readonly ?? false },
+    process: {
+      user: { uid, gid },
+      args,
+      env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      cwd: "/",
+      capabilities: Object.fromEntries(
+        ["bounding", "effective", "permitted"].map((set) => [set, capabilities]),
+      ),
+      noNewPrivileges: capabilities.length === 0,
+    },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc", options: plain },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+      { destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...plain, "mode=1777"] },
+      { destination: "/sys", type: "sysfs", source: "sysfs", options: [...plain, "ro"] },
+      ...Object.entries(mounts).map(([destination, source]) => ({
+        ...{ destination, type: "bind", source, options: ["rbind", "rw"] },
+      })),
+    ],
+    linux: {
+      namespaces: ["pid", "mount", "ipc", "uts"].map((type) => ({ type })),
+      seccomp: dockerSeccomp(capabilities),
+      maskedPaths: ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+      readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+    },
+  };
+  await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(spec));
+  const run = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
+  const id = `wherry-accept-${Deno.pid}-${++count}`;
+  return startProcess("sh", ["-c", run, "sh", bundle, id]);
 }
 
 function freePort(): number {

@@ -295,7 +295,9 @@ Deno.test({
     await Deno.chmod(`${dir}/pod/results`, 0o777);
     await Deno.chmod(`${dir}/pod/scratch`, 0o777);
     const builder = await unpack(`${dir}/builder`, "1", `${dir}/bundle`);
-    for (const place of ["pod", "scratch"]) await Deno.mkdir(`${builder.rootfs}/${place}`);
+    for (const place of ["pod", "scratch", "layers", "workspace"]) {
+      await Deno.mkdir(`${builder.rootfs}/${place}`);
+    }
     const path = `${dir}/bundle/config.json`;
     const spec = JSON.parse(await Deno.readTextFile(path));
     spec.root.readonly = true;
@@ -311,6 +313,11 @@ Deno.test({
     };
     bind(`${dir}/pod`, "/pod");
     bind(`${dir}/pod/scratch`, "/scratch");
+    for (const place of ["layers", "workspace"]) {
+      await Deno.mkdir(`${dir}/${place}`);
+      await Deno.chmod(`${dir}/${place}`, 0o777);
+      bind(`${dir}/${place}`, `/${place}`);
+    }
     await Deno.writeTextFile(path, JSON.stringify(spec));
     const script = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
     const id = `wherry-recipes-${Deno.pid}`;
@@ -323,6 +330,7 @@ Deno.test({
     assert.match(digest, /^sha256:[0-9a-f]{64}$/);
     assert(url.endsWith(`@${digest}`), url);
     await scene.ok(["verify", `${registry.host}/team/shop:1`]);
-    assert.match(stderr, /^isolation: /m);
+    assert.match(stderr, /^isolation: in-place, on this machine's own tree /m);
+    assert.doesNotMatch(stderr, /keeps that path/);
   },
 });

@@ -95,6 +95,7 @@ bool kill_descendants(void);
 /* verbs */
 int probe(void);
 int remove_trees(char **paths);
+int clear_trees(char **paths);
 int chown_trees(char **words);
 int unpack(char **words);
 

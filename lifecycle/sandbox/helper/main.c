@@ -1,6 +1,7 @@
 /* helper run OPTIONS -- PROGRAM ARG...   run one program in a sandbox
  * helper probe                           what this machine allows, as JSON
  * helper remove DIR...                   delete trees a build left, whatever their modes
+ * helper clear DIR...                    delete what is in them, and leave them
  * helper chown UID GID DIR...            give trees to a user, links not followed
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
  *
@@ -182,6 +183,7 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "run")) return run(argv + 2, (size_t)argc);
   if (!strcmp(verb, "probe")) return probe();
   if (!strcmp(verb, "remove")) return remove_trees(argv + 2);
+  if (!strcmp(verb, "clear")) return clear_trees(argv + 2);
   if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
   if (!strcmp(verb, "unpack")) return unpack(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);

@@ -53,7 +53,7 @@ static enum step remove_level(int *at, const char *top) {
 
 /* One open directory at a time: going up is "..", which nobody can have moved, as the build is
  * over. A level is read again on the way up; it holds only what was not looked at yet. */
-static void remove_tree(const char *top) {
+static void remove_tree(const char *top, bool but_top) {
   int at = open_directory(AT_FDCWD, top);
   if (at < 0) {
     if (errno == ENOENT || (errno == ENOTDIR && unlink(top) == 0)) return;
@@ -70,11 +70,16 @@ static void remove_tree(const char *top) {
     }
   }
   close(at);
-  if (rmdir(top) != 0) fail(EXIT_HELPER, "remove", top, errno);
+  if (!but_top && rmdir(top) != 0) fail(EXIT_HELPER, "remove", top, errno);
 }
 
 int remove_trees(char **paths) {
-  for (; *paths; paths++) remove_tree(*paths);
+  for (; *paths; paths++) remove_tree(*paths, false);
+  return 0;
+}
+
+int clear_trees(char **paths) {
+  for (; *paths; paths++) remove_tree(*paths, true);
   return 0;
 }
 

@@ -8,7 +8,7 @@ const document = (components) => ({ bomFormat: "CycloneDX", specVersion: "1.5", 
 
 function runtime() {
 	const version = process.version.slice(1);
-	const content = createHash("sha256").update(readFileSync(process.execPath)).digest("hex");
+	const content = createHash("sha256").update(readFileSync(process.argv[3])).digest("hex");
 	return [{
 		type: "application",
 		name: "node",

@@ -1,0 +1,152 @@
+/**
+ * Each isolation mode with each example application: built, started, rebuilt with reuse, the same digest in every mode.
+ * Two applications always; those that take a build image of Debian packages with `deno task matrix`.
+ */
+import assert from "node:assert/strict";
+import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
+import { canMakeBase, writeBase, writeBuildBase } from "./base_image_testing.ts";
+import { answers, canRun, unpack } from "./container_testing.ts";
+import { inShare, waysInto } from "./matrix_testing.ts";
+import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
+
+interface App {
+  /** Below `apps`. */
+  readonly path: string;
+  readonly buildpacks: readonly string[];
+  readonly runImage: string;
+  /** What it says at `/`. */
+  readonly hello: RegExp;
+  /** What buildpacks are told. */
+  readonly words?: readonly string[];
+}
+
+/** Builds each app twice in every way, and starts what came out. */
+async function matrix(scene: Scene, apps: readonly App[]): Promise<void> {
+  const share = `${scene.dir}/share`;
+  const names = [...new Set(apps.flatMap((app) => app.buildpacks))];
+  const orders = apps.map(({ buildpacks }) =>
+    "[[order]]\n" + buildpacks.map((name) => `[[order.group]]\nid = "wherry/${name}"\n`).join("")
+  );
+  await scene.write({
+    "builder.toml": [
+      ...names.map((name) => `[[buildpacks]]\nuri = "${EXAMPLES}/buildpacks/${name}"\n`),
+      ...orders,
+      `[build]\nimage = "oci:${share}/base:build"\n[[run.images]]\nimage = "oci.example/run"\n`,
+    ].join("\n"),
+  });
+  const builder = `oci:${share}/builder:1`;
+  await scene.ok(["builder", "create", builder, "--config", "builder.toml"]);
+  const ways = await waysInto(scene);
+  for (const { path, runImage, hello, words = [] } of apps) {
+    let digest: string | undefined;
+    for (const way of ways) {
+      const started = performance.now();
+      const first = await way.build(path, runImage, words);
+      const again = await way.build(path, runImage, words);
+      assert.equal(again.digest, first.digest, `${path}: rebuilt by ${way.mode}`);
+      const made = again.layers.filter(({ how }) => how !== "reused");
+      assert.deepEqual(made, [], `${path}: made again by ${way.mode}`);
+      // deno-lint-ignore no-console
+      console.log(`${path} by ${way.mode}: ${Math.round(performance.now() - started)} ms`);
+      // What is the same image answers the same.
+      if (digest === undefined) {
+        const [said] = await answers(await unpack(first.layout, "app", `${scene.dir}/started`));
+        assert.match(said!, hello);
+        await Deno.remove(`${scene.dir}/started`, { recursive: true });
+      }
+      assert.equal(first.digest, digest ?? first.digest, `${path}: another image by ${way.mode}`);
+      digest = first.digest;
+    }
+  }
+}
+
+Deno.test({
+  name: "matrix: a Procfile and a static program, in every isolation mode",
+  ignore: !canRun || !canMakeBase() || !installed("musl-gcc"),
+  async fn() {
+    await using scene = await makeScene();
+    const { dir } = scene;
+    await writeBuildBase(`${dir}/share/base`, { tools: true });
+    await writeBase(`${dir}/share/base`, 1);
+    await scene.write({
+      "share/apps/procfile/Procfile": "web: trap exit TERM; busybox httpd -f -p $PORT & wait\n",
+      "share/apps/procfile/index.html": "hello from a Procfile\n",
+      "share/apps/procfile/env": "none\n",
+      "share/apps/static/bin": null,
+    });
+    await copyDir(`${EXAMPLES}/hello/public`, `${dir}/share/apps/static/public`);
+    await tool("musl-gcc", [
+      ...["-Os", "-static", "-o", `${dir}/share/apps/static/bin/server`],
+      `${EXAMPLES}/hello/server.c`,
+    ]);
+    await matrix(scene, [
+      {
+        path: "procfile",
+        buildpacks: ["procfile"],
+        runImage: inShare("base:1"),
+        hello: /^hello from a Procfile\n$/,
+      },
+      {
+        path: "static",
+        buildpacks: ["static-binary"],
+        runImage: "scratch",
+        hello: /no daemon has ever seen/,
+      },
+    ]);
+  },
+});
+
+const all = Deno.env.get("WHERRY_MATRIX") === "all";
+const BASES = ["languages", "run"] as const;
+const ready = all && canRun && installed("javac") &&
+  (await missingImages(cachedLayout(), BASES)).length === 0;
+// deno-lint-ignore no-console
+if (!ready) console.log("skipped: languages in every isolation mode, which deno task matrix does");
+
+Deno.test({
+  name:
+    "matrix: Node, Python, a jar of Spring Boot's form and a plain jar, in every isolation mode",
+  ignore: !ready,
+  async fn() {
+    await using scene = await makeScene();
+    const apps = `${scene.dir}/share/apps`;
+    await Deno.mkdir(apps, { recursive: true });
+    for (const [tag, name] of [["languages", "build"], ["run", "run"]]) {
+      await scene.ok([
+        "copy",
+        `oci:${cachedLayout()}:${tag}`,
+        `oci:${scene.dir}/share/base:${name}`,
+      ]);
+    }
+    await copyDir(`${EXAMPLES}/node-app`, `${apps}/node`);
+    await copyDir(`${EXAMPLES}/python-app`, `${apps}/python`);
+    await tool("sh", [`${EXAMPLES}/java-app/make-jar.sh`, `${apps}/boot.jar`]);
+    await tool("sh", [
+      ...["-c", PLAIN_JAR, "sh", `${EXAMPLES}/maven-app/src/main/java`, `${apps}/plain.jar`],
+    ]);
+    const java = {
+      buildpacks: ["jre", "executable-jar"],
+      runImage: inShare("base:run"),
+      words: ["--env", "BP_JRE_MODULES=java.base,jdk.httpserver"],
+    };
+    await matrix(scene, [
+      // Debian's Node looks for parts of itself in /usr/share/nodejs.
+      { path: "node", buildpacks: ["node"], runImage: inShare("base:build"), hello: /from node/ },
+      {
+        path: "python",
+        buildpacks: ["python"],
+        runImage: inShare("base:run"),
+        hello: /from python/,
+      },
+      { path: "boot.jar", hello: /from java/, ...java },
+      { path: "plain.jar", hello: /from a build/, ...java },
+    ]);
+  },
+});
+
+const PLAIN_JAR = `set -e
+classes=$(mktemp -d)
+trap 'rm -rf "$classes"' EXIT
+javac --release 17 -d "$classes" $(find "$1" -name '*.java')
+jar --create --file "$2" --main-class shop.Shop --date=1980-01-01T00:00:02Z -C "$classes" .
+`;
