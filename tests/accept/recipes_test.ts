@@ -296,7 +296,7 @@ Deno.test({
     await Deno.chmod(`${dir}/pod/scratch`, 0o777);
     const builder = await unpack(`${dir}/builder`, "1", `${dir}/bundle`);
     for (const place of ["pod", "scratch", "layers", "workspace"]) {
-      await Deno.mkdir(`${builder.rootfs}/${place}`);
+      await Deno.mkdir(`${builder.rootfs}/${place}`, { recursive: true });
     }
     const path = `${dir}/bundle/config.json`;
     const spec = JSON.parse(await Deno.readTextFile(path));
