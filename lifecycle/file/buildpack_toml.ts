@@ -1,24 +1,13 @@
 import { z } from "zod";
-import { flag, name, parseDocument, table, text, texts } from "./document.ts";
+import { parseDocument, text, texts } from "./document.ts";
+import { type GroupOrder, groupOrder, orderTables, type Target } from "./module.ts";
 import {
-  execEnv,
-  type GroupOrder,
-  groupOrder,
-  moduleId,
-  moduleVersion,
-  orderTables,
-  type Target,
-  targets,
-} from "./module.ts";
-import { formatToml, type TomlTable } from "./toml.ts";
-
-/** A licence of a buildpack. */
-export interface License {
-  /** SPDX identifier. */
-  readonly type: string;
-  /** Where its text is. */
-  readonly uri: string;
-}
+  type ModuleDescriptor,
+  moduleDocument,
+  moduleOf,
+  moduleTable,
+} from "./module_descriptor.ts";
+import { formatToml } from "./toml.ts";
 
 /** A stack, the deprecated forerunner of targets. */
 export interface Stack {
@@ -29,71 +18,25 @@ export interface Stack {
 }
 
 /** `buildpack.toml`. With an `order` it is a composite and has no executables (BPT-3). */
-export interface BuildpackDescriptor {
-  /** Buildpack API version. */
-  readonly api: string;
-  /** Its id. */
-  readonly id: string;
-  /** Its version; empty when the file does not say. */
-  readonly version: string;
-  /** Name for people. */
-  readonly name: string;
-  /** Where to read about it. */
-  readonly homepage: string;
-  /** What it does. */
-  readonly description: string;
-  /** For searching. */
-  readonly keywords: readonly string[];
-  /** Licences. */
-  readonly licenses: readonly License[];
-  /** User-provided variables are kept from it (ENV-3). */
-  readonly clearEnv: boolean;
+export interface BuildpackDescriptor extends ModuleDescriptor {
   /** Media types of the SBOM files it writes. */
   readonly sbomFormats: readonly string[];
-  /** Execution environments it is for; empty for all. */
-  readonly execEnv: readonly string[];
-  /** As written; see `inferTargets` for what an empty list means. */
-  readonly targets: readonly Target[];
   /** Deprecated. */
   readonly stacks: readonly Stack[];
   /** Of a composite. */
   readonly order: GroupOrder;
-  /** Free-form. */
-  readonly metadata: TomlTable;
 }
 
 const schema: z.ZodType<BuildpackDescriptor> = z.lazy(() =>
   z.object({
-    api: name,
-    buildpack: z.object({
-      id: moduleId,
-      version: moduleVersion,
-      name: text,
-      homepage: text,
-      description: text,
-      keywords: texts,
-      licenses: z.array(z.object({ type: text, uri: text })).default([]),
-      "clear-env": flag,
-      "sbom-formats": texts,
-      "exec-env": execEnv,
-    }),
-    targets,
+    ...moduleDocument,
+    buildpack: z.object({ ...moduleTable, "sbom-formats": texts }),
     stacks: z.array(z.object({ id: text, mixins: texts })).default([]),
     order: groupOrder,
-    metadata: table.default(() => ({})),
-  }).transform(({ buildpack, ...rest }): BuildpackDescriptor => ({
-    ...rest,
-    id: buildpack.id,
-    version: buildpack.version,
-    name: buildpack.name,
-    homepage: buildpack.homepage,
-    description: buildpack.description,
-    keywords: buildpack.keywords,
-    licenses: buildpack.licenses,
-    clearEnv: buildpack["clear-env"],
-    sbomFormats: buildpack["sbom-formats"],
-    execEnv: buildpack["exec-env"],
-  }))
+  }).transform(({ buildpack, ...rest }): BuildpackDescriptor => {
+    const { "sbom-formats": sbomFormats, ...fields } = moduleOf(buildpack);
+    return { ...rest, ...fields, sbomFormats };
+  })
 );
 
 /**
