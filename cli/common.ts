@@ -1,5 +1,5 @@
 /** Flags that every command has, and what they turn into. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { UsageError } from "./exit.ts";
 
 /** The common flags, as commander hands them over. */
@@ -24,6 +24,12 @@ export interface CommonFlags {
   readonly color?: boolean;
   /** `--force-color` */
   readonly forceColor?: boolean;
+}
+
+/** `--format` of what copies images. */
+export function formatOption(): Option {
+  return new Option("--format <family>", "turn the documents into this family of media types")
+    .choices(["oci", "docker"]);
 }
 
 /** Collects a flag that may be given several times, or once with commas between. */

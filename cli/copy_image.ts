@@ -1,6 +1,7 @@
 /** `push`, `pull` and `copy`: the same act between different places. */
 import type { Meter } from "../registry/context.ts";
 import { copy } from "../registry/copy.ts";
+import type { Family } from "../registry/family.ts";
 import { readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
@@ -27,6 +28,8 @@ import { formatSize } from "./ui/size.ts";
 export interface CopyFlags extends CommonFlags {
   readonly platform?: string;
   readonly allowNondistributable?: boolean;
+  /** Of media types. */
+  readonly format?: Family;
   readonly output: string;
 }
 
@@ -107,9 +110,8 @@ async function copyBetween(
       const wanted = platformOf(flags) ?? machinePlatform();
       const { signal } = session.ctx;
       stack.use(await leaseFor(session, source));
-      const image = await readImage(source.registry, source.repository, source.reference, wanted, {
-        signal,
-      });
+      const { registry, repository, reference } = await inFormat(source, flags);
+      const image = await readImage(registry, repository, reference, wanted, { signal });
       if (image === undefined) throw new UsageError(`Cannot copy ${source.name}: it is not there`);
       const file = session.path(place.path);
       if (place.kind === "oci-archive") {
@@ -127,6 +129,13 @@ async function copyBetween(
 
 function platformOf(flags: CopyFlags): Platform | undefined {
   return flags.platform === undefined ? undefined : readPlatform(flags.platform);
+}
+
+/** The image in the family of media types that `--format` asks for. */
+async function inFormat(located: Located, { format }: CopyFlags): Promise<Located> {
+  if (format === undefined) return located;
+  const { inFamily } = await import("../registry/family.ts");
+  return { ...located, registry: inFamily(located.registry, format) };
 }
 
 /** Keeps collectors from what the store holds of an image that is on its way in or out. */
@@ -155,7 +164,7 @@ async function move(
     return meter;
   };
   const result = await copy(
-    from.registry,
+    (await inFormat(from, flags)).registry,
     from.repository,
     from.reference,
     to.registry,

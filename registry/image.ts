@@ -3,7 +3,7 @@ import { type ImageConfig, parseConfig } from "./oci/config.ts";
 import { type Descriptor, embedded, type Platform } from "./oci/descriptor.ts";
 import { type Digest, digestMade } from "./oci/digest.ts";
 import { isOciError, OciError } from "./oci/error.ts";
-import { isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
+import { familyType, isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
 import { type Index, type Manifest, parseDocument, rememberManifest } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
 import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
@@ -197,16 +197,8 @@ export function makeImage(
 
 /** The same blob under the layer type of the other family, where it has one. */
 function inFamily(descriptor: Descriptor, docker: boolean): Descriptor {
-  const pairs: readonly (readonly [string, string])[] = [
-    [MediaType.ociLayer, MediaType.dockerLayer],
-    [MediaType.ociLayerGzip, MediaType.dockerLayerGzip],
-  ];
-  for (const [oci, other] of pairs) {
-    if (descriptor.mediaType === (docker ? oci : other)) {
-      return { ...descriptor, mediaType: docker ? other : oci };
-    }
-  }
-  return descriptor;
+  const mediaType = familyType(descriptor.mediaType, docker) ?? descriptor.mediaType;
+  return mediaType === descriptor.mediaType ? descriptor : { ...descriptor, mediaType };
 }
 
 /** JSON as bytes, keys in the order of the value. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, formatOption } from "../common.ts";
 import type { Io } from "../io.ts";
 import type { CopyFlags } from "../copy_image.ts";
 
@@ -8,6 +8,7 @@ export function define(command: Command, io: Io): void {
   command.argument("<name>", "the image, as its registry calls it").usage("NAME [FLAGS]")
     .option("--platform <os/arch>", "only this image of an index")
     .option("--allow-nondistributable", "layers, too, that say they are not to be distributed")
+    .addOption(formatOption())
     .option("-o, --output <format>", "human or json", "human");
   addRegistryFlags(command);
   addCommonFlags(command);

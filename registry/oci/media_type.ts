@@ -38,6 +38,28 @@ export function isDockerType(mediaType: string): boolean {
   return mediaType.startsWith("application/vnd.docker.");
 }
 
+/** Types of configs and layers: OCI's and Docker's names of the same bytes. */
+const TWINS: readonly (readonly [oci: string, docker: string])[] = [
+  [MediaType.ociConfig, MediaType.dockerConfig],
+  [MediaType.ociLayer, MediaType.dockerLayer],
+  [MediaType.ociLayerGzip, MediaType.dockerLayerGzip],
+  [MediaType.ociLayerZstd, `${MediaType.dockerLayer}.zstd`],
+  [
+    "application/vnd.oci.image.layer.nondistributable.v1.tar",
+    "application/vnd.docker.image.rootfs.foreign.diff.tar",
+  ],
+  [
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    MediaType.dockerForeignLayerGzip,
+  ],
+];
+
+/** What a config or layer of this type is called in Docker's family, or in OCI's; `undefined` when it has no name there. */
+export function familyType(mediaType: string, docker: boolean): string | undefined {
+  const pair = TWINS.find((both) => both.includes(mediaType));
+  return pair?.[docker ? 1 : 0];
+}
+
 /** Whether blobs of this type may be absent from the registry: foreign and non-distributable layers. */
 export function isForeignLayerType(mediaType: string): boolean {
   return mediaType.includes(".nondistributable.") || mediaType.includes(".rootfs.foreign.");

@@ -120,6 +120,17 @@ Deno.test({
       (await skopeo(`docker://${registry.host}/copied`, "--tls-verify=false")).Digest,
       digest,
     );
+    // In the other family of media types, and back, where foreign tools see the same image.
+    const raw = (at: string, ...flags: readonly string[]) =>
+      tool("skopeo", ["inspect", "--raw", ...flags, at]);
+    await scene.ok(["copy", name, `${registry.host}/turned`, "--format", "docker"], other);
+    const turned = await raw(`docker://${registry.host}/turned`, "--tls-verify=false");
+    assert.deepEqual(
+      [...new Set(turned.match(/application\/vnd\.(?:docker|oci)/g))],
+      ["application/vnd.docker"],
+    );
+    await scene.ok(["copy", `${registry.host}/turned`, "oci:turned:x", "--format=oci"], other);
+    assert.equal((await skopeo(`oci:${scene.dir}/turned:x`)).Digest, digest);
     const inspected = await scene.json<
       { remote_info: { digest: string }; local_info: { digest: string; processes: unknown[] } }
     >(["inspect", name], other);
