@@ -14,6 +14,8 @@ export interface CommonFlags {
   readonly offline?: boolean;
   /** `build --from`: bundles that images are read from first. */
   readonly fromBundle?: readonly string[];
+  /** `--max-rps` of commands for many images. */
+  readonly maxRps?: string;
   /** `--quiet` */
   readonly quiet?: boolean;
   /** `--verbose` */

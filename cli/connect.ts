@@ -45,6 +45,7 @@ export async function connect(
   const { transport, mirrors } = await transportOptions(io, flags, log, version);
   const options: ClientOptions = {
     ...transport,
+    perSecond: rateOf(flags.maxRps),
     credentials: around(await whenAsked(io, transport, log)),
     log,
     retry,
@@ -149,6 +150,16 @@ function insecureHosts(entries: readonly string[]): {
     (scheme === "http" ? plain : scheme === "https" ? unverified : either).push(host);
   }
   return { either, unverified, plain };
+}
+
+/** `--max-rps`: requests a second to each registry. */
+function rateOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const rate = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (rate > 0) return rate;
+  throw new UsageError(
+    `Cannot use --max-rps ${JSON.stringify(text)}: want requests a second, as in 50 or 0.5`,
+  );
 }
 
 /** The host of a location, as it is dialled. */

@@ -57,6 +57,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--out <file>", "also write the plan there, for wherry rebase apply");
   addOutput(addTagTemplate(addFleetFlags(addBaseFlags(plan))));
   plan.option("--concurrency <n>", "images under way at once (default: 32)")
+    .option("--max-rps <n>", "requests a second to each registry, at most (default: no limit)")
     .option("--shard <k/n>", "only the K-th of N parts");
   addCommonFlags(addRegistryFlags(plan)).addHelpText(
     "after",

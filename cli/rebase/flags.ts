@@ -58,6 +58,7 @@ export function addRunFlags(command: Command): Command {
   return command
     .optionsGroup("How a fleet is worked through:")
     .option("--concurrency <n>", "images under way at once (default: 32)")
+    .option("--max-rps <n>", "requests a second to each registry, at most (default: no limit)")
     .option("--shard <k/n>", "only the K-th of N parts (default: what the CI engine or Job says)")
     .option("--canary <n>", "these many images first (or a share: 5%)")
     .option("--then <n>", "then so many at a time (or a share: 20%); default: all the rest")

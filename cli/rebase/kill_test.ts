@@ -168,3 +168,86 @@ Deno.test("demand 30: a registry that is gone fails its images, and the next run
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("demand 30: tokens that end in the middle of a fleet, later or earlier than was said: nobody hears of it", async () => {
+  for (const expires of [1, 300]) {
+    const place = memoryRegistry();
+    let [host, given, uses] = ["", 0, 0];
+    /** A token is good for so many requests, whatever was said of its time. */
+    const lasts = 25;
+    await using it = await makeScene({
+      site: (request) => {
+        if (new URL(request.url).pathname !== "/token") return Promise.resolve(undefined);
+        uses = 0;
+        const token = `token-${++given}`;
+        return Promise.resolve({
+          response: Response.json({ token, expires_in: expires }),
+          user: "",
+        });
+      },
+      authorize: (request) => {
+        const good = request.headers.get("authorization") === `Bearer token-${given}` &&
+          uses++ < lasts;
+        if (good) return Promise.resolve({ kind: "allow", user: undefined, registry: place });
+        return Promise.resolve({
+          kind: "refuse",
+          user: undefined,
+          error: new OciError("UNAUTHORIZED", "Cannot let you in"),
+          headers: { "www-authenticate": `Bearer realm="http://${host}/token",service="x"` },
+        });
+      },
+    }, place);
+    host = it.host;
+    const names = await fill(it, 36);
+    it.calls();
+    const { code, stdout, stderr } = await it.wherry([
+      ...["rebase", "--from", "list", "--publish", "--run-image", `${host}/run:2`],
+      ...["--concurrency", "1", "-o", "json"],
+    ]);
+    equal(code, 0, stderr);
+    const results = stdout.trim().split("\n").map((line) => JSON.parse(line) as FleetResult);
+    deepEqual([...new Set(results.map(({ decision }) => decision))], ["rebased"]);
+    for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
+    deepEqual([...moves(it).values()].filter((count) => count !== 1), [], "each tag moved once");
+    ok(given >= 4, `${given} tokens`);
+  }
+});
+
+Deno.test("demand 30: a registry that is restarted in the middle of a run: the same run does all of it, once", async () => {
+  const place = memoryRegistry();
+  const moved = new Map<string, number>();
+  const start = (port: number) =>
+    serve(createServer(place), { listen: { hostname: "127.0.0.1", port } });
+  let server = await start(0);
+  const host = server.url.slice(7);
+  await using scene = await makeScene();
+  const it = { ...scene, host, place } as Scene;
+  const names = await fill(it, 40);
+  const push = place.pushManifest.bind(place);
+  let pushed = 0;
+  let again: Promise<void> | undefined;
+  place.pushManifest = async (...args) => {
+    const result = await push(...args);
+    for (const tag of args[2]?.tags ?? []) {
+      const name = `${args[0]}:${tag}`;
+      moved.set(name, (moved.get(name) ?? 0) + 1);
+    }
+    if (++pushed % 15 === 0) {
+      again = (async () => {
+        const before = server;
+        server = await before.shutdown().then(() => start(Number(host.split(":")[1])));
+      })();
+    }
+    return result;
+  };
+  const { code, stderr } = await scene.wherry([
+    ...["rebase", "--from", "list", "--publish", "--run-image", `${host}/run:2`],
+    ...["--concurrency", "4"],
+  ]);
+  await again;
+  equal(code, 0, stderr);
+  for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
+  equal(moved.size, 40);
+  ok(pushed >= 40 && again !== undefined);
+  await server.shutdown();
+});

@@ -177,7 +177,7 @@ export class Rebaser implements AsyncDisposable {
       repository: "foresee" in source.registry ? source.repository : undefined,
     };
     this.#foresee(target, at);
-    const known = planned === undefined && how.from === undefined
+    const known = planned === undefined && how.from === undefined && !isStore(target)
       ? await this.#lastSeen(name)
       : undefined;
     if (known !== undefined) {
@@ -234,17 +234,17 @@ export class Rebaser implements AsyncDisposable {
       prepared.old === prepared.made &&
       targets.every((one) => this.#isSource(one, prepared, target))
     ) {
-      this.#remember(name, prepared);
+      if (!isStore(target)) this.#remember(name, prepared);
       return { decision: "current" };
     }
     if (how.dryRun) return { decision: "would rebase", tags: namesOf(target, targets) };
     await how.onIntent?.({ intent: name, old: prepared.old.digest, new: prepared.made.digest });
-    if (target.registry.name === "store") {
+    if (isStore(target)) {
       await (this.#lease ??= this.#session.store().then((store) => store.lease()));
     }
     await this.#backUp(target, reference, prepared, signal);
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
-    this.#remember(name, prepared);
+    if (!isStore(target)) this.#remember(name, prepared);
     return { decision: "rebased", tags: namesOf(target, targets) };
   }
 
@@ -297,7 +297,7 @@ export class Rebaser implements AsyncDisposable {
   }
 
   #repositoryOf(other: Reference, target: Writable): string {
-    return target.registry.name === "store" ? storeRepository(other) : other.repository;
+    return isStore(target) ? storeRepository(other) : other.repository;
   }
 
   #isSource(one: RebaseTarget, { source }: PreparedRebase, target: Writable): boolean {
@@ -404,6 +404,11 @@ export class Rebaser implements AsyncDisposable {
     }
     return signal;
   }
+}
+
+/** There an image is read as fast as what an earlier run noted of it. */
+function isStore({ registry }: Writable): boolean {
+  return registry.name === "store";
 }
 
 /** How far an act came. */

@@ -96,6 +96,8 @@ export interface ClientOptions extends TransportOptions {
   readonly namespace?: string | undefined;
   /** Small requests in flight per registry. Default 32. */
   readonly maxSmall?: number | undefined;
+  /** Requests a second that a registry gets at most. Default: as many as it answers. */
+  readonly perSecond?: number | undefined;
   /** Blobs on their way per registry. Default 6. */
   readonly maxBulk?: number | undefined;
   /** Blobs of so many bytes are read by several requests at once where one is slow and the registry serves ranges. Default 64 MiB. */

@@ -1,4 +1,6 @@
-import assert from "node:assert/strict";
+import assert, { deepEqual, equal } from "node:assert/strict";
+import { connectRegistry } from "./client.ts";
+import { quirkServer } from "./quirk_testing.ts";
 import { askedPause, Governor, isRetryableStatus, ownPause } from "./retry.ts";
 
 Deno.test("C-RETRY what is tried again, and when", () => {
@@ -44,4 +46,23 @@ Deno.test("C-RETRY the governor halves when pressed, rises when eased, and forge
   governor.ease();
   governor.ease();
   assert.equal(governor.limit, 3);
+});
+
+Deno.test("demand 30: a registry is asked so often a second and no more, evenly, by all workers together", async () => {
+  await using server = quirkServer(() => new Response(null, { status: 404 }));
+  const waits: number[] = [];
+  let now = 5000;
+  await using registry = connectRegistry(server.host, {
+    perSecond: 20,
+    now: () => now,
+    retry: { wait: (ms) => Promise.resolve(void waits.push(ms)) },
+  });
+  await registry.stat("app", "first");
+  await Promise.all(["a", "b", "c"].map((tag) => registry.stat("app", tag)));
+  deepEqual(waits, [50, 100, 150]);
+  now += 1000;
+  await registry.stat("app", "later");
+  equal(waits.length, 3, "what was not used is not saved up, and costs nothing");
+  await Promise.all(["a", "b"].map((tag) => registry.stat("app", tag)));
+  deepEqual(waits.slice(3), [50, 100]);
 });

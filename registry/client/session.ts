@@ -72,6 +72,7 @@ export class Session {
   /** So many others need not wait for it. */
   #companions = 0;
   #pausedUntil = 0;
+  #nextTurn = 0;
   /** Requests in a row that got no answer at all, for all their tries. */
   #unanswered = 0;
   #brokenUntil = 0;
@@ -212,6 +213,7 @@ export class Session {
     let stale = 0;
     for (let attempt = 1;;) {
       this.#demandHope();
+      await this.#turn(signal);
       await this.#rest(signal);
       const leave = request.bulk ? () => {} : await this.#small.enter(signal);
       let pause: number;
@@ -272,6 +274,16 @@ export class Session {
         BROKEN_MS / 1000
       } s`,
     );
+  }
+
+  /** Waits for this request's turn, where a registry may be asked only so often: evenly, not in bursts. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    const { perSecond, retry } = this.#options;
+    if (perSecond === undefined) return;
+    const now = this.now();
+    const turn = Math.max(now, this.#nextTurn);
+    this.#nextTurn = turn + 1000 / perSecond;
+    if (turn > now) await (retry?.wait ?? waitFor)(turn - now, signal);
   }
 
   /** Waits while the registry wants to be left alone, whichever request it said that to. */

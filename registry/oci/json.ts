@@ -20,9 +20,26 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   } catch (cause) {
     throw new SyntaxError("is not JSON in UTF-8", { cause });
   }
+  if (isPlain(text, value)) return value;
   const why = oddityOf(text, true);
   if (why !== undefined) throw new SyntaxError(why);
   return value;
+}
+
+/**
+ * Whether `text` is what we would write for `value`: then no key was in it twice, or it would be shorter. Takes a third of
+ * the time of a look at every letter, and programs write JSON in this way.
+ */
+function isPlain(text: string, value: unknown): boolean {
+  const indented = text.charCodeAt(0) !== OPEN_BRACE || text.charCodeAt(1) !== QUOTE;
+  return !indented && isShallow(value, MAX_DEPTH) && JSON.stringify(value) === text;
+}
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  if (levels === 0) return false;
+  for (const one of Object.values(value)) if (!isShallow(one, levels - 1)) return false;
+  return true;
 }
 
 /** Whether JSON is nested deeper than any document is: what walks through it must not be let near. */
@@ -74,16 +91,12 @@ function oddityOf(text: string, keys: boolean): string | undefined {
   return undefined;
 }
 
-/** Where the string that starts at `start` has its closing quote. */
+/** Where the string that starts at `start` has its closing quote: the first with an even number of backslashes before it. */
 function endOfString(text: string, start: number): number {
-  const first = text.indexOf('"', start + 1);
-  if (first < 0) return text.length;
-  if (text.charCodeAt(first - 1) !== BACKSLASH) return first;
-  // JSON inside of a string, as labels have it: a quote every few characters, each escaped.
-  for (let at = start + 1; at < text.length; at++) {
-    const one = text.charCodeAt(at);
-    if (one === QUOTE) return at;
-    if (one === BACKSLASH) at++;
+  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let from = at;
+    while (text.charCodeAt(from - 1) === BACKSLASH) from--;
+    if ((at - from) % 2 === 0) return at;
   }
   return text.length;
 }

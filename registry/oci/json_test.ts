@@ -45,3 +45,33 @@ Deno.test("property: whatever JSON.stringify writes is read as it was", () => {
     deepEqual(parse(text), JSON.parse(text));
   }));
 });
+
+Deno.test("M-08 a key that comes twice is found behind strings of every kind, in any spelling of the document", () => {
+  const strings = [
+    "",
+    "\\",
+    "\\\\",
+    '"',
+    '\\"',
+    '{"a":"b","c":"}',
+    "x".repeat(2000),
+    '","',
+    "\u2028é",
+  ];
+  for (const one of strings) {
+    const text = JSON.stringify(one);
+    const read = (document: string) => parseStrictJson(new TextEncoder().encode(document));
+    deepEqual(read(`{"k":${text},"l":${text}}`), { k: one, l: one });
+    deepEqual(read(`{ "k": ${text}, "l": ${text} }`), { k: one, l: one });
+    for (const [comma, colon] of [[",", ":"], [" , ", " : "]]) {
+      throws(
+        () => read(`{"k"${colon}${text}${comma}"l":1${comma}"k"${colon}2}`),
+        /the key "k" twice/,
+      );
+      throws(
+        () => read(`{"a":{"k"${colon}${text}${comma}"\\u006b"${colon}${text}}}`),
+        /the key "k" twice/,
+      );
+    }
+  }
+});
