@@ -23,6 +23,7 @@ import {
 import { machinePlatform, readPlatform } from "./platform.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
+import { count } from "./ui/count.ts";
 
 /** Flags of the three. */
 export interface CopyFlags extends CommonFlags {
@@ -201,7 +202,7 @@ async function move(
     return;
   }
   log.info(
-    `Copied ${from.name} to ${to.name}: ${result.uploaded} blobs (${
+    `Copied ${from.name} to ${to.name}: ${count(result.uploaded, "blob")} (${
       formatSize(result.uploadedBytes)
     }) moved, ${result.reused} were there`,
   );

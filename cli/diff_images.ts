@@ -5,7 +5,7 @@ import { diffLayers, type FileDiff } from "../lifecycle/inspect/diff_layer.ts";
 import { type IndexInfo, readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { Image } from "../registry/image.ts";
 import type { CommonFlags } from "./common.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";

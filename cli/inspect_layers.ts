@@ -13,7 +13,7 @@ import { walkTar } from "../registry/layer/tar_reader.ts";
 import { isForeignLayerType } from "../registry/oci/media_type.ts";
 import type { InspectFlags } from "./command/inspect.ts";
 import { UsageError } from "./exit.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";

@@ -1,6 +1,7 @@
 /** An image's facts as text. Pure. */
 import { formatOwner } from "../lifecycle/inspect/layer_owner.ts";
 import type { ImageInfo } from "../lifecycle/platform/image_info.ts";
+import { count } from "./ui/count.ts";
 import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
 import { fitTable } from "./ui/table.ts";
@@ -81,9 +82,4 @@ export function imageText(given: ImageInfo, width: number | undefined): string {
     ["DIGEST"],
   );
   return lines.join("\n").trimEnd() + "\n";
-}
-
-/** `1 layer`, `2 layers`. */
-export function count(number: number, word: string): string {
-  return `${number} ${word}${number === 1 ? "" : "s"}`;
 }

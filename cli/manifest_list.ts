@@ -30,6 +30,7 @@ import {
   readPlace,
 } from "./places.ts";
 import { Session } from "./session.ts";
+import { count } from "./ui/count.ts";
 
 /** Flags of all of them. */
 export interface ListFlags extends CommonFlags {
@@ -61,7 +62,7 @@ export async function createList(
   for (const image of images) draft = merge(draft, await entriesOf(session, image, stack));
   if (flags.publish) return await publish(session, name, draft, stack);
   await writeDraft(session, name, draft);
-  session.log.info(`Began index ${name} with ${draft.entries.length} images`);
+  session.log.info(`Began index ${name} with ${count(draft.entries.length, "image")}`);
 }
 
 /** `manifest add`. */
@@ -287,6 +288,6 @@ async function publish(
     signal,
     tags: [to.reference],
   });
-  session.log.info(`Pushed index ${to.name} of ${draft.entries.length} images`);
+  session.log.info(`Pushed index ${to.name} of ${count(draft.entries.length, "image")}`);
   session.io.stdout.write(`${to.repositoryName}@${digest}\n`);
 }

@@ -11,7 +11,7 @@ import { probeMachine } from "../lifecycle/sandbox/run.ts";
 import { copy } from "../registry/copy.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
+import { familiarName, HUB, type Place, type Reference } from "../registry/oci/reference.ts";
 import { isLayoutArchive } from "../registry/store/oci_archive.ts";
 import { helperPath } from "./assets.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
@@ -70,14 +70,15 @@ export async function wayIn(helper: string, isolation: string): Promise<Entry> {
 }
 
 /**
- * An image whose layers will be read: one of a registry is brought into the store first, as `policy` says.
+ * An image whose layers will be read: one of a registry is brought into the store first, as `policy` says. Nobody having
+ * said one, what the store has will do, and that is told.
  *
  * @throws {UsageError} When it is not there, or not for the platform that was asked for.
  */
 export async function openImageToEnter(
   session: Session,
   name: string,
-  policy: PullPolicy,
+  policy: PullPolicy | undefined,
   flags: { readonly platform?: string },
   stack: AsyncDisposableStack,
 ): Promise<Image> {
@@ -88,7 +89,7 @@ export async function openImageToEnter(
     await withStoreHint(
       session,
       [place.reference],
-      policy,
+      policy ?? "if-not-present",
       () => pull(session, place.reference, policy, flags),
     );
   }
@@ -120,13 +121,21 @@ async function placeOf(session: Session, name: string): Promise<Place> {
 async function pull(
   session: Session,
   reference: Reference,
-  policy: PullPolicy,
+  policy: PullPolicy | undefined,
   flags: { readonly platform?: string },
 ): Promise<void> {
   const platform = platformOf(flags);
   const to = await inStore(session, reference);
   const { signal } = session.ctx;
-  if (policy !== "always" && await isAt(to, flags.platform)) return;
+  if (policy !== "always" && await isAt(to, flags.platform)) {
+    // A bare name is that of a build here; one with a host may have moved on there.
+    if (policy === undefined && reference.registry !== HUB) {
+      session.log.info(
+        `${familiarName(reference)} is the store's; want --pull-policy always to ask its registry`,
+      );
+    }
+    return;
+  }
   if (policy === "never") {
     throw new UsageError(
       `Cannot find ${

@@ -6,7 +6,7 @@ import { describeImage, readMetadata } from "../lifecycle/platform/image_info.ts
 import type { OutdatedFlags } from "./command/outdated.ts";
 import { UsageError } from "./exit.ts";
 import { eachOfFleet, FLEET_WORKERS } from "./fleet_work.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { readFleet } from "./read_fleet.ts";
 import { Bases } from "./rebase/bases.ts";

@@ -31,6 +31,11 @@ Deno.test({
       ...["build", "app", "--builder", "oci:builder", "--path", "app", "--run-image", "oci:base:1"],
     );
     equal(await shell.ok("run", "app"), "hello\n", "the web process through our launcher");
+    await shell.ok("tag", "app", "registry.test/app:1");
+    const kept = await shell.wherry("run", "registry.test/app:1");
+    match(kept.err, /^registry\.test\/app:1 is the store's; want --pull-policy always to ask/m);
+    const asked = ["run", "registry.test/app:1", "--pull-policy", "if-not-present"];
+    equal((await shell.wherry(...asked)).err, "");
     const sh = async (script: string, ...flags: readonly string[]) =>
       await shell.wherry("run", "oci:base:1", ...flags, "--", "sh", "-c", script);
     const about = await sh(

@@ -2,7 +2,7 @@
 import { harmless } from "../registry/client/refusal.ts";
 import { ConfinedDirectory, stepsOf } from "../registry/layer/confined.ts";
 import { UsageError } from "./exit.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { BOM_FORMATS } from "../lifecycle/bom/document.ts";
 import { findSboms, type SbomFlags } from "./sbom_read.ts";

@@ -3,7 +3,7 @@ import { type PackageQuery, parseQuery } from "../lifecycle/bom/query.ts";
 import { harmless } from "../registry/client/refusal.ts";
 import { UsageError } from "./exit.ts";
 import { eachOfFleet } from "./fleet_work.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { readFleet } from "./read_fleet.ts";
 import { type Answer, Asker } from "./sbom_ask.ts";

@@ -5,7 +5,7 @@ import { type BomPackage, mergePackages } from "../lifecycle/bom/package.ts";
 import { attachedBoms } from "../lifecycle/bom/referrer.ts";
 import { readLegacyBom } from "../lifecycle/bom/legacy.ts";
 import { UsageError } from "./exit.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { openImage } from "./open_image.ts";
 import { canList, findSboms, type SbomFlags, sbomsOf } from "./sbom_read.ts";

@@ -96,7 +96,7 @@ Deno.test("store gc --dry-run says what would go, and removes nothing", async ()
     ok(await store.deleteManifest("app", "v1"));
   }
   const dry = await made.wherry("store", "gc", "--grace", "0", "--dry-run");
-  match(dry.out, /^Would remove 1 manifests, 3 blobs \(101 KB\) and 0 uploads\n$/);
+  match(dry.out, /^Would remove 1 manifest, 3 blobs \(101 KB\) and 0 uploads\n$/);
   const gone = await made.wherry("store", "gc", "--grace", "0");
   equal(gone.out, dry.out.replace("Would remove", "Removed"));
 });

@@ -6,6 +6,7 @@ import type { OutputFormat } from "./output.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 import { formatTable } from "./ui/table.ts";
+import { count } from "./ui/count.ts";
 
 /** Prints what takes how much room. */
 export async function tellUsage(io: Io, flags: CommonFlags, format: OutputFormat): Promise<void> {
@@ -29,6 +30,8 @@ export async function tellUsage(io: Io, flags: CommonFlags, format: OutputFormat
   const cells = rows.map(([what, count, bytes]) => [what, String(count), formatSize(bytes)]);
   io.stdout.write(formatTable(["WHAT", "COUNT", "SIZE"], cells));
   session.log.info(
-    `${usage.manifests} manifests under ${usage.tags} tags in ${usage.repositories} repositories at ${usage.dir}`,
+    `${count(usage.manifests, "manifest")} under ${count(usage.tags, "tag")} in ${
+      count(usage.repositories, "repository")
+    } at ${usage.dir}`,
   );
 }

@@ -5,6 +5,7 @@ import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
+import { count } from "./ui/count.ts";
 
 /**
  * Checks the store: one line for each finding.
@@ -29,9 +30,9 @@ export async function check(
   if (format === "json") io.stdout.write(JSON.stringify({ ...report, findings }, null, 2) + "\n");
   const { contents, bytes, faults, notes } = report;
   session.log.info(
-    `Checked ${contents} blobs and documents (${
-      formatSize(bytes)
-    }): ${faults} faults, ${notes} notes`,
+    `Checked ${contents} blobs and documents (${formatSize(bytes)}): ${count(faults, "fault")}, ${
+      count(notes, "note")
+    }`,
   );
   if (faults > 0 && !flags.repair) session.log.info("wherry store fsck --repair quarantines them");
   return faults === 0 ? 0 : 1;

@@ -10,6 +10,7 @@ import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
+import { count } from "./ui/count.ts";
 
 /** Collects once and says what went. */
 export async function collect(
@@ -30,13 +31,13 @@ export async function collect(
   } else {
     const { manifests, blobs, bytes, uploads } = report;
     io.stdout.write(
-      `${dryRun ? "Would remove" : "Removed"} ${manifests} manifests, ${blobs} blobs (${
-        formatSize(bytes)
-      }) and ${uploads} uploads\n`,
+      `${dryRun ? "Would remove" : "Removed"} ${count(manifests, "manifest")}, ${
+        count(blobs, "blob")
+      } (${formatSize(bytes)}) and ${count(uploads, "upload")}\n`,
     );
     if (unpacked.trees > 0) {
       io.stdout.write(
-        `Removed ${unpacked.trees} unpacked images (${formatSize(unpacked.bytes)})\n`,
+        `Removed ${count(unpacked.trees, "unpacked image")} (${formatSize(unpacked.bytes)})\n`,
       );
     }
   }

@@ -3,7 +3,7 @@ import { formatOwner, layerOwners } from "../lifecycle/inspect/layer_owner.ts";
 import { type Check, verifyDocuments, verifyLayer } from "../lifecycle/inspect/verify.ts";
 import { readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { CommonFlags } from "./common.ts";
-import { count } from "./inspect_text.ts";
+import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";

@@ -175,6 +175,44 @@ Deno.test("a list that is not there: no words of the system call", async () => {
   }
 });
 
+Deno.test("a policy that cannot be read: the line, and what is wrong there", async () => {
+  await using shop = await bench();
+  for (
+    const [text, why] of [
+      ["frozen = 3\n", ":1: frozen is 3, want an array"],
+      ['run-images = []\nfrzen = ["x"]\n', ":2: frzen is no key of this file"],
+      ['frozen = [\n  "x\n', ":2:\\d+: .*"],
+    ] as const
+  ) {
+    await Deno.writeTextFile(`${shop.dir}/policy.toml`, text);
+    const { code, err } = await shop.wherry("outdated", "x", "--policy", "policy.toml");
+    match(err, new RegExp(`^ERROR: Cannot read policy ${shop.dir}/policy.toml${why}\n$`));
+    equal(code, 3);
+  }
+});
+
+Deno.test("a package whose name ends in .cnb is a file, unless it goes to a registry", async () => {
+  await using shop = await bench();
+  await shop.wherry("buildpack", "new", "acme/tool");
+  const pack = ["buildpack", "package", "--path", "tool"];
+  const file = await shop.wherry(...pack, "p.cnb");
+  match(file.out, /^p\.cnb@sha256:[0-9a-f]{64}\n$/, file.err);
+  equal((await Deno.stat(`${shop.dir}/p.cnb`)).isFile, true);
+  equal((await shop.wherry("ls")).out, "");
+  const name = `${shop.host}/acme/p.cnb`;
+  equal((await shop.wherry(...pack, name, "--publish")).code, 0);
+  equal((await shop.wherry(...pack, "q.cnb", "--format", "image")).code, 0);
+  match((await shop.wherry("ls")).out, /^q\.cnb +latest /m);
+  const index = ["-r", "index"];
+  await Deno.mkdir(`${shop.dir}/index`);
+  match(
+    (await shop.wherry("buildpack", "register", name, ...index)).out,
+    /p\.cnb@sha256:[0-9a-f]{64}\n$/,
+  );
+  const yank = await shop.wherry("buildpack", "yank", "acme/tool@1.0.0", ...index);
+  equal(yank.out, "acme/tool@1.0.0\n", yank.err);
+});
+
 Deno.test("buildpack inspect looks at what buildpack package has just put into the store", async () => {
   await using shop = await bench();
   await shop.wherry("buildpack", "new", "acme/tool");

@@ -36,6 +36,7 @@ import { formatTable } from "../ui/table.ts";
 import { VERSION } from "../version.ts";
 import { bundleName } from "./names.ts";
 import { readSigner } from "./keys.ts";
+import { count } from "../ui/count.ts";
 
 /** Flags of the command. */
 export interface CreateBundleFlags extends CommonFlags {
@@ -145,7 +146,9 @@ function tellSize(
 ): void {
   const bytes = content.reduce((sum, one) => sum + one.size, 0);
   session.log.info(
-    `Bundled ${images.length} images: ${content.length} blobs, ${formatSize(bytes)}`,
+    `Bundled ${count(images.length, "image")}: ${count(content.length, "blob")}, ${
+      formatSize(bytes)
+    }`,
   );
 }
 
@@ -162,7 +165,7 @@ function tellPlan(
   }
   const rows = images.map((one) => [one.role, one.reference, one.requiredBy ?? "-"]);
   io.stdout.write(
-    `${formatTable(["ROLE", "IMAGE", "NEEDED BY"], rows)}${content.length} blobs, ${
+    `${formatTable(["ROLE", "IMAGE", "NEEDED BY"], rows)}${count(content.length, "blob")}, ${
       formatSize(bytes)
     } would be written\n`,
   );

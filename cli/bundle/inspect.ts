@@ -11,6 +11,7 @@ import { formatSize } from "../ui/size.ts";
 import { formatTable } from "../ui/table.ts";
 import { readVerifier } from "./keys.ts";
 import { openFiles } from "./open.ts";
+import { count } from "../ui/count.ts";
 
 /** Flags of both. */
 export interface InspectBundleFlags extends CommonFlags {
@@ -72,10 +73,12 @@ export async function inspectBundle(
     `Signed: ${bundle.signature === undefined ? "no" : "yes (see: wherry bundle verify --key)"}`,
     ...(lock.since === undefined ? [] : [`Adds to: ${lock.since}`]),
     ...(lock.parts === 1 ? [] : [`Parts: ${lock.parts}`]),
-    `Content: ${contentOf(lock).length} blobs, of which ${carriedBy(lock).length} (${
+    `Content: ${count(contentOf(lock).length, "blob")}, of which ${carriedBy(lock).length} (${
       formatSize(sum(carriedBy(lock)))
     }) are in this bundle`,
-    ...(bundle.missing().length === 0 ? [] : [`Not here: ${bundle.missing().length} blobs`]),
+    ...(bundle.missing().length === 0
+      ? []
+      : [`Not here: ${count(bundle.missing().length, "blob")}`]),
     "",
     formatTable(["ROLE", "IMAGE", "SIZE", "NEEDED BY", "DIGEST"], rows).trimEnd(),
   ];
@@ -106,9 +109,9 @@ export async function verifyBundle(
     );
   } else for (const line of lines) io.stdout.write(`${line}\n`);
   session.log.info(
-    `${
-      contentOf(bundle.lock).length
-    } blobs of ${bundle.images.length} images: ${lines.length} faults`,
+    `${count(contentOf(bundle.lock).length, "blob")} of ${count(bundle.images.length, "image")}: ${
+      count(lines.length, "fault")
+    }`,
   );
   return lines.length === 0 ? 0 : 1;
 }

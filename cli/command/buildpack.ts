@@ -43,13 +43,14 @@ export function defineModules(
     `Make an image or a .cnb file of a ${kind} and all it needs`,
     "NAME [FLAGS]",
   )
-    .argument("<name>", "the image (a name, oci:DIR), or the file with --format file")
+    .argument("<name>", "the image (a name, oci:DIR), or the file (NAME.cnb)")
     .option("-p, --path <dir>", `the ${kind}'s directory (default: .)`)
     .option("-c, --config <file>", "package.toml (default: the one in the directory, if any)")
     .addOption(
-      new Option("-f, --format <format>", "what to make").choices(["image", "file"]).default(
-        "image",
-      ),
+      new Option(
+        "-f, --format <format>",
+        "what to make (default: file for a NAME that ends in .cnb, else image)",
+      ).choices(["image", "file"]),
     )
     .option("--publish", "straight to the registry, instead of the local store")
     .option("--tag <name>", "another name for it (repeatable)", collectWords)

@@ -67,7 +67,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     "Put what is in a bundle into a registry",
     "FILE... REGISTRY[/PREFIX] [FLAGS]",
   )
-    .argument("<words...>", "the bundle's files, and where its images go: REGISTRY/PREFIX/ORIGINAL")
+    .argument(
+      "<file...>",
+      "the bundle's files, and last where its images go: REGISTRY[/PREFIX], as REGISTRY/PREFIX/ORIGINAL",
+    )
     .option(
       "--map <old=new>",
       "names that begin with OLD go to NEW instead (repeatable)",

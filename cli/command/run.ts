@@ -14,7 +14,7 @@ export interface RunFlags extends CommonFlags {
   readonly network?: string;
   readonly isolation: string;
   readonly platform?: string;
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
 }
 
 /** `wherry run NAME [-- ARGS]`. */
@@ -40,8 +40,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     )
     .option("--platform <os/arch>", "which image of an index (default: this machine's)")
     .addOption(
-      new Option("--pull-policy <policy>", "whether an image in the store will do")
-        .choices(["always", "if-not-present", "never"]).default("if-not-present"),
+      new Option(
+        "--pull-policy <policy>",
+        "whether an image in the store will do (default: it will, and that is told)",
+      ).choices(["always", "if-not-present", "never"]),
     );
   addRegistryFlags(command);
   addCommonFlags(command);

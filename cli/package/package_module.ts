@@ -36,7 +36,7 @@ import type { PullPolicy } from "../pull_policy.ts";
 export interface PackageFlags extends CommonFlags {
   readonly path?: string;
   readonly config?: string;
-  readonly format: string;
+  readonly format?: string;
   readonly publish?: boolean;
   readonly tag?: readonly string[];
   readonly label?: readonly string[];
@@ -68,7 +68,11 @@ export async function packageModule(
 ): Promise<void> {
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
-  if (flags.format === "file" && flags.publish) {
+  // Nobody calls an image p.cnb; in a registry somebody might.
+  const asFile = flags.format === undefined
+    ? name.endsWith(".cnb") && !flags.publish
+    : flags.format === "file";
+  if (asFile && flags.publish) {
     throw new UsageError("Cannot use --publish with --format file: a file is not in a registry");
   }
   await session.lendStore();
@@ -79,7 +83,7 @@ export async function packageModule(
   for (const wanted of platformsOf(request.targets)) {
     images.push({ image: await packageFor(session, request, wanted, flags, stack), wanted });
   }
-  if (flags.format === "file") {
+  if (asFile) {
     await writeFiles(session, name, images);
     return;
   }

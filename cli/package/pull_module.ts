@@ -78,6 +78,7 @@ export async function registerModule(io: Io, name: string, flags: IndexFlags): P
     addr,
   });
   session.log.info(`Registered ${keyOf(main)} as ${addr}`);
+  io.stdout.write(`${addr}\n`);
 }
 
 /** Marks a version, or takes the mark back. */
@@ -87,4 +88,5 @@ export async function yankModule(io: Io, name: string, flags: IndexFlags): Promi
   if (version === "") throw new UsageError(`Cannot yank ${name}: want ID@VERSION`);
   await yank(session.path(flags.buildpackRegistry!), id, version, flags.undo !== true);
   session.log.info(`${flags.undo ? "Unyanked" : "Yanked"} ${name}`);
+  io.stdout.write(`${name}\n`);
 }

@@ -15,7 +15,7 @@ import type { UnmetDetail } from "../../registry/expectation.ts";
 import { isDigest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { failureOf, fileFault, SoftError, UsageError } from "../exit.ts";
-import { count } from "../inspect_text.ts";
+import { count } from "../ui/count.ts";
 import type { Io } from "../io.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import { Session } from "../session.ts";

@@ -1,6 +1,7 @@
 /** What a fleet may be put on, and what is left alone: a small TOML file, or `[rebase]` of the settings. */
 import { z } from "zod";
-import { parse } from "smol-toml";
+import { FileError } from "../../lifecycle/error.ts";
+import { parseDocument } from "../../lifecycle/file/document.ts";
 import { matchesAny } from "../../lifecycle/fleet/pattern.ts";
 import { type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { fileFault, UsageError } from "../exit.ts";
@@ -48,21 +49,16 @@ export async function readPolicy(
 
 /** Reads the text; `nested`: it is in the table `[rebase]`. */
 export function parsePolicy(text: string, path: string, nested: boolean): RebasePolicy {
-  let table: unknown;
+  let data: z.output<typeof schema>;
   try {
-    table = parse(text);
+    // Of the settings only one table is ours; a file of its own is a policy and nothing else.
+    data = nested
+      ? parseDocument(z.object({ rebase: schema.optional() }), text, path).rebase ?? {}
+      : parseDocument(schema, text, path);
   } catch (cause) {
-    const [line] = (cause as Error).message.split("\n");
-    throw new UsageError(`Cannot read policy ${path}: ${line}`, { cause });
-  }
-  if (nested) table = (table as Record<string, unknown>)["rebase"] ?? {};
-  const { data, error } = schema.safeParse(table);
-  if (data === undefined) {
-    const issue = error.issues[0];
-    const key = [...(nested ? ["rebase"] : []), ...issue?.path ?? []].join(".");
-    throw new UsageError(
-      `Cannot read policy ${path}: ${key === "" ? "" : `${key}: `}${issue?.message}`,
-    );
+    if (!(cause instanceof FileError)) throw cause;
+    const said = cause.message.replace(/^Cannot parse /, "Cannot read policy ");
+    throw new UsageError(said, { cause });
   }
   return {
     runImages: data["run-images"],

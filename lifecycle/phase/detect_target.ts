@@ -15,23 +15,24 @@ export function suitsRunImage(
   return targets.length === 0 || targets.some((target) => suits(target, run, buildDistro));
 }
 
-/** One line that shows both sides, as Go prints them (DT-10). */
+/** One line that shows both sides: Go's words, where Go goes on in two JSON documents (DT-10). */
 export function describeMismatch(targets: readonly Target[], run: RunTarget): string {
-  const image = JSON.stringify({
-    id: run.id || undefined,
-    os: run.os,
-    arch: run.arch,
-    "arch-variant": run.variant || undefined,
-    distro: run.distro,
+  const image = [platformWords(run), distroWords(run.distro)].filter(Boolean).join(" with ");
+  const wanted = targets.map((target) => {
+    const distros = target.distros.map(distroWords).join(" or ");
+    return [platformWords(target), distros].filter(Boolean).join(" with ");
   });
-  const buildpack = JSON.stringify(targets.map((target) => ({
-    os: target.os,
-    arch: target.arch,
-    "arch-variant": target.variant || undefined,
-    distros: target.distros.length > 0 ? target.distros : undefined,
-  })));
   return `unable to satisfy target os/arch constraints; run image: ${image}, ` +
-    `buildpack: ${buildpack}`;
+    `buildpack: ${wanted.join("; ")}`;
+}
+
+/** `linux/arm64/v8`; `any` stands for what is not said. */
+function platformWords({ os, arch, variant }: Pick<Target, "os" | "arch" | "variant">): string {
+  return [os || "any", arch || "any", variant].filter(Boolean).join("/");
+}
+
+function distroWords(distro: Distro | undefined): string {
+  return distro === undefined ? "" : [distro.name, distro.version].filter(Boolean).join(" ");
 }
 
 function suits(target: Target, run: RunTarget, buildDistro: Distro | undefined): boolean {

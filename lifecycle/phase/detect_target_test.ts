@@ -64,8 +64,12 @@ Deno.test("DT-9 any of several targets will do, none at all suits every image", 
 Deno.test("DT-10 the message shows both sides", () => {
   assert.equal(
     describeMismatch([{ ...any, os: "windows", arch: "amd64" }], { ...run, distro: undefined }),
-    "unable to satisfy target os/arch constraints; " +
-      'run image: {"os":"linux","arch":"arm64","arch-variant":"v8"}, ' +
-      'buildpack: [{"os":"windows","arch":"amd64"}]',
+    "unable to satisfy target os/arch constraints; run image: linux/arm64/v8, " +
+      "buildpack: windows/amd64",
+  );
+  const distros = [{ name: "alpine", version: "3.1" }, { name: "debian", version: "" }];
+  assert.match(
+    describeMismatch([{ ...any, os: "linux", distros }, { ...any, os: "windows" }], run),
+    /image: linux\/arm64\/v8 with .+, buildpack: linux\/any with alpine 3\.1 or debian; windows\/any$/,
   );
 });

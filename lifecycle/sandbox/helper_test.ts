@@ -86,7 +86,12 @@ Deno.test("a program that is not there is 127, one that cannot be executed 126",
   const script = await Deno.makeTempFile();
   await Deno.writeTextFile(script, "#!/nowhere/sh\n");
   await Deno.chmod(script, 0o755);
-  strictEqual((await helper(["run", "--", script])).code, 126);
+  const started = await helper(["run", "--", script]);
+  strictEqual(started.code, 126);
+  match(started.stderr, /Cannot run ".*": its interpreter \\"\/nowhere\/sh\\" is not here\n/);
+  await Deno.writeTextFile(script, "#! /bin/sh\r\n");
+  const { stderr } = await helper(["run", "--", script]);
+  match(stderr, /"\/bin\/sh\\" is not here \(its line ends with a carriage return\)\n/);
   await Deno.remove(script);
 });
 

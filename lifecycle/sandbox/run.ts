@@ -209,9 +209,28 @@ function startPlain(
     }).spawn();
   } catch (cause) {
     if (cause instanceof StartError) throw cause;
-    const reason = Error.isError(cause) ? cause.message : String(cause);
-    const code = cause instanceof Deno.errors.NotFound ? 127 : 126;
+    const absent = cause instanceof Deno.errors.NotFound;
+    const interpreter = absent ? interpreterOf(command.program) : undefined;
+    const reason = interpreter !== undefined
+      ? `its interpreter ${JSON.stringify(interpreter)} is not here`
+      : Error.isError(cause)
+      ? cause.message
+      : String(cause);
+    const code = absent && interpreter === undefined ? 127 : 126;
     throw new StartError(code, `Cannot run "${command.program}": ${reason}`, { cause });
+  }
+}
+
+/** What the first line of a script asks to be run by; `undefined` for what is no script, or not there. */
+function interpreterOf(program: string): string | undefined {
+  try {
+    using file = Deno.openSync(program);
+    const head = new Uint8Array(256);
+    const length = file.readSync(head) ?? 0;
+    const text = new TextDecoder().decode(head.subarray(0, length));
+    return /^#![ \t]*([^ \t\n]+)/.exec(text)?.[1];
+  } catch {
+    return undefined;
   }
 }
 

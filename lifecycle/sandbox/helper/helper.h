@@ -59,6 +59,8 @@ void status_event(const char *event);
 void status_exit(int code, int signal, bool timeout, long maxrss_kb);
 void status_warn(const char *what, int error);
 _Noreturn void fail(int code, const char *act, const char *thing, int error);
+/* As fail(), with the reason in words of our own. */
+_Noreturn void fail_since(int code, const char *act, const char *thing, int error, const char *why);
 
 /* map.c: a child in new namespaces */
 pid_t clone_into(unsigned long flags);

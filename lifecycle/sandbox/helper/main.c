@@ -86,6 +86,24 @@ static void parse(struct options *o, char **words, size_t count) {
   if (!*words && !o->check) fail(EXIT_HELPER, "run", "", EINVAL);
 }
 
+/* `program` is there, and the kernel says that something is not: what it asks for to be run by. */
+static _Noreturn void fail_for_interpreter(const char *program) {
+  char head[256] = "", why[320];
+  int fd = open(program, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? 0 : read(fd, head, sizeof head - 1);
+  head[length < 0 ? 0 : length] = 0;
+  if (strncmp(head, "#!", 2) != 0) {
+    fail_since(EXIT_NOEXEC, "run", program, ENOENT, "the loader it was made for is not here");
+  }
+  char *start = head + 2 + strspn(head + 2, " \t");
+  start[strcspn(start, " \t\n")] = 0;
+  /* Lines of another system end with a carriage return, which nobody sees. */
+  size_t end = strcspn(start, "\r");
+  const char *more = start[end] ? " (its line ends with a carriage return)" : "";
+  snprintf(why, sizeof why, "its interpreter \"%.*s\" is not here%s", (int)end, start, more);
+  fail_since(EXIT_NOEXEC, "run", program, ENOENT, why);
+}
+
 static _Noreturn void become_program(const struct options *o, pid_t reaper) {
   if (o->chroot && (chdir(o->chroot) != 0 || chroot(".") != 0)) {
     fail(EXIT_HELPER, "change the root to", o->chroot, errno);
@@ -98,6 +116,7 @@ static _Noreturn void become_program(const struct options *o, pid_t reaper) {
   int error = errno;
   /* ENOENT with the file in place: the interpreter of its first line, or its ld.so, is missing. */
   bool absent = (error == ENOENT || error == ENOTDIR) && access(o->program[0], F_OK) != 0;
+  if (!absent && error == ENOENT) fail_for_interpreter(o->program[0]);
   fail(absent ? EXIT_ABSENT : EXIT_NOEXEC, "run", o->program[0], error);
 }
 

@@ -59,16 +59,21 @@ void status_exit(int code, int signal, bool timeout, long maxrss_kb) {
                               signal, timeout ? "true" : "false", maxrss_kb));
 }
 
-_Noreturn void fail(int code, const char *act, const char *thing, int error) {
-  char name[3000], text[3300];
+_Noreturn void fail_since(int code, const char *act, const char *thing, int error, const char *why) {
+  char name[3000], words[600], text[4000];
   quoted(name, sizeof name, thing);
+  quoted(words, sizeof words, why);
   int length = status_fd < 0
                    ? snprintf(text, sizeof text, "wherry: sandbox: Cannot %s \"%s\": %s\n", act,
-                              name, strerror(error))
+                              name, words)
                    : snprintf(text, sizeof text,
                               "{\"fail\":%d,\"act\":\"%s\",\"thing\":\"%s\",\"errno\":%d,"
                               "\"error\":\"%s\"}\n",
-                              code, act, name, error, strerror(error));
+                              code, act, name, error, words);
   line(text, (size_t)length);
   _exit(code);
+}
+
+_Noreturn void fail(int code, const char *act, const char *thing, int error) {
+  fail_since(code, act, thing, error, strerror(error));
 }
