@@ -12,15 +12,7 @@ import { parseArgs } from "node:util";
 import { serve } from "../registry/server/serve.ts";
 import { createServer } from "../registry/server/server.ts";
 import { openStore } from "../registry/store/store.ts";
-import { buildGo, goTool } from "../tests/go_tool.ts";
-
-/** The commit whose checks we count. */
-const PROGRAM = {
-  name: "conformance",
-  module: "github.com/opencontainers/distribution-spec/conformance",
-  version: "v0.0.0-20260716174315-967efdc079b9",
-  package: "",
-};
+import { buildGo, CONFORMANCE, goTool } from "../tests/go_tool.ts";
 
 /** Versions of the specification; `dev` is all there is. */
 const VERSIONS: readonly string[] = ["1.1", "dev"];
@@ -60,7 +52,7 @@ async function findProgram(
   options: { readonly source?: string | undefined; readonly program?: string | undefined },
 ): Promise<{ readonly file: string } | { readonly why: string }> {
   if (options.program !== undefined) return { file: options.program };
-  return options.source === undefined ? await goTool(PROGRAM) : await buildGo(options.source);
+  return options.source === undefined ? await goTool(CONFORMANCE) : await buildGo(options.source);
 }
 
 async function runProgram(file: string, version: string, registry: string): Promise<Totals> {

@@ -31,6 +31,14 @@ export const CRANE: GoTool = {
   package: "cmd/crane",
 };
 
+/** The OCI distribution specification's own program, at the commit whose checks we count. */
+export const CONFORMANCE: GoTool = {
+  name: "conformance",
+  module: "github.com/opencontainers/distribution-spec/conformance",
+  version: "v0.0.0-20260831232431-97274622c111",
+  package: "",
+};
+
 function cacheHome(): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
   return `${cache}/wherry-build`;
