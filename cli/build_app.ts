@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
 import type { ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import type { Launcher } from "../lifecycle/phase/export_types.ts";
+import { refuseNames } from "../lifecycle/phase/export_names.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
 import { launcherBytes } from "./assets.ts";
 import { accessOf, openCacheOf } from "./build_cache.ts";
@@ -35,6 +36,7 @@ export async function buildApp(
     );
   }
   if (flags.publish || (kind !== "registry" && kind !== "store")) await session.lendStore();
+  refuseNames([name, ...flags.tag ?? []], [flags.builder ?? ""], "builder");
   refuseFiles(session, flags);
   if (flags.shell) refuseNoTerminal(io);
   const platforms = platformsOf(flags.platform) ?? [];

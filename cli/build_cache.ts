@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Cache } from "../lifecycle/cache/cache.ts";
 import { openDirCache } from "../lifecycle/cache/dir_cache.ts";
 import { openImageCache } from "../lifecycle/cache/image_cache.ts";
+import { refuseNames } from "../lifecycle/phase/export_names.ts";
 import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
 import type { BuildTarget } from "./build_target.ts";
@@ -41,6 +42,7 @@ export async function openCacheOf(
   for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
   if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
   if ("image" in place) {
+    refuseNames(target.destinations.map(({ name }) => name), [place.image], "cache image");
     const image = part === undefined ? place.image : `${withTag(place.image)}-${part}`;
     return await openImage(session, flags, image, stack);
   }

@@ -16,17 +16,29 @@ export function refuseTakenNames(
   runName: string,
   runNames: RunImageNames | undefined,
 ): void {
-  const taken = new Set(
-    [runName, runNames?.image ?? "", ...runNames?.mirrors ?? []].filter((name) => name !== "")
-      .map(spelledOut),
-  );
-  for (const { name } of destinations) {
-    if (!taken.has(spelledOut(name))) continue;
+  const names = [runName, runNames?.image ?? "", ...runNames?.mirrors ?? []];
+  refuseNames(destinations.map(({ name }) => name), names, "run image");
+}
+
+/**
+ * Refuses to give the app image one of `taken`, the names of `what`: of the builder, the run image or the cache image.
+ *
+ * @param taken Empty ones count for nothing.
+ * @throws {LifecycleError} 3 with the name.
+ */
+export function refuseNames(
+  names: readonly string[],
+  taken: readonly string[],
+  what: string,
+): void {
+  const spelled = new Set(taken.filter((name) => name !== "").map(spelledOut));
+  for (const name of names) {
+    if (!spelled.has(spelledOut(name))) continue;
     throw new LifecycleError(
       ExitCode.arguments,
       `Cannot name the app image ${
         JSON.stringify(name)
-      }: that is its run image, which it would replace`,
+      }: that is its ${what}, which it would replace`,
     );
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LifecycleError } from "../error.ts";
-import { refuseTakenNames } from "./export_names.ts";
+import { refuseNames, refuseTakenNames } from "./export_names.ts";
 
 Deno.test("M-13 an app cannot take a name of its run image, however it is spelled", () => {
   const names = { image: "docker.io/library/run", mirrors: ["mirror.example/run:1"] };
@@ -23,4 +23,12 @@ Deno.test("M-13 an app cannot take a name of its run image, however it is spelle
   }
   refuseTakenNames([{ name: "registry.example/run:2" }], "registry.example/run:1", names);
   refuseTakenNames([{ name: "oci:dir" }], "", undefined);
+});
+
+Deno.test("M-13 nor one of its builder, nor of its cache", () => {
+  assert.throws(
+    () => refuseNames(["other", "index.docker.io/library/b:latest"], ["", "b"], "builder"),
+    /^LifecycleError: Cannot name the app image "index.docker.io\/library\/b:latest": that is its builder, which it would replace$/,
+  );
+  refuseNames(["b:2", "oci:b"], ["b", ""], "cache image");
 });
