@@ -8,7 +8,7 @@ import { familiarName, type Place, type Reference } from "../registry/oci/refere
 import type { CommonFlags } from "./common.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { outputFormat } from "./output.ts";
+import type { OutputFormat } from "./output.ts";
 import {
   fromRegistry,
   inRegistry,
@@ -31,7 +31,7 @@ export interface CopyFlags extends CommonFlags {
   readonly allowNondistributable?: boolean;
   /** Of media types. */
   readonly format?: Family;
-  readonly output: string;
+  readonly output: OutputFormat;
 }
 
 /** Store to registry. */
@@ -83,7 +83,6 @@ export async function copyImage(io: Io, from: string, to: string, flags: CopyFla
 /** A flag that cannot be meant is told before anything is looked for. */
 function begin(io: Io, flags: CopyFlags): Session {
   platformOf(flags);
-  outputFormat(flags.output);
   return new Session(io, flags);
 }
 
@@ -154,7 +153,7 @@ async function move(
   to: Writable,
   flags: CopyFlags,
 ): Promise<void> {
-  const format = outputFormat(flags.output);
+  const format = flags.output;
   await using _lease = await leaseFor(session, from, to);
   const { ctx, log, io } = session;
   const meters = new Map<string, Meter>();

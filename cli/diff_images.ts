@@ -7,10 +7,11 @@ import type { Image } from "../registry/image.ts";
 import type { CommonFlags } from "./common.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { AnyFormat } from "./output.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
-import { type AnyFormat, formatStructured } from "./ui/structured.ts";
+import { formatStructured } from "./ui/structured.ts";
 
 /** Flags of `wherry diff`. */
 export interface DiffFlags extends CommonFlags {
@@ -18,7 +19,7 @@ export interface DiffFlags extends CommonFlags {
   readonly remote?: boolean;
   readonly base?: boolean;
   readonly files: boolean;
-  readonly output: string;
+  readonly output: AnyFormat;
 }
 
 /** One layer that differs. */

@@ -5,11 +5,12 @@ import type { InspectFlags } from "./command/inspect.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
+import type { AnyFormat } from "./output.ts";
 import { imageAt } from "./open_image.ts";
 import { readPlatform } from "./platform.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { LOOK, Session } from "./session.ts";
-import { type AnyFormat, formatStructured } from "./ui/structured.ts";
+import { formatStructured } from "./ui/structured.ts";
 
 /** One place's answer: what is there, nothing, or why it cannot be said. */
 type Answer = { readonly info?: ImageInfo; readonly error?: string; readonly cause?: unknown };

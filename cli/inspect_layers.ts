@@ -15,11 +15,12 @@ import type { InspectFlags } from "./command/inspect.ts";
 import { UsageError } from "./exit.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { AnyFormat } from "./output.ts";
 import { openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
-import { type AnyFormat, formatStructured } from "./ui/structured.ts";
+import { formatStructured } from "./ui/structured.ts";
 import { fitTable } from "./ui/table.ts";
 
 /** One layer as it is told to programs. */

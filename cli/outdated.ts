@@ -8,6 +8,7 @@ import { UsageError } from "./exit.ts";
 import { eachOfFleet, FLEET_WORKERS } from "./fleet_work.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { ListFormat } from "./output.ts";
 import { readFleet } from "./read_fleet.ts";
 import { Bases } from "./rebase/bases.ts";
 import { isOfRegistry } from "./rebase/images.ts";
@@ -65,11 +66,6 @@ export async function outdated(
   names: readonly string[],
   flags: OutdatedFlags,
 ): Promise<number> {
-  if (!["human", "json", "csv"].includes(flags.output)) {
-    throw new UsageError(
-      `Cannot print as ${JSON.stringify(flags.output)}: want human, json or csv`,
-    );
-  }
   if (names.length === 0 && flags.from === undefined) {
     throw new UsageError("Cannot look at nothing: want NAME... or --from FILE");
   }
@@ -185,7 +181,7 @@ function wordsOf(reason: string, check: FleetResult["check"]): Pick<Drift, "reas
   };
 }
 
-async function tell(io: Io, rows: readonly Drift[], output: string): Promise<void> {
+async function tell(io: Io, rows: readonly Drift[], output: ListFormat): Promise<void> {
   if (output === "json") {
     io.stdout.write(
       await formatStructured({

@@ -1,22 +1,32 @@
+/** `-o`: the forms in which a command prints, read in one place. */
+import { Option } from "commander";
 import { UsageError } from "./exit.ts";
+import type { Structure } from "./ui/structured.ts";
 
-/** The two forms every reading command has. */
+/** The two forms every command has that prints a result. */
 export type OutputFormat = "human" | "json";
 
+/** Of one that shows what a single thing is. */
+export type AnyFormat = "human" | Structure;
+
+/** Of one that lists images. */
+export type ListFormat = OutputFormat | "csv";
+
 /**
- * Reads `-o`.
+ * The flag of a command that prints as `human` and `json`, and in `more` forms.
  *
- * @throws {UsageError} For anything else.
+ * @param about Instead of the list of forms.
  */
-export function outputFormat(text: string): OutputFormat {
-  if (text === "human" || text === "human-readable") return "human";
-  jsonOnly(text);
-  return "json";
+export function outputFlag(more: readonly ("yaml" | "toml" | "csv")[] = [], about = ""): Option {
+  const forms: readonly string[] = ["human", "json", ...more];
+  const list = `${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
+  return new Option("-o, --output <format>", about || list).default("human")
+    .argParser((text: string) => {
+      const form = text === "human-readable" ? "human" : text; // pack's word
+      if (forms.includes(form)) return form;
+      throw new UsageError(`Cannot print as ${JSON.stringify(text)}: want ${list}`);
+    });
 }
 
-/** As {@linkcode outputFormat} where human was dealt with already. */
-export function jsonOnly(text: string): void {
-  if (text !== "json") {
-    throw new UsageError(`Cannot print as ${JSON.stringify(text)}: want human or json`);
-  }
-}
+/** {@linkcode outputFlag} in all forms. */
+export const anyOutputFlag = (about?: string): Option => outputFlag(["yaml", "toml"], about);

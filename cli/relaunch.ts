@@ -25,6 +25,7 @@ import { launcherBytes } from "./assets.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
+import type { OutputFormat } from "./output.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "./places.ts";
 import { machinePlatform } from "./platform.ts";
 import { Session } from "./session.ts";
@@ -34,7 +35,7 @@ import { VERSION } from "./version.ts";
 export interface RelaunchFlags extends CommonFlags {
   readonly publish?: boolean;
   readonly dryRun?: boolean;
-  readonly output: string;
+  readonly output: OutputFormat;
 }
 
 /** What became of one image. */
@@ -52,9 +53,6 @@ export async function relaunch(
   names: readonly string[],
   flags: RelaunchFlags,
 ): Promise<void> {
-  if (flags.output !== "human" && flags.output !== "json") {
-    throw new UsageError(`Cannot print as ${JSON.stringify(flags.output)}: want human or json`);
-  }
   await using session = new Session(io, flags);
   for (const name of names) {
     const target = await locate(session, name, flags);

@@ -5,6 +5,7 @@ import { UsageError } from "./exit.ts";
 import { eachOfFleet } from "./fleet_work.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { ListFormat } from "./output.ts";
 import { readFleet } from "./read_fleet.ts";
 import { type Answer, Asker } from "./sbom_ask.ts";
 import { SbomCache } from "./sbom_cache.ts";
@@ -19,7 +20,7 @@ import { fitTable } from "./ui/table.ts";
 /** Flags of `sbom query`. */
 export interface QueryFlags extends SbomFlags {
   readonly from?: string;
-  readonly output: string;
+  readonly output: ListFormat;
 }
 
 /**
@@ -33,11 +34,6 @@ export async function querySboms(
   names: readonly string[],
   flags: QueryFlags,
 ): Promise<number> {
-  if (!["human", "json", "csv"].includes(flags.output)) {
-    throw new UsageError(
-      `Cannot print as ${JSON.stringify(flags.output)}: want human, json or csv`,
-    );
-  }
   const query = parseQuery(text);
   if (names.length === 0 && flags.from === undefined) {
     throw new UsageError("Cannot query nothing: want NAME... or --from FILE");
@@ -82,7 +78,7 @@ async function tell(
   io: Io,
   query: PackageQuery,
   answers: readonly Answer[],
-  output: string,
+  output: ListFormat,
 ): Promise<void> {
   const found = answers.filter(({ packages }) => packages.length > 0);
   if (output === "json") {

@@ -7,12 +7,13 @@ import { readLegacyBom } from "../lifecycle/bom/legacy.ts";
 import { UsageError } from "./exit.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { AnyFormat } from "./output.ts";
 import { openImage } from "./open_image.ts";
 import { canList, findSboms, type SbomFlags, sbomsOf } from "./sbom_read.ts";
 import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
-import { type AnyFormat, formatStructured } from "./ui/structured.ts";
+import { formatStructured } from "./ui/structured.ts";
 import { fitTable } from "./ui/table.ts";
 import { VERSION } from "./version.ts";
 

@@ -5,17 +5,18 @@ import { readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { CommonFlags } from "./common.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
+import type { AnyFormat } from "./output.ts";
 import { imageAt, type OpenedImage, openImage } from "./open_image.ts";
 import { LOOK, Session } from "./session.ts";
 import { plain } from "./ui/plain.ts";
-import { type AnyFormat, formatStructured } from "./ui/structured.ts";
+import { formatStructured } from "./ui/structured.ts";
 
 /** Flags of `wherry verify`. */
 export interface VerifyFlags extends CommonFlags {
   readonly platform?: string;
   readonly remote?: boolean;
   readonly layers?: boolean;
-  readonly output: string;
+  readonly output: AnyFormat;
 }
 
 /** One image of what was named, and what was checked. */

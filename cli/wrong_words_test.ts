@@ -1,5 +1,7 @@
 /** Wrong words: commands that look for one image say the same of one that is not there. */
-import { equal, match } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
+import { parse as parseToml } from "smol-toml";
+import { parse as parseYaml } from "yaml";
 import { makeImage, pushContents } from "../registry/image.ts";
 import { appImage, bench, push } from "./command_testing.ts";
 
@@ -211,6 +213,34 @@ Deno.test("a package whose name ends in .cnb is a file, unless it goes to a regi
   );
   const yank = await shop.wherry("buildpack", "yank", "acme/tool@1.0.0", ...index);
   equal(yank.out, "acme/tool@1.0.0\n", yank.err);
+});
+
+Deno.test("-o is read in one way: the forms of the command are named, pack's human-readable is taken", async () => {
+  await using shop = await bench();
+  await shop.wherry("buildpack", "new", "acme/tool");
+  for (
+    const [words, forms] of [
+      [["ls"], "human or json"],
+      [["build", "x"], "human or json"],
+      [["bundle", "inspect", "x"], "human or json"],
+      [["buildpack", "package", "x"], "human or json"],
+      [["relaunch", "x"], "human or json"],
+      [["sbom", "query", "x", "y"], "human, json or csv"],
+      [["outdated", "x"], "human, json or csv"],
+      [["builder", "inspect", "x"], "human, json, yaml or toml"],
+      [["buildpack", "inspect", "tool"], "human, json, yaml or toml"],
+      [["diff", "x", "y"], "human, json, yaml or toml"],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words, "-o", "xml");
+    equal(err, `ERROR: Cannot print as "xml": want ${forms}\n`, words.join(" "));
+    equal(code, 3);
+  }
+  const inspect = ["buildpack", "inspect", "./tool", "-o"];
+  const json = JSON.parse((await shop.wherry(...inspect, "json")).out);
+  deepEqual(parseYaml((await shop.wherry(...inspect, "yaml")).out), json);
+  deepEqual({ ...parseToml((await shop.wherry(...inspect, "toml")).out) }, json);
+  match((await shop.wherry(...inspect, "human-readable")).out, /^Inspecting buildpack/);
 });
 
 Deno.test("buildpack inspect looks at what buildpack package has just put into the store", async () => {

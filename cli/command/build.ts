@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
@@ -73,11 +74,7 @@ export function define(command: Command, io: Io): void {
       "--sbom-referrer",
       "also put the merged bill of materials beside the image, where scanners look",
     )
-    .addOption(
-      new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"]).default(
-        "human",
-      ),
-    )
+    .addOption(outputFlag())
     .optionsGroup("What is not done twice:")
     .option("--previous-image <image>", "take layers from this image (default: the image itself)")
     .option(

@@ -1,6 +1,7 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import type { Io } from "../io.ts";
+import { anyOutputFlag, outputFlag } from "../output.ts";
 import { addSourceFlags } from "./buildpack.ts";
 
 /** `wherry builder ...`. */
@@ -41,10 +42,7 @@ export function define(command: Command, io: Io): void {
       "publish each platform under NAME:TAG-OS-ARCH too",
     );
   addSourceFlags(create)
-    .addOption(
-      new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"])
-        .default("human"),
-    );
+    .addOption(outputFlag());
   addRegistryFlags(create);
   addCommonFlags(create).action(async (name: string, flags) => {
     const { makeBuilder } = await import("../package/make_builder.ts");
@@ -65,7 +63,7 @@ export function defineInspect(command: Command, io: Io): void {
   command
     .argument("<name>", "a builder: a name, oci:DIR, or an archive")
     .option("-d, --depth <n>", "how deep to show orders (default: all)")
-    .option("-o, --output <format>", "human or json", "human");
+    .addOption(anyOutputFlag());
   addRegistryFlags(command);
   addCommonFlags(command).action(async (name: string, flags) => {
     const { inspectBuilder } = await import("../package/inspect_builder.ts");

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import type { Io } from "../io.ts";
+import { anyOutputFlag, outputFlag } from "../output.ts";
 import type { ModuleKind } from "../../lifecycle/platform/package/module.ts";
 
 /** `wherry buildpack ...`. */
@@ -69,10 +70,7 @@ export function defineModules(
       );
   }
   addSourceFlags(pack)
-    .addOption(
-      new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"])
-        .default("human"),
-    );
+    .addOption(outputFlag());
   addRegistryFlags(pack);
   addCommonFlags(pack).action(async (name: string, flags) => {
     const { packageModule } = await import("../package/package_module.ts");
@@ -82,7 +80,7 @@ export function defineModules(
   const inspect = sub("inspect", `Say what a package, file or directory holds`, "NAME [FLAGS]")
     .argument("<name>", "an image, a .cnb file, a directory, or urn:cnb:registry:ID")
     .option("-d, --depth <n>", "how deep to show orders (default: all)")
-    .option("-o, --output <format>", "human or json", "human");
+    .addOption(anyOutputFlag());
   addSourceFlags(inspect, "if-not-present"); // what was just packaged is looked at, as other commands do
   addRegistryFlags(inspect);
   addCommonFlags(inspect).action(async (name: string, flags) => {

@@ -1,6 +1,7 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 
 /** `wherry bundle ...`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
@@ -11,9 +12,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const sub = (name: string, summary: string, usage: string) =>
     command.command(name).summary(summary).description(summary)
       .helpOption("-h, --help", "show this help").usage(usage);
-  const json = () =>
-    new Option("-o, --output <format>", "what stdout gets").choices(["human", "json"])
-      .default("human");
 
   const create = sub("create", "Put images and all they need into one file", "FILE [FLAGS]")
     .argument("<file>", "the bundle")
@@ -31,7 +29,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--split <size>", "files of about this size, for example 4GiB")
     .option("--sign <key>", "sign the lock with this private key (PEM: Ed25519 or P-256)")
     .option("--dry-run", "say what would be in it, and write nothing")
-    .addOption(json());
+    .addOption(outputFlag());
   addRegistryFlags(create);
   addCommonFlags(create).action(async (file: string, flags) => {
     const { createBundle } = await import("../bundle/create.ts");
@@ -40,7 +38,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
 
   const inspect = sub("inspect", "Say what is in a bundle", "FILE... [FLAGS]")
     .argument("<file...>", "the bundle, or all of its parts")
-    .addOption(json());
+    .addOption(outputFlag());
   addCommonFlags(inspect).action(async (files: readonly string[], flags) => {
     const { inspectBundle } = await import("../bundle/inspect.ts");
     await inspectBundle(io, files, flags);
@@ -54,7 +52,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .argument("<file...>", "the bundle, or some or all of its parts")
     .option("--key <file>", "its lock must be signed by this public key (PEM)")
     .option("--partial", "parts that are not here are no fault")
-    .addOption(json());
+    .addOption(outputFlag());
   addCommonFlags(verify)
     .addHelpText("after", "\nExits with 1 when something is wrong. Nothing is dialled.")
     .action(async (files: readonly string[], flags) => {
@@ -83,7 +81,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "--config-out <dir>",
       "write mirror settings for wherry, podman, containerd and OpenShift",
     )
-    .addOption(json());
+    .addOption(outputFlag());
   addRegistryFlags(push);
   addCommonFlags(push).action(async (words: readonly string[], flags) => {
     const { pushBundle } = await import("../bundle/push.ts");

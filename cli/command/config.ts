@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { addCommonFlags, collectWords, type CommonFlags } from "../common.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import { outputFlag, type OutputFormat } from "../output.ts";
 import type { AddFlags } from "../registry_mirrors.ts";
 
 /** `wherry config registry-mirrors add`, `remove`, `list` and `explain`. */
@@ -35,18 +35,18 @@ export function define(command: Command, io: Io): void {
     await removeMirrors(io, registry, flags);
   });
   const list = sub("list", "Show the mirrors of all files, those of registries.conf too")
-    .usage("[FLAGS]").option("-o, --output <format>", "human or json", "human");
-  addCommonFlags(list).action(async (flags: CommonFlags & { readonly output: string }) => {
+    .usage("[FLAGS]").addOption(outputFlag());
+  addCommonFlags(list).action(async (flags: CommonFlags & { readonly output: OutputFormat }) => {
     const { listMirrors } = await import("../registry_mirrors.ts");
-    await listMirrors(io, flags, outputFormat(flags.output));
+    await listMirrors(io, flags, flags.output);
   });
   const explain = sub("explain", "Say where an image is read from, in order; dials nothing")
     .argument("<name>", "an image").usage("NAME [FLAGS]")
-    .option("-o, --output <format>", "human or json", "human");
+    .addOption(outputFlag());
   addCommonFlags(explain).action(
-    async (name: string, flags: CommonFlags & { readonly output: string }) => {
+    async (name: string, flags: CommonFlags & { readonly output: OutputFormat }) => {
       const { explainMirrors } = await import("../registry_mirrors.ts");
-      await explainMirrors(io, name, flags, outputFormat(flags.output));
+      await explainMirrors(io, name, flags, flags.output);
     },
   );
   mirrors.action(() => io.stdout.write(mirrors.helpInformation()));

@@ -1,12 +1,12 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import { outputFlag, type OutputFormat } from "../output.ts";
 import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
 
 /** Flags of `wherry detect`. */
 export interface DetectFlags extends SiteFlags {
-  readonly output: string;
+  readonly output: OutputFormat;
 }
 
 /** `wherry detect`. */
@@ -14,7 +14,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   addInputFlags(command);
   addRunFlags(command);
   command.optionsGroup("What comes out:")
-    .option("-o, --output <format>", "human or json", "human")
+    .addOption(outputFlag())
     .addOption(
       new Option("--pull-policy <policy>", "whether a builder in the store will do")
         .choices(["always", "if-not-present", "never"]).default("always"),
@@ -28,6 +28,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   );
   command.action(async (flags: DetectFlags) => {
     const { detectCommand } = await import("../detect_command.ts");
-    done(await detectCommand(io, flags, outputFormat(flags.output)));
+    done(await detectCommand(io, flags, flags.output));
   });
 }

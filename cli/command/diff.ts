@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { DiffFlags } from "../diff_images.ts";
 import type { Io } from "../io.ts";
-import { anyFormat } from "../ui/structured.ts";
+import { anyOutputFlag } from "../output.ts";
 
 /** `wherry diff A B`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
@@ -16,12 +16,12 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "which image of an index (default: all of two indexes, else this machine's)",
     )
     .option("--remote", "ask the registry, not the store")
-    .option("-o, --output <format>", "human, json, yaml or toml", "human");
+    .addOption(anyOutputFlag());
   addRegistryFlags(command);
   addCommonFlags(command);
   command.addHelpText("after", "\nExits with 0 when they are the same, with 1 when they differ.");
   command.action(async (a: string, b: string, flags: DiffFlags) => {
     const { diffImages } = await import("../diff_images.ts");
-    done(await diffImages(io, [a, b], flags, anyFormat(flags.output)));
+    done(await diffImages(io, [a, b], flags, flags.output));
   });
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, type CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { anyFormat } from "../ui/structured.ts";
+import { type AnyFormat, anyOutputFlag } from "../output.ts";
 
 /** Flags of `wherry inspect`. */
 export interface InspectFlags extends CommonFlags {
@@ -13,7 +13,7 @@ export interface InspectFlags extends CommonFlags {
   readonly app?: boolean;
   readonly bom?: boolean;
   readonly sbom?: boolean;
-  readonly output: string;
+  readonly output: AnyFormat;
 }
 
 /** `wherry inspect NAME`. */
@@ -22,7 +22,7 @@ export function define(command: Command, io: Io): void {
     .argument("<name>", "a name (registry and store are asked), store:NAME, oci:DIR or an archive")
     .usage("NAME [FLAGS]")
     .option("--platform <os/arch>", "which image of an index (default: this machine's)")
-    .option("-o, --output <format>", "human, json, yaml or toml", "human")
+    .addOption(anyOutputFlag())
     .optionsGroup(
       "What is in it (reads the layers; a plain name is looked for in the store first):",
     )
@@ -35,7 +35,7 @@ export function define(command: Command, io: Io): void {
   addRegistryFlags(command);
   addCommonFlags(command);
   command.action(async (name: string, flags: InspectFlags & { readonly base: boolean }) => {
-    const format = anyFormat(flags.output);
+    const format = flags.output;
     const modes = [flags.layers, flags.files, flags.bom || flags.sbom].filter(Boolean);
     if (modes.length > 1) {
       throw new UsageError("Cannot show several things at once: want --layers, --files or --sbom");

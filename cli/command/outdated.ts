@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { Io } from "../io.ts";
+import { type ListFormat, outputFlag } from "../output.ts";
 import { addBaseFlags, type BaseFlags } from "../rebase/flags.ts";
 
 /** Flags of `wherry outdated`. */
 export interface OutdatedFlags extends BaseFlags {
   readonly from?: string;
   readonly concurrency?: string;
-  readonly output: string;
+  readonly output: ListFormat;
 }
 
 /** `wherry outdated NAME...`. */
@@ -24,7 +25,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     );
   addBaseFlags(command, true)
     .option("--concurrency <n>", "images under way at once (default: 16)")
-    .option("-o, --output <format>", "human, json or csv", "human");
+    .addOption(outputFlag(["csv"]));
   addRegistryFlags(command);
   addCommonFlags(command);
   command.addHelpText("after", HELP);

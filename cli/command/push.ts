@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, formatOption } from "../common.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 import type { CopyFlags } from "../copy_image.ts";
 
 /** `wherry push NAME`. */
@@ -9,7 +10,7 @@ export function define(command: Command, io: Io): void {
     .option("--platform <os/arch>", "only this image of an index")
     .option("--allow-nondistributable", "layers, too, that say they are not to be distributed")
     .addOption(formatOption())
-    .option("-o, --output <format>", "human or json", "human");
+    .addOption(outputFlag());
   addRegistryFlags(command);
   addCommonFlags(command);
   command.action(async (name: string, flags: CopyFlags) => {

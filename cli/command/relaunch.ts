@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 import type { RelaunchFlags } from "../relaunch.ts";
 
 /** `wherry relaunch NAME...`. */
@@ -13,7 +14,7 @@ export function define(command: Command, io: Io): void {
     .usage("NAME... [FLAGS]")
     .option("--publish", "images in their registries, instead of the local store")
     .option("--dry-run", "say what would be done")
-    .option("-o, --output <format>", "human, or json (one line an image)", "human");
+    .addOption(outputFlag([], "human, or json (one line an image)"));
   addRegistryFlags(command);
   addCommonFlags(command);
   command.addHelpText(

@@ -1,12 +1,11 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
-import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { type AnyFormat, anyOutputFlag, outputFlag } from "../output.ts";
 import type { QueryFlags } from "../sbom_query.ts";
 import type { SbomFlags } from "../sbom_read.ts";
-import { anyFormat } from "../ui/structured.ts";
 
-type Flags = SbomFlags & { readonly output: string };
+type Flags = SbomFlags & { readonly output: AnyFormat };
 
 /** `wherry sbom list`, `show`, `download` `attach` and `query`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
@@ -24,10 +23,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const finish = (one: Command) => addCommonFlags(addRegistryFlags(one));
 
   finish(which(ofImage("list", "List the bills of materials of an image")))
-    .option("-o, --output <format>", "human, json, yaml or toml", "human")
+    .addOption(anyOutputFlag())
     .action(async (name: string, flags: Flags) => {
       const { listSboms } = await import("../sbom_show.ts");
-      await listSboms(io, name, flags, anyFormat(flags.output));
+      await listSboms(io, name, flags, flags.output);
     });
   finish(which(ofImage("show", "Show the packages of an image, or its documents")))
     .option("--format <format>", "print a document: cyclonedx, spdx or syft")
@@ -35,11 +34,11 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       "--merge",
       "all documents as one, with the buildpack of each package (default: cyclonedx)",
     )
-    .option("-o, --output <format>", "the list of packages as human, json, yaml or toml", "human")
+    .addOption(anyOutputFlag("the list of packages as human, json, yaml or toml"))
     .action(async (name: string, flags: Flags & { format?: string; merge?: boolean }) => {
       const { listPackages, showSbom } = await import("../sbom_show.ts");
       if (flags.format === undefined && !flags.merge) {
-        return await listPackages(io, name, flags, anyFormat(flags.output));
+        return await listPackages(io, name, flags, flags.output);
       }
       const { bomFormat } = await import("../sbom_read.ts");
       const format = flags.format === undefined ? undefined : bomFormat(flags.format);
@@ -56,7 +55,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--remote", "the image of the registry, not the store's")
     .option("--format <format>", "cyclonedx (default), spdx or syft (repeatable)", collectWords)
     .option("--file <file>", "this document instead of the merged one of the image")
-    .option("-o, --output <format>", "human or json", "human")
+    .addOption(outputFlag())
     .action(
       async (
         name: string,
@@ -64,11 +63,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       ) => {
         const { bomFormat } = await import("../sbom_read.ts");
         const { attachSboms } = await import("../sbom_attach.ts");
-        if (flags.output !== "human" && flags.output !== "json") {
-          throw new UsageError(
-            `Cannot print as ${JSON.stringify(flags.output)}: want human or json`,
-          );
-        }
         await attachSboms(io, name, { ...flags, format: format.map(bomFormat) });
       },
     );
@@ -82,7 +76,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     )
     .option("--platform <os/arch>", "which image of an index (default: all)")
     .option("--remote", "ask the registry, not the store")
-    .option("-o, --output <format>", "human, json or csv", "human")
+    .addOption(outputFlag(["csv"]))
     .addHelpText("after", QUERY_HELP)
     .action(async (query: string, names: readonly string[], flags: QueryFlags) => {
       const { querySboms } = await import("../sbom_query.ts");

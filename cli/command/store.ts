@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { addCommonFlags, type CommonFlags } from "../common.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import { outputFlag, type OutputFormat } from "../output.ts";
 
-type Flags = CommonFlags & { readonly output: string };
+type Flags = CommonFlags & { readonly output: OutputFormat };
 
 /** `wherry store gc`, `wherry store fsck`, `wherry store df`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
@@ -11,7 +11,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const sub = (name: string, summary: string) => {
     return command.command(name).summary(summary).description(summary)
       .helpOption("-h, --help", "show this help").usage("[FLAGS]")
-      .option("-o, --output <format>", "human or json", "human");
+      .addOption(outputFlag());
   };
   const gc = sub("gc", "Remove what no image needs, while others may push and pull")
     .option(
@@ -21,7 +21,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--dry-run", "say what would go, and remove nothing (unpacked images are not counted)");
   addCommonFlags(gc).action(async (flags: Flags & { grace?: string; dryRun?: boolean }) => {
     const { collect } = await import("../store_gc.ts");
-    await collect(io, flags, outputFormat(flags.output));
+    await collect(io, flags, flags.output);
   });
   const fsck = sub("fsck", "Read everything in the store and say what is wrong")
     .option("--repair", "put what is wrong into quarantine/ in the store; nothing is deleted");
@@ -29,11 +29,11 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .addHelpText("after", "\nExits with 1 when something is wrong, and with 0 when all is well.")
     .action(async (flags: Flags & { repair?: boolean }) => {
       const { check } = await import("../store_fsck.ts");
-      done(await check(io, flags, outputFormat(flags.output)));
+      done(await check(io, flags, flags.output));
     });
   addCommonFlags(sub("df", "Say what takes how much room")).action(async (flags: Flags) => {
     const { tellUsage } = await import("../store_df.ts");
-    await tellUsage(io, flags, outputFormat(flags.output));
+    await tellUsage(io, flags, flags.output);
   });
   command.action(() => {
     io.stdout.write(command.helpInformation());

@@ -1,15 +1,14 @@
 import type { Command } from "commander";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 import { VERSION } from "../version.ts";
 
 /** `wherry version`: one line, or with `-o json` everything this file was made of. */
 export function define(command: Command, io: Io): void {
   command
-    .option("-o, --output <format>", "human or json", "human")
+    .addOption(outputFlag())
     .action(async (options: { output: string }) => {
       if (options.output === "human") return printVersion(io);
-      const { jsonOnly } = await import("../output.ts");
-      jsonOnly(options.output);
       const { buildInputs } = await import("../assets.ts");
       const inputs = buildInputs();
       io.stdout.write(

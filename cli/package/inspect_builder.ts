@@ -4,11 +4,12 @@ import { orderJson } from "../../lifecycle/platform/package/module.ts";
 import type { CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import type { AnyFormat } from "../output.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
 import { LOOK, Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
+import { formatStructured } from "../ui/structured.ts";
 import { formatTable } from "../ui/table.ts";
 import { readImage } from "../../registry/image.ts";
 import { depthOf } from "./inspect_module.ts";
@@ -17,7 +18,7 @@ import { drawOrder, orderKeys, orderTree } from "./order_tree.ts";
 /** Flags of the command. */
 export interface InspectBuilderFlags extends CommonFlags {
   readonly depth?: string;
-  readonly output: string;
+  readonly output: AnyFormat;
 }
 
 type Shown = Omit<BuilderInfo, "modules"> & {
@@ -31,7 +32,6 @@ export async function inspectBuilder(
   name: string,
   flags: InspectBuilderFlags,
 ): Promise<void> {
-  const format = outputFormat(flags.output);
   const depth = depthOf(flags.depth);
   await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
@@ -51,22 +51,17 @@ export async function inspectBuilder(
       : "it is not there";
     throw new UsageError(`Cannot find ${name}: ${why}`);
   }
-  if (format === "json") {
-    io.stdout.write(
-      JSON.stringify(
-        {
-          builder_name: name,
-          trusted: true, // it makes no difference here: buildpacks never see credentials
-          default: false,
-          remote_info: remote.info ? keys(remote.info, depth) : null,
-          local_info: local.info ? keys(local.info, depth) : null,
-          ...(remote.error ? { remote_error: remote.error } : {}),
-          ...(local.error ? { local_error: local.error } : {}),
-        },
-        null,
-        2,
-      ) + "\n",
-    );
+  if (flags.output !== "human") {
+    const value = {
+      builder_name: name,
+      trusted: true, // it makes no difference here: buildpacks never see credentials
+      default: false,
+      remote_info: remote.info ? keys(remote.info, depth) : null,
+      local_info: local.info ? keys(local.info, depth) : null,
+      ...(remote.error ? { remote_error: remote.error } : {}),
+      ...(local.error ? { local_error: local.error } : {}),
+    };
+    io.stdout.write(await formatStructured(value, flags.output));
     return;
   }
   const parts = place.kind === "registry"

@@ -6,10 +6,11 @@ import { formatTarget } from "../../lifecycle/platform/package/target_text.ts";
 import type { CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { outputFormat } from "../output.ts";
+import type { AnyFormat } from "../output.ts";
 import { machinePlatform } from "../platform.ts";
 import { LOOK, Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
+import { formatStructured } from "../ui/structured.ts";
 import { formatTable } from "../ui/table.ts";
 import { drawOrder, orderTree } from "./order_tree.ts";
 import { moduleSources } from "./sources.ts";
@@ -18,7 +19,7 @@ import type { PullPolicy } from "../pull_policy.ts";
 /** Flags of the command. */
 export interface InspectModuleFlags extends CommonFlags {
   readonly depth?: string;
-  readonly output: string;
+  readonly output: AnyFormat;
   readonly pullPolicy: PullPolicy;
   readonly buildpackRegistry?: string;
 }
@@ -37,7 +38,6 @@ export async function inspectModule(
   kind: ModuleKind,
   flags: InspectModuleFlags,
 ): Promise<void> {
-  const format = outputFormat(flags.output);
   const depth = depthOf(flags.depth);
   await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
@@ -55,10 +55,15 @@ export async function inspectModule(
       `Cannot inspect ${name}: it is a package of an ${found.main.kind} (see: wherry ${found.main.kind} inspect)`,
     );
   }
-  io.stdout.write(format === "json" ? json(name, located) : human(name, located, depth));
+  const { output } = flags;
+  io.stdout.write(
+    output === "human"
+      ? human(name, located, depth)
+      : await formatStructured(keys(name, located), output),
+  );
 }
 
-function json(name: string, { main, modules }: Located): string {
+function keys(name: string, { main, modules }: Located): unknown {
   const shown = modules.map(({ info, ...rest }) => ({
     id: info.id,
     version: info.version,
@@ -71,12 +76,7 @@ function json(name: string, { main, modules }: Located): string {
     layer_diff_id: "layer" in rest ? rest.layer.diffId : undefined,
     layer_size: "layer" in rest ? rest.layer.descriptor.size : undefined,
   }));
-  return JSON.stringify(
-    { name, kind: main.kind, id: main.id, version: main.version, modules: shown },
-    null,
-    2,
-  ) +
-    "\n";
+  return { name, kind: main.kind, id: main.id, version: main.version, modules: shown };
 }
 
 function human(name: string, found: Located, depth: number): string {

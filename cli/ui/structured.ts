@@ -1,22 +1,6 @@
 /** Values for programs: JSON, YAML or TOML, safe to be looked at in a terminal. */
-import { UsageError } from "../exit.ts";
-
 /** How a value is written. */
 export type Structure = "json" | "yaml" | "toml";
-
-/** How a command that has all forms is asked to print. */
-export type AnyFormat = "human" | Structure;
-
-/**
- * Reads `-o` of a command that prints in every form.
- *
- * @throws {UsageError} For anything else.
- */
-export function anyFormat(text: string): AnyFormat {
-  if (text === "human" || text === "human-readable") return "human";
-  if (text === "json" || text === "yaml" || text === "toml") return text;
-  throw new UsageError(`Cannot print as ${JSON.stringify(text)}: want human, json, yaml or toml`);
-}
 
 /** What a terminal would obey or hide, beyond what the writers escape themselves. */
 // deno-lint-ignore no-control-regex
