@@ -33,6 +33,9 @@ export function memoryRegistry(name = "memory"): MemoryRegistry {
   return new Memory(name);
 }
 
+/** Of those that nobody ends the oldest go. */
+const MAX_UPLOADS = 4096;
+
 class Memory implements MemoryRegistry {
   readonly name: string;
   readonly #repositories = new Map<string, Repository>();
@@ -100,7 +103,6 @@ class Memory implements MemoryRegistry {
     return "uploaded";
   }
 
-  // deno-lint-ignore require-await
   async upload(
     repository: string,
     _options?: CallOptions & { readonly algorithm?: Algorithm | undefined },
@@ -113,6 +115,8 @@ class Memory implements MemoryRegistry {
       (digest, bytes) => here.blobs.set(digest, bytes),
       () => this.#uploads.delete(id),
     );
+    const [oldest] = this.#uploads.values();
+    if (this.#uploads.size >= MAX_UPLOADS) await oldest?.abort();
     this.#uploads.set(id, upload);
     return upload;
   }

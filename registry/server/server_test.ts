@@ -393,7 +393,26 @@ test("S-API-5 a put on a condition", async (wire) => {
   equal((await wire.registry.stat("app", "v1"))?.digest, two.digest);
 });
 
-test("S-API-6 a manifest over the limit is 413", async (wire) => {
+test("R-06 of uploads that nobody ends the oldest go; numbers and ranges beyond reason are cut", async (wire) => {
+  const begin = async () => (await wire.call("POST", START)).headers.get("location")!;
+  const first = await begin();
+  for (let at = 1; at < 4096; at++) await begin();
+  equal((await wire.call("GET", first)).status, 204);
+  const last = await begin();
+  const gone = await wire.call("GET", first);
+  deepEqual([gone.status, gone.code], [404, "BLOB_UPLOAD_UNKNOWN"]);
+  equal((await wire.call("GET", last)).status, 204);
+  for (const n of ["99999999999999999999", "1e9", "-1"]) {
+    ok([200, 400].includes((await wire.call("GET", `/v2/_catalog?n=${n}`)).status), n);
+  }
+  const bytes = sampleBytes(5000);
+  const { digest } = await pushBytes(wire.registry, "app", bytes);
+  const range = `bytes=${Array.from({ length: 1000 }, (_, at) => `${at}-`).join(",")}`;
+  const whole = await wire.call("GET", `/v2/app/blobs/${digest}`, { headers: { range } });
+  deepEqual([whole.status, whole.bytes.byteLength], [200, 5000], "one range or all of it, once");
+});
+
+test("S-API-6, R-06 a manifest over the limit is 413", async (wire) => {
   const body = sampleBytes(2000);
   const answer = await wire.call("PUT", "/v2/app/manifests/v1", { body });
   equal(answer.status, 413);
