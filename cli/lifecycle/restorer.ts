@@ -9,6 +9,7 @@ import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { restore } from "../../lifecycle/phase/restore.ts";
 import type { RestoreResult } from "../../lifecycle/phase/restore_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
+import { helperPath } from "../assets.ts";
 import { openCache } from "./caches.ts";
 import { failing, messageOf, PhaseFailure } from "./fail.ts";
 import { checkCache, imageNames } from "./image_inputs.ts";
@@ -89,6 +90,7 @@ export async function restoreLayers(
 ): Promise<RestoreResult> {
   const { inputs, can, ctx, log } = phase;
   const layers = { inside: inputs.layersDir, outside: inputs.layersDir };
+  const helper = helperIfAny();
   const skipLayers = inputs.skipLayers || inputs.skipRestore;
   return await failing(
     "restore",
@@ -97,9 +99,22 @@ export async function restoreLayers(
     () =>
       log.timed(
         "Restorer",
-        () => restore({ group, app, cache, layers, skipLayers, capability: can, forLater }, ctx),
+        () =>
+          restore({
+            ...{ group, app, cache, layers, skipLayers, capability: can, helper, forLater },
+            looks: forLater,
+          }, ctx),
       ),
   );
+}
+
+/** Where there is none, a restore takes longer. */
+function helperIfAny(): string | undefined {
+  try {
+    return helperPath();
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is known of build and run image for those who extend them (RE-2). */

@@ -20,11 +20,11 @@ export async function noteLayers(
   ctx: Context,
 ): Promise<LayerNotes> {
   const notes = new Map<string, TreeNote>();
-  for (const { id, diffId, frame, directory } of restored) {
+  for (const { id, diffId, frame, looks, directory } of restored) {
     ctx.signal.throwIfAborted();
     try {
       const entries = () => walkTree(directory, walk);
-      const note = await noteTree({ diffId, frame, outside: directory.outside, entries });
+      const note = await noteTree({ diffId, frame, looks, outside: directory.outside, entries });
       if (note !== undefined) notes.set(id, note);
     } catch (error) {
       // Export walks it again, and says what is wrong with it.

@@ -8,6 +8,7 @@ import { openDirCache } from "../cache/dir_cache.ts";
 import { LifecycleError } from "../error.ts";
 import { EMPTY_METADATA } from "./analyze_types.ts";
 import { recordingContext, tempDir } from "./export_testing.ts";
+import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { restore } from "./restore.ts";
 
 const GROUP = [{ id: "some/bp", version: "1", api: "0.10", homepage: "" }];
@@ -60,7 +61,10 @@ async function scene(
   };
 }
 
-async function run(root: string, cache: Cache, ctx = quietContext()) {
+/** With the helper and without: nobody is to see a difference. */
+const WAYS = { "by the helper": await compiledHelper(), "by itself": undefined };
+
+async function run(root: string, cache: Cache, ctx = quietContext(), helper?: string) {
   return await restore({
     group: GROUP,
     app: EMPTY_METADATA,
@@ -68,6 +72,7 @@ async function run(root: string, cache: Cache, ctx = quietContext()) {
     layers: { inside: "/layers", outside: `${root}/layers` },
     capability: { launchMetadataFromCache: true },
     forLater: true,
+    helper,
   }, ctx);
 }
 
@@ -93,65 +98,67 @@ const DAMAGES: Readonly<Record<string, (whole: Uint8Array<ArrayBuffer>) => Uint8
   "of another name": () => layerTar("c"),
 };
 
-Deno.test("CA-5 RE-11 nothing of a damaged layer stays on disk; the others come back", async () => {
-  for (const [what, damage] of Object.entries(DAMAGES)) {
-    await using at = await scene(damage);
+for (const [way, helper] of Object.entries(WAYS)) {
+  Deno.test(`CA-5 RE-11 nothing of a damaged layer stays on disk; the others come back, ${way}`, async () => {
+    for (const [what, damage] of Object.entries(DAMAGES)) {
+      await using at = await scene(damage);
+      const { ctx, lines } = recordingContext();
+      const result = await run(at.root, at.cache, ctx, helper);
+      assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"], what);
+      assert.deepEqual(result.contents.toSorted(), ["some/bp:a", "some/bp:c"], what);
+      assert.deepEqual(result.written.map(({ id }) => id).sort(), ["some/bp:a", "some/bp:c"], what);
+      assert.deepEqual(names(`${at.own}/c`), ["last", "locked"], what);
+      const found = digestOf(await Deno.readFile(`${at.root}/cache/committed/${at.sha}.tar`));
+      assert.deepEqual(lines.filter((line) => line.startsWith("Warning")), [
+        `Warning: Skipping restore for layer some/bp:b: expected layer contents to have SHA '${at.sha}'; found '${found}'`,
+      ], what);
+      assert.ok(!lines.includes('Restoring data for "some/bp:b" from cache'), what);
+    }
+  });
+
+  Deno.test(`CA-5 what lay in the place of a damaged layer goes too, ${way}`, async () => {
+    await using at = await scene((whole) => flipped(whole, -3 * 512));
+    await Deno.mkdir(`${at.own}/b/of-old`, { recursive: true });
+    await run(at.root, at.cache, quietContext(), helper);
+    assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"]);
+  });
+
+  Deno.test(`RE-19 RE-20 a sound layer is read once, with its modes, and not hashed again, ${way}`, async () => {
+    await using at = await scene((whole) => whole);
+    let asked = 0;
+    const { cache } = at;
+    const counted: Cache = {
+      name: cache.name,
+      metadata: () => cache.metadata(),
+      layer: (...all) => {
+        asked++;
+        return cache.layer(...all);
+      },
+      unchecked: (diffId) => cache.unchecked!(diffId),
+      draft: (...all) => cache.draft(...all),
+      close: () => cache.close(),
+    };
+    const result = await run(at.root, counted, quietContext(), helper);
+    assert.equal(result.contents.length, 3);
+    assert.equal(asked, 0);
+    assert.equal((await Deno.stat(`${at.own}/b/locked`)).mode! & 0o777, 0o500);
+    // Known to be whole: from now on it is believed, as it was after the check.
+    await Deno.writeTextFile(`${at.root}/cache/committed/${at.sha}.tar`, "x");
+    assert.ok(await cache.layer(at.sha));
+  });
+
+  Deno.test(`RE-21 X-11 an archive that is whole but not to be had is a warning, and leaves nothing, ${way}`, async () => {
+    const evil = layerTar("b", { name: `${OWN}/c/evil`, text: "x" });
+    await using at = await scene((whole) => whole, evil);
     const { ctx, lines } = recordingContext();
-    const result = await run(at.root, at.cache, ctx);
-    assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"], what);
-    assert.deepEqual(result.contents.toSorted(), ["some/bp:a", "some/bp:c"], what);
-    assert.deepEqual(result.written.map(({ id }) => id).sort(), ["some/bp:a", "some/bp:c"], what);
-    assert.deepEqual(names(`${at.own}/c`), ["last", "locked"], what);
-    const found = digestOf(await Deno.readFile(`${at.root}/cache/committed/${at.sha}.tar`));
-    assert.deepEqual(lines.filter((line) => line.startsWith("Warning")), [
-      `Warning: Skipping restore for layer some/bp:b: expected layer contents to have SHA '${at.sha}'; found '${found}'`,
-    ], what);
-    assert.ok(!lines.includes('Restoring data for "some/bp:b" from cache'), what);
-  }
-});
-
-Deno.test("CA-5 what lay in the place of a damaged layer goes too", async () => {
-  await using at = await scene((whole) => flipped(whole, -3 * 512));
-  await Deno.mkdir(`${at.own}/b/of-old`, { recursive: true });
-  await run(at.root, at.cache);
-  assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"]);
-});
-
-Deno.test("RE-19 RE-20 a sound layer is read once, with its modes, and not hashed again", async () => {
-  await using at = await scene((whole) => whole);
-  let asked = 0;
-  const { cache } = at;
-  const counted: Cache = {
-    name: cache.name,
-    metadata: () => cache.metadata(),
-    layer: (...all) => {
-      asked++;
-      return cache.layer(...all);
-    },
-    unchecked: (diffId) => cache.unchecked!(diffId),
-    draft: (...all) => cache.draft(...all),
-    close: () => cache.close(),
-  };
-  const result = await run(at.root, counted);
-  assert.equal(result.contents.length, 3);
-  assert.equal(asked, 0);
-  assert.equal((await Deno.stat(`${at.own}/b/locked`)).mode! & 0o777, 0o500);
-  // Known to be whole: from now on it is believed, as it was after the check.
-  await Deno.writeTextFile(`${at.root}/cache/committed/${at.sha}.tar`, "x");
-  assert.ok(await cache.layer(at.sha));
-});
-
-Deno.test("RE-21 X-11 an archive that is whole but not to be had is a warning, and leaves nothing", async () => {
-  const evil = layerTar("b", { name: `${OWN}/c/evil`, text: "x" });
-  await using at = await scene((whole) => whole, evil);
-  const { ctx, lines } = recordingContext();
-  const result = await run(at.root, at.cache, ctx);
-  assert.deepEqual(result.contents.toSorted(), ["some/bp:a", "some/bp:c"]);
-  assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"]);
-  const warnings = lines.filter((line) => line.startsWith("Warning"));
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0]!, /some\/bp:b: Cannot restore .*lies outside/);
-});
+    const result = await run(at.root, at.cache, ctx, helper);
+    assert.deepEqual(result.contents.toSorted(), ["some/bp:a", "some/bp:c"]);
+    assert.deepEqual(names(at.own), ["a", "a.toml", "b.toml", "c", "c.toml"]);
+    const warnings = lines.filter((line) => line.startsWith("Warning"));
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /some\/bp:b: Cannot restore .*lies outside/);
+  });
+}
 
 Deno.test("CA-5 RE-5 a restore that ends in the middle of a layer leaves nothing that was not checked", async () => {
   for (const stopped of [false, true]) {

@@ -1,4 +1,5 @@
 /** Input and result of the restore phase. */
+import type { TreeLooks } from "../../registry/layer/unchanged.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { PlatformCapabilities } from "../api.ts";
 import type { Cache } from "../cache/cache.ts";
@@ -27,6 +28,10 @@ export interface RestoreInput {
   readonly capability: RestoreCapability;
   /** Whether `written` is wanted: it costs a little. */
   readonly forLater?: boolean | undefined;
+  /** The sandbox helper's executable: restores faster. Without it all is done here. */
+  readonly helper?: string | undefined;
+  /** Whether `written` is to say what the kernel knows of files: for when nobody is given them afterwards. */
+  readonly looks?: boolean | undefined;
 }
 
 /** What restore did, by `<id>:<name>` in order. */
@@ -49,4 +54,6 @@ export interface RestoredLayer {
   readonly diffId: Digest;
   /** Of its tar without the bodies of files. */
   readonly frame: Digest;
+  /** What the kernel said of its files as soon as each was written. */
+  readonly looks?: TreeLooks | undefined;
 }

@@ -172,6 +172,7 @@ async function buildInSite(
     layers: entered.input.layersDir,
     capability,
     forLater: true,
+    helper,
   }, ctx);
   await entered.sandbox.handOver([entered.input.layersDir.outside]);
   // The sandbox leaves no process of detection running, so until the first buildpack builds only we write here.

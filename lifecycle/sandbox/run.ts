@@ -1,6 +1,8 @@
 /** The helper as a child process: the only file of the lifecycle that starts one. */
 
 import { z } from "zod";
+import type { TreeLooks } from "../../registry/layer/unchanged.ts";
+import { type Digest, hexOf } from "../../registry/oci/digest.ts";
 import { type Command, type Outcome, StartError } from "./executor.ts";
 import { parseProbe, type Probe } from "./probe.ts";
 import { signalName } from "./signal.ts";
@@ -46,6 +48,8 @@ export async function handOver(
   if (paths.length > 0) await runVerb(helper, ["chown", `${uid}`, `${gid}`, ...paths]);
 }
 
+const hexDigest = z.string().regex(/^[0-9a-f]{64}$/).transform((hex) => `sha256:${hex}` as Digest);
+
 const unpackedLine = z.object({
   entries: z.number().int(),
   bytes: z.number().int(),
@@ -83,6 +87,54 @@ export async function unpackFrames(
   throw new Error(
     complaintOf(complaint) || `Cannot unpack: the helper ended with ${signal ?? code}`,
   );
+}
+
+/** A layer for {@linkcode restoreWith}: the directory `name` of `directory`, which is `inside` in the plain tar `tar`. */
+export interface TarLayer {
+  readonly tar: string;
+  readonly directory: string;
+  readonly inside: string;
+  readonly name: string;
+  /** What the tar has to be. */
+  readonly sha: Digest;
+}
+
+/** What became of a layer: it is on disk and was what it should be, or why it is for others, who find it `touched` or not. */
+export type TarOutcome =
+  | { readonly frame: Digest; readonly looks: TreeLooks }
+  | { readonly why: string; readonly touched: boolean };
+
+const tarOutcome = z.lazy(() =>
+  z.union([
+    z.object({
+      frame: hexDigest,
+      looks: hexDigest,
+      newest: z.string().regex(/^[0-9]{1,20}$/),
+    }).transform(({ frame, looks, newest }) => ({
+      frame,
+      looks: { digest: looks, newest: BigInt(newest) },
+    })),
+    z.object({ why: z.string(), touched: z.boolean() }),
+  ])
+);
+
+/**
+ * Restores layers side by side, hashing on the way.
+ *
+ * @returns Of each, in order.
+ * @throws {Error} With the helper's reason; anything may lie in the places of the layers then.
+ * @throws The signal's reason.
+ */
+export async function restoreWith(
+  helper: string,
+  layers: readonly TarLayer[],
+  signal: AbortSignal,
+): Promise<readonly TarOutcome[]> {
+  const words = layers.flatMap((
+    { tar, directory, inside, name, sha },
+  ) => [tar, directory, inside, name, hexOf(sha)]);
+  const said = await runVerb(helper, ["restore", ...words], signal);
+  return said.trim().split("\n").map((line) => tarOutcome.parse(JSON.parse(line)));
 }
 
 /** Makes the walls once around nothing. `undefined` when they stand, else why not. */
@@ -283,8 +335,14 @@ function start(
   }
 }
 
-async function runVerb(helper: string, args: string[]): Promise<string> {
-  const { code, signal, stdout, stderr } = await start(helper, args, {}).output();
+async function runVerb(helper: string, args: string[], stop?: AbortSignal): Promise<string> {
+  stop?.throwIfAborted();
+  const child = start(helper, args, {});
+  const end = () => kill(child, "SIGKILL");
+  stop?.addEventListener("abort", end, { once: true });
+  const { code, signal, stdout, stderr } = await child.output();
+  stop?.removeEventListener("abort", end);
+  stop?.throwIfAborted();
   const text = new TextDecoder();
   if (code === 0) return text.decode(stdout);
   throw new Error(

@@ -145,7 +145,10 @@ function seedArchive(random: () => number): Uint8Array<ArrayBuffer> {
 }
 
 /** A few changes where readers are known to differ, most with a checksum that is right again. */
-function mutate(archive: Uint8Array<ArrayBuffer>, random: () => number): Uint8Array<ArrayBuffer> {
+export function mutate(
+  archive: Uint8Array<ArrayBuffer>,
+  random: () => number,
+): Uint8Array<ArrayBuffer> {
   const fields = Object.values(FIELD);
   const below = (limit: number) => Math.floor(random() * limit);
   for (let change = below(4); change > 0; change--) {
@@ -180,7 +183,7 @@ function mutate(archive: Uint8Array<ArrayBuffer>, random: () => number): Uint8Ar
 }
 
 /** A small generator with a seed (mulberry32). */
-function randomOf(seed: number): () => number {
+export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = state + 0x6d2b79f5 >>> 0;

@@ -7,7 +7,7 @@
  * for longer than a tick before anybody else could write to it; {@linkcode noteTree} waits for that.
  */
 import { statfsSync } from "node:fs";
-import { type Digest, Digester } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import type { TreeEntry } from "./entry.ts";
 import { FrameDigester } from "./frame.ts";
 import { type ExactLook, openExactLook } from "./libc.ts";
@@ -36,6 +36,14 @@ export interface TreeNote {
   readonly offset: number;
 }
 
+/** What the kernel said of the files of a tree as each was written. */
+export interface TreeLooks {
+  /** Of the {@linkcode ExactStat} bytes of all files, in the order of the tar. */
+  readonly digest: Digest;
+  /** The latest time of change, nanoseconds since 1970; 0 without files. */
+  readonly newest: bigint;
+}
+
 /** A tree that was just written from a tar. */
 export interface WrittenTree {
   /** Of that tar, verified. */
@@ -46,6 +54,8 @@ export interface WrittenTree {
   readonly outside: string;
   /** Its entries as the tar to be made has them. */
   readonly entries: () => Iterable<TreeEntry>;
+  /** Spares a walk. Whether the tar to be made is the one it came from is told by {@linkcode isUnchanged} then. */
+  readonly looks?: TreeLooks | undefined;
 }
 
 /**
@@ -57,7 +67,10 @@ export async function noteTree(tree: WrittenTree): Promise<TreeNote | undefined>
   if (!TRUSTED.has(fileSystemOf(tree.outside))) return undefined;
   using look = openExactLook();
   if (look === undefined) return undefined;
-  const before = stateOf(tree.entries(), look);
+  const { looks } = tree;
+  const before = looks === undefined
+    ? stateOf(tree.entries(), look)
+    : { frame: tree.frame, state: stateDigest(tree.frame, looks.digest), newest: looks.newest };
   if (before === undefined || before.frame !== tree.frame) return undefined;
   const rest = Number(before.newest / 1_000_000n) + REST_MS - Date.now();
   // A time of change far ahead is of another clock.
@@ -98,8 +111,11 @@ function stateOf(entries: Iterable<TreeEntry>, look: ExactLook): State | undefin
   }
   frame.addEnd();
   const frameDigest = frame.digest();
-  const state = new Digester().update(new TextEncoder().encode(frameDigest + files.digest()));
-  return { frame: frameDigest, state: state.digest(), newest };
+  return { frame: frameDigest, state: stateDigest(frameDigest, files.digest()), newest };
+}
+
+function stateDigest(frame: Digest, files: Digest): Digest {
+  return digestOf(new TextEncoder().encode(frame + files));
 }
 
 function clockOffset(): number {

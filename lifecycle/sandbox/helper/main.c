@@ -4,6 +4,7 @@
  * helper clear DIR...                    delete what is in them, and leave them
  * helper chown UID GID DIR...            give trees to a user, links not followed
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
+ * helper restore LAYER...                layers out of a cache, hashed on the way
  *
  * The environment of `run` is the environment of the program, exactly. */
 #define _GNU_SOURCE
@@ -205,5 +206,6 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "clear")) return clear_trees(argv + 2);
   if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
   if (!strcmp(verb, "unpack")) return unpack(argv + 2);
+  if (!strcmp(verb, "restore")) return restore(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);
 }
