@@ -24,6 +24,7 @@ import {
 } from "../../lifecycle/phase/extended_image.ts";
 import { exportImage } from "../../lifecycle/phase/export.ts";
 import type { Destination, LayerNotes } from "../../lifecycle/phase/export_types.ts";
+import { readNotes } from "../../lifecycle/phase/note_file.ts";
 import { type Image, pushImage, readImage } from "../../registry/image.ts";
 import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { openStore } from "../../registry/store/store.ts";
@@ -80,7 +81,14 @@ export async function run(phase: PhaseRun): Promise<void> {
   await using temp = await tempDir();
   const cache = await openCache(phase, caches, temp.path, ExitCode.export);
   try {
-    await exportBuild(phase, { tags, analyzed, group: group.group, images, cache }, temp.path);
+    const noted = readNotes({ inside: inputs.layersDir, outside: inputs.layersDir });
+    cache?.believe?.(noted.cached);
+    const notes = noted.layers;
+    await exportBuild(
+      phase,
+      { tags, analyzed, group: group.group, images, cache, notes },
+      temp.path,
+    );
   } finally {
     await cache?.close();
   }

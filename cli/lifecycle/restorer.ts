@@ -7,7 +7,9 @@ import type { Group, GroupMember } from "../../lifecycle/file/group_toml.ts";
 import type { LifecycleMetadata } from "../../lifecycle/file/lifecycle_metadata.ts";
 import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { restore } from "../../lifecycle/phase/restore.ts";
-import type { RestoreResult } from "../../lifecycle/phase/restore_types.ts";
+import { noteLayers } from "../../lifecycle/phase/layer_notes.ts";
+import { writeNotes } from "../../lifecycle/phase/note_file.ts";
+import type { RestoredLayer, RestoreResult } from "../../lifecycle/phase/restore_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { helperPath } from "../assets.ts";
 import { openCache } from "./caches.ts";
@@ -16,6 +18,7 @@ import { checkCache, imageNames } from "./image_inputs.ts";
 import type { OpenedImage, PhaseImages } from "./images.ts";
 import {
   dropPrivileges,
+  idsOf,
   machinePlatform,
   noWords,
   openImages,
@@ -59,7 +62,9 @@ export async function run(phase: PhaseRun): Promise<void> {
   await using temp = await tempDir();
   const cache = await openCache(phase, registries, temp.path, ExitCode.restore);
   try {
-    await restoreLayers(phase, group.group, before?.metadata ?? EMPTY_METADATA, cache);
+    const app = before?.metadata ?? EMPTY_METADATA;
+    const { written } = await restoreLayers(phase, group.group, app, cache, true);
+    if (written.length > 0) await leaveNotes(phase, written, cache);
   } finally {
     await cache?.close();
   }
@@ -106,6 +111,24 @@ export async function restoreLayers(
           }, ctx),
       ),
   );
+}
+
+/** Tells the exporter, another process, what it need not read again. */
+async function leaveNotes(
+  phase: PhaseRun,
+  written: readonly RestoredLayer[],
+  cache: Cache | undefined,
+): Promise<void> {
+  const { inputs: { layersDir }, ctx } = phase;
+  try {
+    const walk = { owner: idsOf(phase), parents: "disk" } as const;
+    const layers = await noteLayers(written, walk, ctx);
+    const cached = cache?.marks ?? new Map();
+    await writeNotes({ inside: layersDir, outside: layersDir }, { layers, cached });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    phase.log.debug(`The exporter will hash all layers: ${messageOf(error)}`);
+  }
 }
 
 /** Where there is none, a restore takes longer. */

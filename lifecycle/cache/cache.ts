@@ -3,6 +3,7 @@
  * A directory or an image.
  */
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
+import type { FileMark } from "../../registry/layer/unchanged.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
 import type { CacheMetadata } from "../file/lifecycle_metadata.ts";
@@ -30,6 +31,13 @@ export interface Cache {
    * @throws {CacheLayerError} When it is absent.
    */
   unchecked?(diffId: Digest): Promise<UncheckedLayer>;
+  /** Layers that were found right here, with what tells another process that they still are. Absent where there is no such thing. */
+  readonly marks?: ReadonlyMap<Digest, FileMark> | undefined;
+  /**
+   * Believes layers that another process found right, as long as nobody has touched them. At worst a damaged one is kept, and found at
+   * the next restore: what is restored is always hashed.
+   */
+  believe?(marks: ReadonlyMap<Digest, FileMark>): void;
   /**
    * Starts the next content of the cache; readers keep seeing the old one until it is committed. Waits
    * while another build holds a draft of the same cache.

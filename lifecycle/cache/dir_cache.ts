@@ -5,6 +5,7 @@
  * metadata that cannot be read are an empty cache (CA-4), so a power cut costs what the cache saved and can do no harm.
  */
 import { eachChunk } from "../../registry/layer/file_chunks.ts";
+import { type FileMark, isMarked, markFile } from "../../registry/layer/unchanged.ts";
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import { type Digest, Digester, isDigest } from "../../registry/oci/digest.ts";
 import { fileSource, type Source } from "../../registry/source.ts";
@@ -76,6 +77,9 @@ class DirCache implements Cache {
   readonly #places: Places;
   /** Layers this process has read to the end and found right, or has written itself. */
   readonly #verified = new Set<Digest>();
+  /** Those of them that can be told to be untouched. */
+  readonly marks: Map<Digest, FileMark> = new Map<Digest, FileMark>();
+  #believed: ReadonlyMap<Digest, FileMark> = new Map();
   #draft: CacheDraft | undefined;
 
   constructor(dir: string) {
@@ -104,7 +108,16 @@ class DirCache implements Cache {
   async unchecked(diffId: Digest): Promise<UncheckedLayer> {
     const path = layerPath(this.#places.committed, diffId);
     const size = await sizeOf(path, diffId);
-    return { tar: fileSource(path, size), confirm: () => void this.#verified.add(diffId) };
+    const mark = markFile(path);
+    const confirm = () => {
+      this.#verified.add(diffId);
+      if (mark !== undefined) this.marks.set(diffId, mark);
+    };
+    return { tar: fileSource(path, size), confirm };
+  }
+
+  believe(marks: ReadonlyMap<Digest, FileMark>): void {
+    this.#believed = marks;
   }
 
   async draft(signal?: AbortSignal): Promise<CacheDraft> {
@@ -134,6 +147,8 @@ class DirCache implements Cache {
   async #verify(path: string, diffId: Digest, signal?: AbortSignal): Promise<number> {
     const size = await sizeOf(path, diffId);
     if (this.#verified.has(diffId)) return size;
+    const mark = this.#believed.get(diffId);
+    if (mark !== undefined && isMarked(path, mark)) return size;
     const digester = new Digester();
     await eachChunk(path, (chunk) => digester.update(chunk), signal);
     const found = digester.digest();

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { quietContext } from "../../registry/context.ts";
 import { openExactLook } from "../../registry/layer/libc.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
-import { Digester } from "../../registry/oci/digest.ts";
+import { Digester, digestOf } from "../../registry/oci/digest.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
+import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { analyze } from "./analyze.ts";
 import { exportImage } from "./export.ts";
 import type { LayerNotes } from "./export_types.ts";
@@ -18,6 +19,7 @@ import {
   writeTree,
 } from "./export_testing.ts";
 import { noteLayers } from "./layer_notes.ts";
+import { readNotes, writeNotes } from "./note_file.ts";
 import { restore } from "./restore.ts";
 
 const OWNER = { uid: 1000, gid: 1000 };
@@ -39,8 +41,18 @@ async function hashedBy(act: () => Promise<void>): Promise<number> {
   return bytes;
 }
 
-/** Builds, restores into an empty directory, lets `touch` do what buildpacks might, and exports again. */
-async function rebuild(touch: (layers: string) => void) {
+/** Where notes are between restore and export, and what restores. */
+const WAYS = {
+  "in one process": undefined,
+  "in two processes": await compiledHelper(),
+};
+
+/**
+ * Builds, restores into an empty directory, lets `touch` do what buildpacks might, and exports again.
+ *
+ * @param helper With it notes go through the layers directory, as from one process to another.
+ */
+async function rebuild(touch: (layers: string, cache: string) => void, helper?: string) {
   await using dir = await tempDir();
   const root = dir.path;
   await sampleBuild(root);
@@ -70,7 +82,8 @@ async function rebuild(touch: (layers: string) => void) {
     owner: OWNER,
     layers,
   }, quietContext());
-  const cache = await openDirCache(`${root}/cache`);
+  const known = await openDirCache(`${root}/cache`);
+  const cache = known;
   const restored = await restore({
     group: SAMPLE_BUILD.buildpacks,
     app: analyzed.metadata,
@@ -78,8 +91,11 @@ async function rebuild(touch: (layers: string) => void) {
     layers,
     capability: { launchMetadataFromCache: true },
     forLater: true,
+    helper,
+    looks: helper !== undefined,
   }, quietContext());
-  const notes = await noteLayers(restored.written, { owner: OWNER }, quietContext());
+  const found = await noteLayers(restored.written, { owner: OWNER }, quietContext());
+  if (helper) await writeNotes(layers, { layers: found, cached: cache.marks! });
   await writeTree(root, {
     "layers/samples_java/jre.toml":
       '[types]\nlaunch = true\n[metadata]\nversion = "21"\nbig = 9007199254740993\n',
@@ -87,8 +103,13 @@ async function rebuild(touch: (layers: string) => void) {
     "layers/samples_java/m2.toml": "[types]\nbuild = true\ncache = true\n",
     "layers/config/metadata.toml": '[[processes]]\ntype = "web"\n',
   });
-  touch(`${root}/layers/samples_java`);
+  touch(`${root}/layers/samples_java`, `${root}/cache`);
+  const left = readNotes(layers);
+  const notes = helper ? left.layers : found;
+  assert.deepEqual([...left.layers.keys()], helper ? [...found.keys()] : []);
   const again = async (notes: LayerNotes | undefined) => {
+    const cache = helper ? await openDirCache(`${root}/cache`) : known;
+    if (notes) cache.believe!(left.cached);
     const result = { digest: "", cached: {} as Record<string, string>, hashed: 0 };
     result.hashed = await hashedBy(async () => {
       const { image } = await exportImage(
@@ -112,34 +133,85 @@ async function rebuild(touch: (layers: string) => void) {
 
 const ignore = openExactLook() === undefined;
 
+for (const [way, helper] of Object.entries(WAYS)) {
+  Deno.test({
+    name: `CA-3 EX-10 a rebuild with nothing changed hashes no restored byte, ${way}`,
+    ignore,
+    fn: async () => {
+      const { first, noted, read } = await rebuild(() => {}, helper);
+      assert.equal(noted.digest, first);
+      assert(noted.hashed < 100_000, `${noted.hashed} bytes were hashed`);
+      assert(read.hashed > 2 * BIG, "that is what it saves");
+    },
+  });
+
+  for (const name of ["deps", "m2"]) {
+    Deno.test({
+      name: `CA-3 a byte of ${name} that changed in a rebuild is in image and cache, ${way}`,
+      ignore,
+      fn: async () => {
+        const { first, noted } = await rebuild((layers) => flip(`${layers}/${name}/big`), helper);
+        assert(noted.hashed > BIG);
+        // m2 is not in the image.
+        assert.equal(noted.digest === first, name === "m2");
+      },
+    });
+  }
+}
+
+/** Changes a byte in the middle, and sets the times back. */
+function flip(path: string): void {
+  const { atime, mtime } = Deno.statSync(path);
+  const file = Deno.openSync(path, { write: true });
+  file.seekSync(BIG / 2, Deno.SeekMode.Start);
+  file.writeSync(new Uint8Array([8]));
+  file.close();
+  Deno.utimeSync(path, atime!, mtime!);
+}
+
 Deno.test({
-  name: "CA-3 EX-10 a rebuild with nothing changed hashes no restored byte",
+  name: "CA-5 a cache layer that was damaged after the restore is read, and written anew",
   ignore,
   fn: async () => {
-    const { first, noted, read } = await rebuild(() => {});
-    assert.equal(noted.digest, first);
-    assert(noted.hashed < 100_000, `${noted.hashed} bytes were hashed`);
-    assert(read.hashed > 2 * BIG, "that is what it saves");
+    let damaged = "";
+    const { noted } = await rebuild((_, cache) => {
+      for (const { name } of Deno.readDirSync(`${cache}/committed`)) {
+        const path = `${cache}/committed/${name}`;
+        if (Deno.statSync(path).size < BIG) continue;
+        flip(path);
+        damaged ||= path;
+      }
+    }, await compiledHelper());
+    assert(damaged !== "" && noted.hashed > BIG, `${noted.hashed} bytes were hashed`);
   },
 });
 
-for (const name of ["deps", "m2"]) {
+const TOUCHED: Readonly<Record<string, (notes: string) => string>> = {
+  "of another boot": (notes) => notes.replace(/"boot":"./, '"boot":"x'),
+  "that are no JSON": () => "{",
+  "that are something else": () => '{"boot":1,"layers":{}}',
+  // Who writes it wants the old layer back, and could have written that.
+  "of another layer": (notes) => notes.replaceAll(/"diffId":"sha256:./g, '"diffId":"sha256:0'),
+};
+for (const [what, change] of Object.entries(TOUCHED)) {
   Deno.test({
-    name: `CA-3 a byte of ${name} that changed in a rebuild is in the image and the cache`,
+    name: `CA-3 notes ${what} change nothing but the time it takes`,
     ignore,
     fn: async () => {
-      const { first, noted } = await rebuild((layers) => {
-        const path = `${layers}/${name}/big`;
-        const { atime, mtime } = Deno.statSync(path);
-        const file = Deno.openSync(path, { write: true });
-        file.seekSync(BIG / 2, Deno.SeekMode.Start);
-        file.writeSync(new Uint8Array([8]));
-        file.close();
-        Deno.utimeSync(path, atime!, mtime!);
-      });
-      assert(noted.hashed > BIG);
-      // m2 is not in the image.
-      assert.equal(noted.digest === first, name === "m2");
+      await using dir = await tempDir();
+      const layers = { inside: "/layers", outside: dir.path };
+      const digest = digestOf(new Uint8Array());
+      const note = { diffId: digest, state: digest, offset: 0 };
+      await writeNotes(layers, { layers: new Map([["a:b", note]]), cached: new Map() });
+      const [file] = [...Deno.readDirSync(dir.path)];
+      const path = `${dir.path}/${file!.name}`;
+      assert.deepEqual(readNotes(layers).layers.get("a:b"), note);
+      Deno.writeTextFileSync(path, change(Deno.readTextFileSync(path)));
+      const { layers: read } = readNotes(layers);
+      assert.notDeepEqual(read.get("a:b"), note);
+      Deno.removeSync(path);
+      Deno.symlinkSync("/etc/passwd", path);
+      assert.equal(readNotes(layers).layers.size, 0);
     },
   });
 }

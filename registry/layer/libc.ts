@@ -23,13 +23,15 @@ export interface ExactStat {
 export interface ExactLook extends Disposable {
   /** @throws {Deno.errors.NotFound} When it cannot be looked at, for whatever reason. */
   (path: string): ExactStat;
+  /** Milliseconds of the kernel's own clock, the same in every process. Nobody can set it. */
+  monotonic(): number;
 }
 
 /** Opens the C library; `undefined` where there is none that we can call. */
 export function openExactLook(): ExactLook | undefined {
-  let libc: Deno.DynamicLibrary<{ statx: typeof STATX }>;
+  let libc: Deno.DynamicLibrary<{ statx: typeof STATX; clock_gettime: typeof CLOCK_GETTIME }>;
   try {
-    libc = Deno.dlopen("libc.so.6", { statx: STATX });
+    libc = Deno.dlopen("libc.so.6", { statx: STATX, clock_gettime: CLOCK_GETTIME });
   } catch {
     return undefined;
   }
@@ -59,7 +61,12 @@ export function openExactLook(): ExactLook | undefined {
       BigInt(view.getUint32(CTIME + 8, true));
     return { bytes, changed };
   };
-  return Object.assign(look, { [Symbol.dispose]: () => libc.close() });
+  const monotonic = () => {
+    const time = new BigInt64Array(2);
+    libc.symbols.clock_gettime(CLOCK_MONOTONIC, time);
+    return Number(time[0]!) * 1000 + Number(time[1]!) / 1e6;
+  };
+  return Object.assign(look, { monotonic, [Symbol.dispose]: () => libc.close() });
 }
 
 const CAPABILITY = new TextEncoder().encode("security.capability\0");
@@ -105,6 +112,9 @@ export function openFileCapabilities(): FileCapabilities | undefined {
 
 const GET = { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isize" } as const;
 const SET = { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" } as const;
+
+const CLOCK_MONOTONIC = 1;
+const CLOCK_GETTIME = { parameters: ["i32", "buffer"], result: "i32" } as const;
 
 const STATX = {
   parameters: ["i32", "buffer", "i32", "u32", "buffer"],

@@ -32,7 +32,7 @@ export interface TreeNote {
   readonly diffId: Digest;
   /** Of its tar's frame and of what the kernel says of each file. */
   readonly state: Digest;
-  /** Wall clock ahead of the monotonic one, then, in milliseconds. */
+  /** Wall clock ahead of the kernel's monotonic one, then, in milliseconds: the same for every process until the next boot. */
   readonly offset: number;
 }
 
@@ -72,18 +72,64 @@ export async function noteTree(tree: WrittenTree): Promise<TreeNote | undefined>
     ? stateOf(tree.entries(), look)
     : { frame: tree.frame, state: stateDigest(tree.frame, looks.digest), newest: looks.newest };
   if (before === undefined || before.frame !== tree.frame) return undefined;
-  const rest = Number(before.newest / 1_000_000n) + REST_MS - Date.now();
+  const rest = restOf(before.newest);
   // A time of change far ahead is of another clock.
   if (rest > 10 * REST_MS) return undefined;
   if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
-  return { diffId: tree.diffId, state: before.state, offset: clockOffset() };
+  return { diffId: tree.diffId, state: before.state, offset: clockOffset(look) };
+}
+
+/** Milliseconds until what changed then is at rest; negative when it is. */
+function restOf(changed: bigint): number {
+  return Number(changed / 1_000_000n) + REST_MS - Date.now();
 }
 
 /** Whether `entries` are of the tree that was noted, and none of its files was touched since. */
 export function isUnchanged(note: TreeNote, entries: Iterable<TreeEntry>): boolean {
-  if (clockOffset() < note.offset - CLOCK_SLACK_MS) return false;
   using look = openExactLook();
-  return look !== undefined && stateOf(entries, look)?.state === note.state;
+  if (look === undefined || wasSetBack(note.offset, look)) return false;
+  return stateOf(entries, look)?.state === note.state;
+}
+
+/** What is known of a file at rest. */
+export interface FileMark {
+  /** What the kernel said of it, in hex. */
+  readonly look: string;
+  /** As of {@linkcode TreeNote}. */
+  readonly offset: number;
+}
+
+/**
+ * Marks a file, before it is read: what is read from then on is what {@linkcode isMarked} later says is still there.
+ *
+ * @returns `undefined` when this machine gives no sound way to tell, or the file has changed just now.
+ */
+export function markFile(path: string): FileMark | undefined {
+  if (!TRUSTED.has(fileSystemOf(path))) return undefined;
+  using look = openExactLook();
+  if (look === undefined) return undefined;
+  try {
+    const { bytes, changed } = look(path);
+    if (restOf(changed) > 0) return undefined;
+    return { look: bytes.toHex(), offset: clockOffset(look) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the file at `path` is the one that was marked, and nobody has written to it since. */
+export function isMarked(path: string, mark: FileMark): boolean {
+  using look = openExactLook();
+  if (look === undefined || wasSetBack(mark.offset, look)) return false;
+  try {
+    return look(path).bytes.toHex() === mark.look;
+  } catch {
+    return false;
+  }
+}
+
+function wasSetBack(offset: number, look: ExactLook): boolean {
+  return clockOffset(look) < offset - CLOCK_SLACK_MS;
 }
 
 interface State {
@@ -118,8 +164,8 @@ function stateDigest(frame: Digest, files: Digest): Digest {
   return digestOf(new TextEncoder().encode(frame + files));
 }
 
-function clockOffset(): number {
-  return Date.now() - performance.now();
+function clockOffset(look: ExactLook): number {
+  return Date.now() - look.monotonic();
 }
 
 function fileSystemOf(path: string): number {
