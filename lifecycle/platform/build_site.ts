@@ -21,7 +21,7 @@ import {
   withDirs,
 } from "./buildpack_source.ts";
 import { takeFirst } from "./own_place.ts";
-import { type Placed, placeInside } from "./place_inside.ts";
+import { journalOf, type Placed, placeInside } from "./place_inside.ts";
 import { prepareChroot } from "../sandbox/chroot.ts";
 import { type GatheredExtensions, gatherExtensions } from "./extension_source.ts";
 import { readDistro } from "./distro.ts";
@@ -156,7 +156,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
   // Where nothing can be mounted, what buildpacks see lies in the builder's own root.
   const placed = builder === undefined || builder.entry.mode === "namespaces"
     ? undefined
-    : undo.use(placeInside(builder.tree, machine.helper));
+    : undo.use(placeInside(builder.tree, machine.helper, journalOf(builder.tree)));
   const visible: WorkDir = placed === undefined ? own : {
     ...own,
     layers: await placed.place("/layers"),

@@ -7,6 +7,7 @@ import type { Entry } from "../sandbox/entry.ts";
 import { bringNames } from "../sandbox/chroot.ts";
 import { unpackLayers } from "../sandbox/unpack.ts";
 import { type BuilderRoot, readBuilderRoot } from "./builder_root.ts";
+import { clearPlaces, journalOf } from "./place_inside.ts";
 import { chainOf, holdAlone, openTree } from "./trees.ts";
 
 /** What {@linkcode enterable} starts from. */
@@ -41,12 +42,14 @@ export async function enterable(
     ctx.log.info(`Unpacked ${name}${how} in ${Math.round(performance.now() - started)} ms`);
   if (entry.mode === "takeover") {
     if (await takeOver(request, ctx)) unpacked(" over this container");
+    await clearPlaces(journalOf("/"), helper);
     return await readBuilderRoot(image, name, "/", entry);
   }
   const tree = stack.use(await openTree(image, { helper, dir, owner: entry.owner }, ctx));
   if (tree.fresh) unpacked("");
   if (entry.mode === "chroot") {
     stack.use(await holdAlone(tree, ctx.signal));
+    await clearPlaces(journalOf(tree.path), helper);
     await bringNames(tree.path);
   }
   return await readBuilderRoot(image, name, tree.path, entry);

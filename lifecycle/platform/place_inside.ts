@@ -13,32 +13,63 @@ export interface Placed extends AsyncDisposable {
 const ASIDE = ".wherry-aside";
 
 /**
- * Starts to place directories into `root`. What a killed build left there is taken out when its place is taken again.
+ * Starts to place directories into `root`.
  *
  * @param helper Deletes trees with any mode and owner.
+ * @param journal Where it is written down what was done, for {@linkcode clearPlaces}; absent for a root of one build.
  */
-export function placeInside(root: string, helper: string): Placed {
-  const placed: string[] = [];
-  const restore = async (path: string) => {
-    await removeTrees(helper, [path]);
-    await Deno.rename(path + ASIDE, path).catch(ignoreAbsence);
-  };
+export function placeInside(root: string, helper: string, journal?: string): Placed {
+  const placed: Note[] = [];
   return {
     async place(inside) {
       const { found, missing } = await follow(root, inside);
       const path = join(root, ...found, ...missing);
       await Deno.mkdir(dirname(path), { recursive: true });
-      if (await isThere(path + ASIDE)) await restore(path);
-      await Deno.rename(path, path + ASIDE).catch(ignoreAbsence);
-      placed.push(path);
+      const note = { path, aside: await isThere(path) };
+      placed.push(note);
+      if (journal !== undefined) {
+        await Deno.writeTextFile(journal, JSON.stringify(note) + "\n", { append: true });
+      }
+      if (note.aside) await Deno.rename(path, path + ASIDE);
       await Deno.mkdir(path);
       await Deno.chmod(path, 0o755);
       return path;
     },
     async [Symbol.asyncDispose]() {
-      for (const path of placed.reverse()) await restore(path);
+      await undo(placed, helper);
+      if (journal !== undefined) await Deno.remove(journal).catch(ignoreAbsence);
     },
   };
+}
+
+/** Where the journal of an unpacked builder's tree is. */
+export const journalOf = (tree: string): string =>
+  tree === "/" ? "/cnb/.wherry-places" : join(dirname(tree), "places");
+
+/** Takes out what a killed build left in a root, before anything is read from there: it is not the builder's. */
+export async function clearPlaces(journal: string, helper: string): Promise<void> {
+  const text = await Deno.readTextFile(journal).catch(() => "");
+  const notes = text.split("\n").filter((line) => line.endsWith("}")).map((line) =>
+    JSON.parse(line) as Note
+  );
+  await undo(notes, helper);
+  await Deno.remove(journal).catch(ignoreAbsence);
+}
+
+interface Note {
+  /** On this machine. */
+  readonly path: string;
+  /** Whether something was there, which waits beside. */
+  readonly aside: boolean;
+}
+
+async function undo(notes: readonly Note[], helper: string): Promise<void> {
+  for (const { path, aside } of notes.toReversed()) {
+    // Written down, but not done: what is there is the builder's own.
+    if (aside && !await isThere(path + ASIDE)) continue;
+    await removeTrees(helper, [path]);
+    if (aside) await Deno.rename(path + ASIDE, path);
+  }
 }
 
 async function isThere(path: string): Promise<boolean> {
