@@ -36,7 +36,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: "a name of 300 bytes",
-    build: `n=$(head -c 300 /dev/zero | tr '\\0' n); mkdir "$1/l"; echo x >"$1/l/$n"; exit 7`,
+    build: `n=$(printf %0300d 0); mkdir "$1/l"; echo x >"$1/l/$n"; exit 7`,
     code: 51,
     error: /File ?name too long/,
   },
@@ -48,10 +48,16 @@ const FAULTS: readonly Fault[] = [
     error: /UTF-8/,
   },
   {
+    name: "a name that is not UTF-8, in the app",
+    build: `echo x >"$(printf 'caf\\351')"`,
+    code: 62,
+    error: /UTF-8/,
+  },
+  {
     name: "files of the builder, overwritten",
     build: `echo x >/bin/busybox; echo x >/cnb/order.toml; rm -rf /etc /cnb/buildpacks; exit 8`,
     code: 51,
-    error: /Read-only file system/,
+    error: /Read-only file system|Permission denied/,
   },
 ];
 
@@ -72,24 +78,35 @@ async function assertNothingLeft(shell: Shell): Promise<void> {
   equal(mounts.includes(shell.dir), false, "a mount");
 }
 
-for (const { name, build, code, error } of FAULTS) {
+const ways = Deno.uid() === 0 ? ["namespaces", "chroot"] : ["namespaces"];
+
+for (const way of ways) {
   Deno.test({
-    name: `a buildpack in a builder: ${name}`,
+    name: `buildpacks that behave badly in a builder: ${way}`,
     ignore: !canMakeBuilder,
-    async fn() {
-      await using shell = await builderShell(buildpackFiles("bp", "test/probe", { build }));
-      const words = ["--builder", "oci:builder", "--path", "app", "--run-image", "oci:base:1"];
-      const ended = await shell.wherry("build", "app", ...words);
-      equal(ended.code, code, ended.err);
-      match(ended.err, error);
-      await assertNothingLeft(shell);
-      if (code === 0) return;
-      const rows = JSON.parse(await shell.ok("ls", "-o", "json"));
-      deepEqual(rows, [], "no image");
-      // The builder is as it was.
-      await Deno.writeTextFile(`${shell.dir}/app/app.txt`, "again\n");
-      const again = await shell.wherry("build", "app", ...words, "-b", "test/greeter");
-      equal(again.code, 0, again.err);
+    async fn(test) {
+      await using shell = await builderShell(buildpackFiles("bp", "test/probe", {
+        build: 'eval "$FAULT"',
+      }));
+      const words = [
+        ...["build", "app", "--builder", "oci:builder", "--path", "app"],
+        ...["--run-image", "oci:base:1", "--isolation", way],
+      ];
+      for (const { name, build, code, error } of FAULTS) {
+        await test.step(name, async () => {
+          const ended = await shell.wherry(...words, "--env", `FAULT=${build}`);
+          equal(ended.code, code, ended.err);
+          match(ended.err, error);
+          await assertNothingLeft(shell);
+          const rows = JSON.parse(await shell.ok("ls", "-o", "json"));
+          deepEqual(rows.length, code === 0 ? 1 : 0, "no image");
+          if (code === 0) return void await shell.ok("rm", "app");
+          // The builder is as it was.
+          const again = await shell.wherry(...words, "-b", "test/greeter");
+          equal(again.code, 0, again.err);
+          await shell.ok("rm", "app");
+        });
+      }
     },
   });
 }
