@@ -16,6 +16,7 @@ import { UsageError } from "../exit.ts";
 import { fromRegistry, inStore, layout, type Located, readPlace } from "../places.ts";
 import type { Session } from "../session.ts";
 import type { BaseFlags } from "./flags.ts";
+import type { Known } from "./known.ts";
 import { type RebasePolicy, refusedBase } from "./policy.ts";
 import { underPolicy } from "../pull_policy.ts";
 import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
@@ -37,6 +38,7 @@ export class Bases {
   /** Hosts that the user or the configuration named. */
   readonly #named: ReadonlySet<string>;
   readonly #open = new Map<string, Promise<NewBase>>();
+  readonly #known: Known | undefined;
   /** What a plan has pinned: by name the digest. */
   readonly #pins: ReadonlyMap<string, string>;
 
@@ -45,8 +47,12 @@ export class Bases {
     session: Session,
     flags: Pick<BaseFlags, "runImage" | "runImageMap" | "pullPolicy">,
     policy: RebasePolicy,
-    pins: ReadonlyMap<string, string> = new Map(),
+    { pins = new Map(), known }: {
+      readonly pins?: ReadonlyMap<string, string>;
+      readonly known?: Known | undefined;
+    } = {},
   ) {
+    this.#known = known;
     this.#session = session;
     this.#flags = flags;
     this.#policy = policy;
@@ -165,11 +171,20 @@ export class Bases {
     if (why !== undefined) throw new LifecycleError(ExitCode.rebase, why);
     const place = await this.#place(name);
     const pinned = this.#pins.get(sameName(name));
-    return await openBase(
+    const known = this.#known;
+    const base = await openBase(
       { ...place, alsoKnownAs, ...(pinned === undefined ? {} : { reference: pinned }) },
       this.#session.ctx,
-      { early },
+      { early, known: known && ((digest) => known.document(digest)) },
     );
+    return known === undefined ? base : {
+      ...base,
+      image: async (platform) => {
+        const image = await base.image(platform);
+        known.keep(image.manifest.config.digest, image.rawConfig);
+        return image;
+      },
+    };
   }
 
   async #place(name: string): Promise<BasePlace> {

@@ -30,6 +30,7 @@ import { failureOf, UsageError } from "../exit.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
 import { type AppPlace, type Bases, sameName } from "./bases.ts";
+import type { Known } from "./known.ts";
 import { frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
 
 /** One image to rebase. */
@@ -60,8 +61,12 @@ export interface RebaseHow {
   readonly backupTag?: string | undefined;
   /** Told before a tag moves; the tag waits for it. */
   readonly onIntent?: ((intent: Intent) => Promise<void>) | undefined;
-  /** What earlier runs know. */
+  /** What earlier runs know of images. */
   readonly memo?: Memo | undefined;
+  /** Documents that earlier runs saw, and where bases are. */
+  readonly known?: Known | undefined;
+  /** It is about one image, for which anything known is worth a look. */
+  readonly single?: boolean | undefined;
 }
 
 /** What became of an image, and the error that a command for this one image ends with. */
@@ -82,7 +87,7 @@ export class Rebaser implements AsyncDisposable {
   readonly #bases: Bases;
   readonly #policy: RebasePolicy;
   readonly #how: RebaseHow;
-  readonly #layers = new BaseLayers();
+  readonly #layers: BaseLayers;
   readonly #signals: AbortSignal[] = [];
   readonly #layouts = new Map<string, Promise<Writable>>();
   readonly #notes = new Set<Promise<void>>();
@@ -96,6 +101,7 @@ export class Rebaser implements AsyncDisposable {
     this.#bases = bases;
     this.#policy = policy;
     this.#how = how;
+    this.#layers = new BaseLayers(how.known);
   }
 
   /**
@@ -108,9 +114,10 @@ export class Rebaser implements AsyncDisposable {
     this.#ahead = await this.#bases.ahead(early);
   }
 
-  /** Gives the store free. */
+  /** Gives the store free; what was noted gets to the disk. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#notes);
+    await this.#how.known?.[Symbol.asyncDispose]();
     await (await this.#lease)?.[Symbol.asyncDispose]();
   }
 
@@ -200,6 +207,7 @@ export class Rebaser implements AsyncDisposable {
       };
     }
     let out: string | undefined;
+    const documents = this.#documentsOf(target);
     const prepared = await prepareRebase(
       source,
       {
@@ -214,6 +222,7 @@ export class Rebaser implements AsyncDisposable {
         oldBase: (of, platform) => this.#bases.old(of, platform, at),
         force: how.force,
         normalize: sameName,
+        known: documents && ((digest) => documents.document(digest)),
         log: {
           ...this.#session.log,
           warn: (line) => this.#session.log.warn(`${name}: ${line}`),
@@ -235,9 +244,13 @@ export class Rebaser implements AsyncDisposable {
       targets.every((one) => this.#isSource(one, prepared, target))
     ) {
       if (!isStore(target)) this.#remember(name, prepared);
+      keepConfigs(documents, prepared.images.map(({ old }) => old));
       return { decision: "current" };
     }
-    if (how.dryRun) return { decision: "would rebase", tags: namesOf(target, targets) };
+    if (how.dryRun) {
+      keepConfigs(documents, prepared.images.map(({ old }) => old));
+      return { decision: "would rebase", tags: namesOf(target, targets) };
+    }
     await how.onIntent?.({ intent: name, old: prepared.old.digest, new: prepared.made.digest });
     if (isStore(target)) {
       await (this.#lease ??= this.#session.store().then((store) => store.lease()));
@@ -245,6 +258,7 @@ export class Rebaser implements AsyncDisposable {
     await this.#backUp(target, reference, prepared, signal);
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
     if (!isStore(target)) this.#remember(name, prepared);
+    keepConfigs(documents, prepared.images.map(({ made }) => made));
     return { decision: "rebased", tags: namesOf(target, targets) };
   }
 
@@ -393,6 +407,15 @@ export class Rebaser implements AsyncDisposable {
     this.#notes.add(noted);
   }
 
+  /**
+   * Documents that may be here instead of being asked for. In a fleet only where that saves more than it costs: our own server
+   * answers as fast as the disk.
+   */
+  #documentsOf({ registry }: Writable): Known | undefined {
+    const { known, single } = this.#how;
+    return "careful" in registry && (single || registry.careful !== true) ? known : undefined;
+  }
+
   #signalOf(worker: number): AbortSignal {
     let signal = this.#signals[worker];
     if (signal === undefined) {
@@ -404,6 +427,10 @@ export class Rebaser implements AsyncDisposable {
     }
     return signal;
   }
+}
+
+function keepConfigs(known: Known | undefined, images: readonly Image[]): void {
+  for (const { manifest, rawConfig } of images) known?.keep(manifest.config.digest, rawConfig);
 }
 
 /** There an image is read as fast as what an earlier run noted of it. */

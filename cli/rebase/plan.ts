@@ -14,6 +14,7 @@ import { fitTable } from "../ui/table.ts";
 import { Bases } from "./bases.ts";
 import type { FleetFlags } from "./flags.ts";
 import { isInMyShard, isOfRegistry, memoOf, numberOf, runWork, shardOf } from "./images.ts";
+import { knownOf } from "./known.ts";
 import { Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -29,7 +30,8 @@ export interface PlanFlags extends FleetFlags {
 export async function plan(io: Io, names: readonly string[], flags: PlanFlags): Promise<number> {
   await using session = new Session(io, flags);
   const policy = await readPolicy(session, flags.policy);
-  const bases = new Bases(session, flags, policy);
+  const known = knownOf(session);
+  const bases = new Bases(session, flags, policy, { known });
   const items = (await readFleet(session, { names, from: flags.from }))
     .map(({ name }) => ({ name, published: isOfRegistry(names, name) }));
   await using rebaser = new Rebaser(session, bases, policy, {
@@ -38,6 +40,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
     dryRun: true,
     tagTemplate: flags.tagTemplate,
     memo: await memoOf(session),
+    known,
   });
   const shard = shardOf(io, flags);
   const mine = items.filter(({ name }) => isInMyShard(name, shard));
@@ -122,9 +125,13 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
   const planned = results.filter(({ decision }) => decision === "would rebase");
   session.log.info(`${planned.length} of ${results.length} images of the plan are to be rebased`);
   const policy = await readPolicy(session, flags.policy);
+  const known = knownOf(session);
   const pins = new Map(Object.entries(header.run_images));
   const of = { ...header.flags, pullPolicy: flags.pullPolicy ?? "always" } as const;
-  const bases = new Bases(session, of as ConstructorParameters<typeof Bases>[1], policy, pins);
+  const bases = new Bases(session, of as ConstructorParameters<typeof Bases>[1], policy, {
+    pins,
+    known,
+  });
   let journal: JournalFile | undefined;
   await using rebaser = new Rebaser(session, bases, policy, {
     publish: header.flags.publish ?? false,
@@ -133,6 +140,7 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
     tagTemplate: header.flags.tagTemplate,
     backupTag: flags.backupTag,
     memo: await memoOf(session),
+    known,
     onIntent: async (intent: Intent) => {
       journal?.add(intent);
       await journal?.durable();

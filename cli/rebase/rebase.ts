@@ -8,6 +8,7 @@ import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
+import { knownOf } from "./known.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -64,7 +65,8 @@ export async function rebase(
   if (flags.shard !== undefined) shardOf(io, flags);
   settingsOf(flags, 1, 1);
   const policy = await readPolicy(session, flags.policy);
-  const bases = new Bases(session, flags, policy);
+  const known = knownOf(session);
+  const bases = new Bases(session, flags, policy, { known });
   const how: RebaseHow = {
     publish: flags.publish ?? false,
     force: flags.force ?? false,
@@ -73,9 +75,10 @@ export async function rebase(
     from: flags.previousImage,
     tagTemplate: flags.tagTemplate,
     backupTag: flags.backupTag,
+    known,
   };
   if (one && !OF_FLEETS.some((flag) => flags[flag] !== undefined)) {
-    await using rebaser = new Rebaser(session, bases, policy, how);
+    await using rebaser = new Rebaser(session, bases, policy, { ...how, single: true });
     await rebaseOne(
       session,
       rebaser,

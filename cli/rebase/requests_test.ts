@@ -144,4 +144,65 @@ Deno.test({
   );
   // Manifest, config, two for the new config, a look at the tag, the manifest; the first one mounts five layers.
   deepEqual(requests, [11, 6, 6]);
+  {
+    await using client = connectRegistry(host);
+    await put(client, "run", "3", madeBase("3"));
+  }
+  const again = await it.wherry([
+    ...["rebase", "--from", "list", "--publish", "--force", "--run-image", `${host}/run:3`],
+    ...["-o", "json", "--concurrency", "1"],
+  ]);
+  equal(again.code, 0, again.stderr);
+  // Their configs were made here: the next patch costs one less.
+  deepEqual(
+    again.stdout.trim().split("\n").map((line) => (JSON.parse(line) as FleetResult).requests),
+    [10, 5, 5],
+  );
+});
+
+Deno.test("P4, P5 warm, in a process of its own each time: at most 5 requests; 4 and three waits for an image that is known", async () => {
+  await using it = await makeScene();
+  await using far = delayProxy(it.host, FAR_MS);
+  const rebase = async (tag: string, run: string) => {
+    far.take();
+    const words = ["rebase", `${far.host}/app:${tag}`, "--publish", "--force", "--run-image"];
+    const { code, stderr } = await it.wherry([...words, `${far.host}/run:${run}`]);
+    equal(code, 0, stderr);
+    return far.take();
+  };
+  for (const version of ["2", "3"]) await put(it.place, "run", version, madeBase(version));
+  for (const tag of ["1", "2"]) {
+    await put(it.place, "app", tag, madeApp(old, `app ${tag}`, { run: `${far.host}/run:2` }));
+  }
+  equal((await rebase("1", "2")).requests.length, 11);
+  const other = await rebase("2", "2");
+  equal(other.requests.length, 5, other.requests.join("\n"));
+  equal((await rebase("2", "3")).requests.length, 10, "a base that nobody saw");
+  const known = await rebase("2", "2");
+  equal(known.requests.length, 4, known.requests.join("\n"));
+  equal(known.depth, 3);
+});
+
+Deno.test("P4 what was believed to be there and is not is brought again", async () => {
+  await using it = await makeScene();
+  await put(it.place, "run", "2", next);
+  for (const tag of ["1", "2"]) {
+    await put(it.place, "app", tag, madeApp(old, `app ${tag}`, { run: `${it.host}/run:2` }));
+  }
+  const rebase = (tag: string) =>
+    it.wherry([
+      ...["rebase", `${it.host}/app:${tag}`, "--publish", "--run-image", `${it.host}/run:2`],
+    ]);
+  equal((await rebase("1")).code, 0);
+  await it.place.deleteManifest("app", "1");
+  for (const { descriptor } of next.layers) await it.place.deleteBlob("app", descriptor.digest);
+  it.calls();
+  const { code, stderr } = await rebase("2");
+  equal(code, 0, stderr);
+  const calls = it.calls();
+  equal(calls.filter((call) => call.startsWith("PUT putManifest")).length, 2, calls.join("\n"));
+  equal(calls.filter((call) => call === "POST startUpload 201").length >= 5, true);
+  for (const { descriptor } of next.layers) {
+    ok(await it.place.blob("app", descriptor.digest), "it is complete");
+  }
 });

@@ -8,6 +8,7 @@ import type { Digest } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { isIndexType } from "../../registry/oci/media_type.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
+import { bytesSource } from "../../registry/source.ts";
 import type { RawManifest, Reader } from "../../registry/registry.ts";
 
 /** How a base is opened. */
@@ -17,6 +18,8 @@ export interface OpenBaseOptions {
    * fleet that has nothing to do is better off without.
    */
   readonly early?: boolean | undefined;
+  /** Its config, if an earlier command read it. */
+  readonly known?: ((digest: Digest) => Promise<Uint8Array<ArrayBuffer> | undefined>) | undefined;
   /** Pauses; replaced in tests. */
   readonly wait?: ((ms: number, signal: AbortSignal | undefined) => Promise<void>) | undefined;
 }
@@ -61,7 +64,7 @@ const FINAL: readonly number[] = [400, 401, 403, 405, 429];
 export async function openBase(
   place: BasePlace,
   ctx: Pick<Context, "signal" | "log">,
-  { early = false, wait = waitFor }: OpenBaseOptions = {},
+  { early = false, known, wait = waitFor }: OpenBaseOptions = {},
 ): Promise<NewBase> {
   const { signal } = ctx;
   const raw = await persistently(
@@ -74,7 +77,7 @@ export async function openBase(
     wait,
   );
   const images = new Map<string, Promise<Image>>();
-  const fixed = remembering(place.registry, place.reference, raw);
+  const fixed = remembering(place.registry, place.reference, raw, known);
   const only = isIndexType(raw.mediaType) ? undefined : ANY;
   const image = (platform: Platform) => {
     const { os, architecture, variant = "" } = only ?? platform;
@@ -114,14 +117,24 @@ async function readBase(
 }
 
 /** The same place; the manifest that was read already is not asked for again. */
-function remembering(registry: Reader, reference: string, raw: RawManifest): Reader {
+function remembering(
+  registry: Reader,
+  reference: string,
+  raw: RawManifest,
+  known: OpenBaseOptions["known"],
+): Reader {
   return {
     manifest: async (repository, wanted, options) =>
       wanted === raw.digest || wanted === reference
         ? raw
         : await registry.manifest(repository, wanted, options),
     stat: (repository, wanted, options) => registry.stat(repository, wanted, options),
-    blob: (repository, digest, options) => registry.blob(repository, digest, options),
+    blob: async (repository, digest, options) => {
+      const bytes = await known?.(digest);
+      return bytes === undefined
+        ? await registry.blob(repository, digest, options)
+        : bytesSource(bytes);
+    },
   };
 }
 

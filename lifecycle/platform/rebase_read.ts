@@ -3,7 +3,7 @@ import type { Log } from "../../registry/context.ts";
 import { assembleImage, encodeJson, type Image, MAX_CONFIG_BYTES } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
-import { digestOf } from "../../registry/oci/digest.ts";
+import { type Digest, digestOf } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { type Index, type Manifest, parseDocument } from "../../registry/oci/manifest.ts";
 import { isIndexType, isManifestType, MediaType } from "../../registry/oci/media_type.ts";
@@ -37,6 +37,8 @@ export interface RebaseChoices {
   readonly force: boolean;
   /** Makes two spellings of one image name equal. */
   readonly normalize: (name: string) => string;
+  /** A config that an earlier command read or made: saves a request. */
+  readonly known?: ((digest: Digest) => Promise<Uint8Array<ArrayBuffer> | undefined>) | undefined;
   /** Warnings. */
   readonly log: Log;
   /** Ends the reading. */
@@ -212,17 +214,16 @@ async function prepareImage(
   if (config.mediaType !== MediaType.ociConfig && config.mediaType !== MediaType.dockerConfig) {
     throw new NotCnbError(name, `it is no image but ${JSON.stringify(config.mediaType)}`);
   }
-  const blob = await registry.blob(repository, config.digest, { signal: choices.signal });
-  if (blob === undefined) {
+  const read = async () => {
+    const blob = await registry.blob(repository, config.digest, { signal: choices.signal });
+    if (blob !== undefined) return await readAll(blob, MAX_CONFIG_BYTES);
     throw new OciError(
       "BLOB_UNKNOWN",
       `Cannot read config ${config.digest} of ${name}: the registry lacks it`,
     );
-  }
-  const app = assembleImage(raw, manifest, await readAll(blob, MAX_CONFIG_BYTES), {
-    registry,
-    repository,
-  });
+  };
+  const text = await choices.known?.(config.digest) ?? await read();
+  const app = assembleImage(raw, manifest, text, { registry, repository });
   const label = labelOf(app.config, METADATA_LABEL);
   if (!label) throw new NotCnbError(name, `it has no label ${METADATA_LABEL}`);
   const { runImage } = await failAs(ExitCode.rebase, choices.signal, () => baseOf(label));

@@ -19,17 +19,33 @@ export interface RebaseTarget {
   readonly expect?: TagExpectation["is"] | undefined;
 }
 
+/** What earlier commands know of bases in repositories. `place` is a registry's host and a repository. */
+export interface KnownBases {
+  /** Whether it is there; where the registry `refuses` manifests that lack something that is believed for longer. */
+  has(place: string, base: Digest, refuses: boolean): Promise<boolean>;
+  /** It is there. Nobody waits for it to be noted. */
+  add(place: string, base: Digest): void;
+  /** It is not there after all. */
+  remove(place: string, base: Digest): void;
+}
+
 /** Which repositories have which base: of many images in one repository the first brings it. One for each run. */
 export class BaseLayers {
   readonly #there = new Map<string, Promise<void>>();
   readonly #places = new Map<Registry, number>();
+  readonly #known: KnownBases | undefined;
+
+  /** `known` outlives the run; of registries only. */
+  constructor(known?: KnownBases) {
+    this.#known = known;
+  }
 
   /** Brings the layers of `base` into `repository`, by mounting where the registry can; once. */
   async ensure(to: Registry, repository: string, base: Image, signal: AbortSignal): Promise<void> {
     const key = this.#key(to, repository, base);
     let ensured = this.#there.get(key);
     if (ensured === undefined) {
-      ensured = pushAll(base, base.layers.length, to, repository, signal);
+      ensured = this.#bring(to, repository, base, signal);
       // Others wait for this one; what it failed of, the next shall try again.
       ensured.catch(() => this.#there.delete(key));
       this.#there.set(key, ensured);
@@ -40,6 +56,16 @@ export class BaseLayers {
   /** They are not there after all. */
   forget(to: Registry, repository: string, base: Image): void {
     this.#there.delete(this.#key(to, repository, base));
+    if (isRemote(to)) this.#known?.remove(`${to.name}/${repository}`, base.raw.digest);
+  }
+
+  async #bring(to: Registry, repository: string, base: Image, signal: AbortSignal): Promise<void> {
+    const known = isRemote(to) ? this.#known : undefined;
+    const place = `${to.name}/${repository}`;
+    const { digest } = base.raw;
+    if (isRemote(to) && await known?.has(place, digest, to.careful)) return;
+    await pushAll(base, base.layers.length, to, repository, signal);
+    known?.add(place, digest);
   }
 
   #key(to: Registry, repository: string, base: Image): string {
@@ -47,6 +73,10 @@ export class BaseLayers {
     if (place === undefined) this.#places.set(to, place = this.#places.size);
     return `${place} ${repository} ${base.raw.digest}`;
   }
+}
+
+function isRemote(to: Registry): to is RegistryClient {
+  return "careful" in to;
 }
 
 /** Layers under way at once: a mount is one small request. */

@@ -270,6 +270,10 @@ class RemoteRegistry implements RegistryClient {
     );
   }
 
+  get careful(): boolean {
+    return this.#session.learned.conditions === true;
+  }
+
   glance(repository: string, tag: string, options?: CallOptions): void {
     if (this.#session.learned.conditions === true) return;
     const place = this.#manifestPlace(repository, tag);

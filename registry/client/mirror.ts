@@ -195,6 +195,10 @@ class MirroredRegistry implements RegistryClient {
     this.#primary.foresee(wants);
   }
 
+  get careful(): boolean {
+    return this.#primary.careful;
+  }
+
   glance(repository: string, tag: string, options?: CallOptions): void {
     this.#primary.glance(repository, tag, options);
   }

@@ -123,6 +123,11 @@ export interface RegistryClient extends Registry, AsyncDisposable {
   /** What went over the wire so far, by host: the registry, its token server, its storage. */
   stats(): Readonly<Record<string, HostStats>>;
   /**
+   * Whether it is known to be one that looks by itself at what a put expects of a tag, and refuses a manifest that lacks
+   * something: wherry's own.
+   */
+  readonly careful: boolean;
+  /**
    * Says what one act is about to do with these repositories, the most important first: a registry with tokens is then
    * asked for one that allows all of it. Nothing is sent.
    */

@@ -48,7 +48,7 @@ export async function claimDirectory(
     throw new OciError("UNAVAILABLE", `Cannot open store ${dir}: there is no store in it`);
   }
   for await (const { name } of Deno.readDir(dir)) {
-    if (name.startsWith("metadata.db") || name === "leases") continue;
+    if (name.startsWith("metadata.db") || name === "leases" || name === "cache") continue;
     throw new OciError(
       "UNAVAILABLE",
       `Cannot open store ${dir}: it holds ${

@@ -1,0 +1,112 @@
+/** What earlier commands read and made, so that a rebase has less to ask: files below `cache/rebase-1` of the store. */
+import { join } from "node:path";
+import { type Digest, digestOf, hexOf } from "../../registry/oci/digest.ts";
+import type { Session } from "../session.ts";
+import type { KnownBases } from "../../lifecycle/platform/rebase_write.ts";
+
+/** A registry may clean up: that a base is in a repository is believed so long, in milliseconds. */
+const TRUSTED_MS = 10 * 60 * 1000;
+/** Where a manifest that lacks something is refused, a belief that is wrong costs a request, and nothing else. */
+const LONG_MS = 7 * 24 * 60 * 60 * 1000;
+/** What nobody made or read for so long is forgotten, in milliseconds. */
+const KEPT_MS = 60 * 24 * 60 * 60 * 1000;
+
+/**
+ * Manifests and configs by digest, and where bases are. Losing any of it costs a request; what was changed on the disk
+ * is not believed. Dispose it: what is being written gets there.
+ */
+export class Known implements KnownBases, AsyncDisposable {
+  readonly #dir: string;
+  readonly #writing = new Set<Promise<void>>();
+  readonly #kept = new Set<Digest>();
+  #swept = false;
+
+  /** Below the store in `dir`, which need not be there. */
+  constructor(dir: string) {
+    this.#dir = join(dir, "cache", "rebase-1");
+  }
+
+  /** The bytes of a document, when they are here. */
+  async document(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const bytes = await Deno.readFile(this.#fileOf(digest)).catch(() => undefined);
+    if (bytes === undefined || digestOf(bytes) !== digest) return undefined;
+    this.#kept.add(digest);
+    return bytes;
+  }
+
+  /** Keeps a document. Nobody waits, and nobody hears when it cannot be written. */
+  keep(digest: Digest, bytes: Uint8Array): void {
+    if (this.#kept.has(digest)) return;
+    this.#kept.add(digest);
+    this.#write(this.#fileOf(digest), bytes);
+  }
+
+  async has(place: string, base: Digest, refuses: boolean): Promise<boolean> {
+    const file = await Deno.stat(this.#fileOf(keyOf(place, base))).catch(() => undefined);
+    const age = Date.now() - (file?.mtime?.getTime() ?? 0);
+    return age < (refuses ? LONG_MS : TRUSTED_MS);
+  }
+
+  add(place: string, base: Digest): void {
+    this.#write(this.#fileOf(keyOf(place, base)), new Uint8Array());
+  }
+
+  remove(place: string, base: Digest): void {
+    this.#act(() => Deno.remove(this.#fileOf(keyOf(place, base))));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#writing);
+  }
+
+  #fileOf(digest: Digest): string {
+    const hex = hexOf(digest);
+    return join(this.#dir, hex.slice(0, 2), hex);
+  }
+
+  #write(path: string, bytes: Uint8Array): void {
+    this.#act(async () => {
+      const dir = join(path, "..");
+      await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
+      if (!this.#swept) {
+        this.#swept = true;
+        await sweep(dir);
+      }
+      const temporary = `${path}.${crypto.randomUUID()}`;
+      try {
+        await Deno.writeFile(temporary, bytes, { mode: 0o600 });
+        await Deno.rename(temporary, path);
+      } catch (error) {
+        await Deno.remove(temporary).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  #act(act: () => Promise<void>): void {
+    const acting = act().catch(() => {}).finally(() => this.#writing.delete(acting));
+    this.#writing.add(acting);
+  }
+}
+
+/** One directory of 256 each time: all have their turn. */
+async function sweep(dir: string): Promise<void> {
+  for await (const { name } of Deno.readDir(dir)) {
+    const path = join(dir, name);
+    const age = Date.now() - ((await Deno.stat(path)).mtime?.getTime() ?? Date.now());
+    if (age > KEPT_MS) await Deno.remove(path);
+  }
+}
+
+function keyOf(place: string, base: Digest): Digest {
+  return digestOf(new TextEncoder().encode(`base ${base} in ${place}`));
+}
+
+/** What is known here; `undefined` where there is no place for a store. */
+export function knownOf(session: Session): Known | undefined {
+  try {
+    return new Known(session.storeDir());
+  } catch {
+    return undefined; // a container without HOME
+  }
+}
