@@ -247,7 +247,7 @@ function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResu
 }
 
 /** Images at once in the store, where nobody else is kept busy: so many share a sync. */
-const IN_STORE = 64;
+const IN_STORE = 128;
 
 /**
  * How a run of `count` images is worked through.

@@ -44,6 +44,8 @@ export async function readPolicy(
       }
     }
   }
+  // Nearly everybody has none, and the schema takes a while to be made.
+  if (text === "") return { runImages: undefined, frozen: [], optOut: undefined };
   return parsePolicy(text, path ?? "policy", file === undefined);
 }
 
