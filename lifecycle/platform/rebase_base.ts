@@ -79,17 +79,20 @@ export async function openBase(
   const images = new Map<string, Promise<Image>>();
   const fixed = remembering(place.registry, place.reference, raw, known);
   const only = isIndexType(raw.mediaType) ? undefined : ANY;
+  const read = (platform: Platform) => readBase(fixed, place, raw.digest, platform, signal);
+  // Once: nobody may be left that wants it, when it is tried again.
+  const ahead = early && only !== undefined ? read(only) : undefined;
+  ahead?.catch(() => {});
   const image = (platform: Platform) => {
     const { os, architecture, variant = "" } = only ?? platform;
     const key = `${os}/${architecture}/${variant}`;
     let image = images.get(key);
     if (image === undefined) {
-      image = persistently(() => readBase(fixed, place, raw.digest, platform, signal), ctx, wait);
-      images.set(key, image);
+      const again = () => persistently(() => read(platform), ctx, wait);
+      images.set(key, image = ahead === undefined ? again() : ahead.catch(again));
     }
     return image;
   };
-  if (early && only !== undefined) image(only).catch(() => {});
   return { place, digest: raw.digest, image };
 }
 
