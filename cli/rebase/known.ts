@@ -19,6 +19,8 @@ export class Known implements KnownBases, AsyncDisposable {
   readonly #dir: string;
   readonly #writing = new Set<Promise<void>>();
   readonly #kept = new Set<Digest>();
+  /** Said to be wrong: not to be believed before the file is gone. */
+  readonly #wrong = new Set<Digest>();
   #swept = false;
 
   /** Below the store in `dir`, which need not be there. */
@@ -42,17 +44,22 @@ export class Known implements KnownBases, AsyncDisposable {
   }
 
   async has(place: string, base: Digest, refuses: boolean): Promise<boolean> {
-    const file = await Deno.stat(this.#fileOf(keyOf(place, base))).catch(() => undefined);
+    const key = keyOf(place, base);
+    if (this.#wrong.has(key)) return false;
+    const file = await Deno.stat(this.#fileOf(key)).catch(() => undefined);
     const age = Date.now() - (file?.mtime?.getTime() ?? 0);
     return age < (refuses ? LONG_MS : TRUSTED_MS);
   }
 
   add(place: string, base: Digest): void {
-    this.#write(this.#fileOf(keyOf(place, base)), new Uint8Array());
+    const key = keyOf(place, base);
+    if (!this.#wrong.has(key)) this.#write(this.#fileOf(key), new Uint8Array());
   }
 
   remove(place: string, base: Digest): void {
-    this.#act(() => Deno.remove(this.#fileOf(keyOf(place, base))));
+    const key = keyOf(place, base);
+    this.#wrong.add(key);
+    this.#act(() => Deno.remove(this.#fileOf(key)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

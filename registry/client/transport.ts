@@ -63,6 +63,11 @@ export interface TransportResponse {
   readonly reuse: () => void;
 }
 
+/** Not to be tried again. */
+function closed(host: string): TransportError {
+  return new TransportError("blocked", host, "the client was closed");
+}
+
 const CONNECT_MS = 30_000;
 const ANSWER_MS = 300_000;
 const IDLE_MS = 60_000;
@@ -72,7 +77,7 @@ export class Transport implements AsyncDisposable {
   readonly #options: TransportOptions;
   /** Connections that wait for work, by {@linkcode Way.key}; the one used last is at the end. */
   readonly #idle = new Map<string, Connection[]>();
-  readonly #busy = new Set<(error: Error) => void>();
+  readonly #busy = new Set<(error?: Error) => void>();
   readonly #stats = new Map<string, Counter>();
   #closed = false;
   #systemCerts: Promise<readonly string[]> | undefined;
@@ -102,8 +107,9 @@ export class Transport implements AsyncDisposable {
     const opening = new AbortController();
     let connection: Connection | undefined;
     let why: Error | undefined;
-    const cut = (error: Error) => {
+    const cut = (error: Error = closed(target.host)) => {
       why ??= error;
+      watch.stop();
       opening.abort(error);
       connection?.close();
     };
@@ -243,7 +249,7 @@ export class Transport implements AsyncDisposable {
   /** Closes all connections; exchanges under way fail. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const cut of this.#busy) cut(new Error("the client was closed"));
+    for (const cut of this.#busy) cut();
     const idle = [...this.#idle.values()].flat();
     this.#idle.clear();
     for (const connection of idle) connection.close();
@@ -270,7 +276,7 @@ export class Transport implements AsyncDisposable {
   }
 
   #check(target: Target, guard: Nearness | undefined): void {
-    if (this.#closed) throw new TransportError("blocked", target.host, "the client was closed");
+    if (this.#closed) throw closed(target.host);
     const { allowHost, trustedHosts } = this.#options;
     if (allowHost !== undefined && !allowHost(target.host)) {
       throw new TransportError("blocked", target.host, "this host is not allowed here");
