@@ -11,6 +11,7 @@ import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
 import { refuseLinksOut, unpackArchive } from "./archive_root.ts";
 import { isPassable } from "./passable.ts";
+import { compareVersions } from "./module_version.ts";
 
 /** One buildpack somebody asks for: a name as typed, or a script that stands for a whole one (PRJ-5). */
 export type Wanted = string | {
@@ -419,12 +420,8 @@ function storeOf(found: ReadonlyMap<string, Buildpack>): BuildpackStore {
     find: (id, version) => {
       if (version) return found.get(`${id}@${version}`);
       const versions = [...found.values()].filter((one) => one.descriptor.id === id);
-      return versions.sort((a, b) => byVersion(a.descriptor.version, b.descriptor.version)).at(-1);
+      return versions.sort((a, b) => compareVersions(a.descriptor.version, b.descriptor.version))
+        .at(-1);
     },
   };
-}
-
-/** Orders `1.10.0` after `1.9.0`; words in byte order. */
-function byVersion(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
 }

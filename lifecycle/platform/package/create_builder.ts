@@ -21,7 +21,7 @@ import {
   type BuilderLayer,
   buildOwner,
 } from "./builder.ts";
-import { compareVersions } from "./index_dir.ts";
+import { compareVersions } from "../module_version.ts";
 import type { FoundModule } from "./locate.ts";
 import { keyOf, type ModuleInfo, type PackagedModule } from "./module.ts";
 import { type LayerPlace, layModules, type ModuleDir, planToLayers } from "./module_dir.ts";

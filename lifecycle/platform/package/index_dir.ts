@@ -1,10 +1,9 @@
 /** A buildpack registry index in a directory: one file a name, one JSON line a version (BP-4). */
 import { join } from "node:path";
 import { z } from "zod";
-import semver from "semver";
 import { LifecycleError } from "../../error.ts";
 import { readText, writeText } from "../../file/document.ts";
-import { compareBytes } from "../../../registry/compare_bytes.ts";
+import { compareVersions } from "../module_version.ts";
 
 /** One version of one buildpack. */
 export interface IndexEntry {
@@ -101,14 +100,6 @@ export async function lookUp(dir: string, id: string, version: string): Promise<
 
 function newest(entries: readonly IndexEntry[]): IndexEntry | undefined {
   return [...entries].sort((a, b) => compareVersions(a.version, b.version)).at(-1);
-}
-
-/** Semantic versions by their rules; others before them, in byte order. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [semver.valid(a, { loose: true }), semver.valid(b, { loose: true })];
-  if (left !== null && right !== null) return semver.compareBuild(left, right);
-  if (left !== null || right !== null) return left === null ? -1 : 1;
-  return compareBytes(a, b);
 }
 
 /**
