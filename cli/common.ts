@@ -1,6 +1,7 @@
 /** Flags that every command has, and what they turn into. */
 import { type Command, Option } from "commander";
 import { UsageError } from "./exit.ts";
+import type { Io } from "./io.ts";
 
 /** The common flags, as commander hands them over. */
 export interface CommonFlags {
@@ -76,6 +77,22 @@ export function addRegistryFlags(command: Command): Command {
       "--offline",
       "dial nothing but what [offline] allow in config.toml names; fail, naming what would have been dialled",
     );
+}
+
+/**
+ * Makes `command` one of commands: alone it prints its help.
+ *
+ * @returns Adds a command below it.
+ */
+export function subcommands(
+  command: Command,
+  io: Io,
+): (name: string, summary: string, usage?: string) => Command {
+  command.usage("COMMAND [FLAGS]").helpCommand(false);
+  command.action(() => void io.stdout.write(command.helpInformation()));
+  return (name, summary, usage = "[FLAGS]") =>
+    command.command(name).summary(summary).description(summary)
+      .helpOption("-h, --help", "show this help").usage(usage);
 }
 
 /** The level that the flags ask for. */

@@ -1,18 +1,12 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { anyOutputFlag, outputFlag } from "../output.ts";
 import { addSourceFlags } from "./buildpack.ts";
 
 /** `wherry builder ...`. */
 export function define(command: Command, io: Io): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
-  const sub = (name: string, summary: string, usage: string) =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage(usage);
+  const sub = subcommands(command, io);
 
   const create = sub("create", "Make a builder image", "NAME [FLAGS]")
     .argument("<name>", "the builder: a name, or oci:DIR")

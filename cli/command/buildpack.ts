@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { anyOutputFlag, outputFlag } from "../output.ts";
 import type { ModuleKind } from "../../lifecycle/platform/package/module.ts";
@@ -16,13 +16,7 @@ export function defineModules(
   _done: (code: number) => void,
   kind: ModuleKind,
 ): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
-  const sub = (name: string, summary: string, usage: string) =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage(usage);
+  const sub = subcommands(command, io);
 
   const scaffold = sub("new", `Write the skeleton of a ${kind} into a new directory`, "ID [FLAGS]")
     .argument("<id>", `its id, for example samples/hello`)

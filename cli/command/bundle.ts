@@ -1,17 +1,11 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { outputFlag } from "../output.ts";
 
 /** `wherry bundle ...`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
-  const sub = (name: string, summary: string, usage: string) =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage(usage);
+  const sub = subcommands(command, io);
 
   const create = sub("create", "Put images and all they need into one file", "FILE [FLAGS]")
     .argument("<file>", "the bundle")

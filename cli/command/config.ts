@@ -1,18 +1,14 @@
 import type { Command } from "commander";
-import { addCommonFlags, collectWords, type CommonFlags } from "../common.ts";
+import { addCommonFlags, collectWords, type CommonFlags, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { outputFlag, type OutputFormat } from "../output.ts";
 import type { AddFlags } from "../registry_mirrors.ts";
 
 /** `wherry config registry-mirrors add`, `remove`, `list` and `explain`. */
 export function define(command: Command, io: Io): void {
-  command.usage("COMMAND").helpCommand(false);
   const summary = "Where images are read from instead of their own registry";
-  const mirrors = command.command("registry-mirrors").summary(summary).description(summary)
-    .helpOption("-h, --help", "show this help").helpCommand(false).usage("COMMAND [FLAGS]");
-  const sub = (name: string, what: string) =>
-    mirrors.command(name).summary(what).description(what)
-      .helpOption("-h, --help", "show this help");
+  const mirrors = subcommands(command, io)("registry-mirrors", summary);
+  const sub = subcommands(mirrors, io);
   const add = sub("add", "Set the mirrors of a registry")
     .argument("<registry>", "a host with an optional path, *.domain, or * for all")
     .usage("REGISTRY --mirror MIRROR... [FLAGS]")
@@ -49,6 +45,4 @@ export function define(command: Command, io: Io): void {
       await explainMirrors(io, name, flags, flags.output);
     },
   );
-  mirrors.action(() => io.stdout.write(mirrors.helpInformation()));
-  command.action(() => io.stdout.write(command.helpInformation()));
 }

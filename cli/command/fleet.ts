@@ -1,15 +1,12 @@
 import { type Command, Option } from "commander";
 import { ENGINES } from "../../lifecycle/fleet/manifest.ts";
-import { collect } from "../common.ts";
+import { collect, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import type { ManifestFlags } from "../rebase/manifest.ts";
 
 /** `wherry fleet manifest`. */
 export function define(command: Command, io: Io): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  const summary = "Print what runs the shards of a plan on an engine";
-  command.command("manifest").summary(summary).description(summary)
-    .helpOption("-h, --help", "show this help").usage("[FLAGS]")
+  subcommands(command, io)("manifest", "Print what runs the shards of a plan on an engine")
     .addOption(
       new Option("--engine <engine>", "where it runs").choices([...ENGINES]).makeOptionMandatory(),
     )
@@ -35,7 +32,4 @@ export function define(command: Command, io: Io): void {
       const { manifest } = await import("../rebase/manifest.ts");
       await manifest(io, flags);
     });
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
 }

@@ -1,16 +1,10 @@
 import { type Command, Option } from "commander";
-import { addCommonFlags, addRegistryFlags, collect } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 
 /** `wherry manifest ...`: image indexes, made in the store and pushed in one piece. */
 export function define(command: Command, io: Io): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
-  const sub = (name: string, summary: string, usage: string) =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage(usage);
+  const sub = subcommands(command, io);
   const format = () =>
     new Option("-f, --format <family>", "media types of the index").choices(["oci", "docker"])
       .default("oci");

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { type AnyFormat, anyOutputFlag, outputFlag } from "../output.ts";
 import type { QueryFlags } from "../sbom_query.ts";
@@ -9,12 +9,9 @@ type Flags = SbomFlags & { readonly output: AnyFormat };
 
 /** `wherry sbom list`, `show`, `download` `attach` and `query`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  const sub = (name: string, summary: string) =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help");
+  const sub = subcommands(command, io);
   const ofImage = (name: string, summary: string) =>
-    sub(name, summary).argument("<name>", "an image, in any place").usage("NAME [FLAGS]");
+    sub(name, summary, "NAME [FLAGS]").argument("<name>", "an image, in any place");
   const which = (one: Command) =>
     one.option("--platform <os/arch>", "which image of an index (default: this machine's)")
       .option("--remote", "ask the registry, not the store")
@@ -82,9 +79,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
       const { querySboms } = await import("../sbom_query.ts");
       done(await querySboms(io, query, names, flags));
     });
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
-  });
 }
 
 const QUERY_HELP = `

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { addCommonFlags, type CommonFlags } from "../common.ts";
+import { addCommonFlags, type CommonFlags, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
 import { outputFlag, type OutputFormat } from "../output.ts";
 
@@ -7,12 +7,8 @@ type Flags = CommonFlags & { readonly output: OutputFormat };
 
 /** `wherry store gc`, `wherry store fsck`, `wherry store df`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  command.usage("COMMAND [FLAGS]").helpCommand(false);
-  const sub = (name: string, summary: string) => {
-    return command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage("[FLAGS]")
-      .addOption(outputFlag());
-  };
+  const below = subcommands(command, io);
+  const sub = (name: string, summary: string) => below(name, summary).addOption(outputFlag());
   const gc = sub("gc", "Remove what no image needs, while others may push and pull")
     .option(
       "--grace <seconds>",
@@ -34,8 +30,5 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   addCommonFlags(sub("df", "Say what takes how much room")).action(async (flags: Flags) => {
     const { tellUsage } = await import("../store_df.ts");
     await tellUsage(io, flags, flags.output);
-  });
-  command.action(() => {
-    io.stdout.write(command.helpInformation());
   });
 }
