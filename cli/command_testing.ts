@@ -11,19 +11,7 @@ import type { Registry } from "../registry/registry.ts";
 import { bytesSource } from "../registry/source.ts";
 import { createServer } from "../registry/server/server.ts";
 import { serve } from "../registry/server/serve.ts";
-import { failureOf } from "./exit.ts";
-import type { Io, Sink } from "./io.ts";
-import { run } from "./run.ts";
-
-/** How a command ended. */
-export interface Ended {
-  /** Exit code. */
-  readonly code: number;
-  /** Results. */
-  readonly out: string;
-  /** Logs, and the line of a failure. */
-  readonly err: string;
-}
+import { type Ended, runLine } from "./line_testing.ts";
 
 /** A terminal's user with a store and a registry. */
 export interface Bench extends AsyncDisposable {
@@ -66,29 +54,12 @@ export async function bench(): Promise<Bench> {
   );
   const { port } = server.address as { readonly port: number };
   const as: Bench["as"] = ({ width, env = {} }) => ({
-    async wherry(...args) {
-      let [out, err] = ["", ""];
-      const sink = (add: (text: string) => void): Sink => ({
-        write: (text) => add(typeof text === "string" ? text : new TextDecoder().decode(text)),
-        isTerminal: width !== undefined,
-        columns: () => width ?? 80,
-      });
-      const io: Io = {
-        args: [...args, "--store", `${dir}/store`],
-        env: { HOME: dir, NO_COLOR: "1", ...env },
-        cwd: dir,
-        user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-        stdout: sink((text) => out += text),
-        stderr: sink((text) => err += text),
-        signal: new AbortController().signal,
-      };
-      try {
-        return { code: await run(io), out, err };
-      } catch (error) {
-        const { code, message } = failureOf(error);
-        return { code, out, err: err + (message === undefined ? "" : `ERROR: ${message}\n`) };
-      }
-    },
+    wherry: (...args) =>
+      runLine(args, {
+        dir,
+        width,
+        env: { HOME: dir, NO_COLOR: "1", WHERRY_STORE: `${dir}/store`, ...env },
+      }),
   });
   return {
     dir,

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { parseRegistrySettings } from "../registry/client/registries_conf.ts";
 import { hostPolicy } from "./host_policy.ts";
-import type { Io } from "./io.ts";
+import { type Ended, runLine } from "./line_testing.ts";
 import { type MirrorEntry, withMirror, withoutMirror } from "./mirror_config.ts";
 import { readRegistrySettings } from "./registry_settings.ts";
-import { run } from "./run.ts";
 
 const ENTRY: MirrorEntry = {
   prefix: "docker.io",
@@ -102,31 +101,9 @@ Deno.test("C-MIRROR what is written in another way is left to the person", () =>
   assert.throws(() => withMirror(inline, ENTRY), /written in a way that is not changed here$/);
 });
 
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function wherry(home: string, ...args: readonly string[]): Promise<Ran> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const sink = (lines: string[]) => ({
-    write: (text: string | Uint8Array) => void lines.push(String(text)),
-    isTerminal: false,
-    columns: () => 80,
-  });
-  const io: Io = {
-    args,
-    env: { HOME: home, CONTAINERS_REGISTRIES_CONF: `${home}/registries.conf` },
-    cwd: home,
-    user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-    stdout: sink(out),
-    stderr: sink(err),
-    signal: new AbortController().signal,
-  };
-  const code = await run(io);
-  return { code, out: out.join(""), err: err.join("") };
+function wherry(home: string, ...args: readonly string[]): Promise<Ended> {
+  const env = { HOME: home, CONTAINERS_REGISTRIES_CONF: `${home}/registries.conf` };
+  return runLine(args, { dir: home, env });
 }
 
 Deno.test("C-MIRROR config registry-mirrors add, list and remove", async () => {
@@ -183,10 +160,9 @@ Deno.test("C-MIRROR config registry-mirrors add, list and remove", async () => {
       [["add", "a.example", "-m", "b.corp", "--pull", "some"], /want all, digest-only, tag-only$/],
     ];
     for (const [words, message] of refused) {
-      await assert.rejects(() => wherry(home, ...mirrors, ...words), {
-        name: "UsageError",
-        message,
-      });
+      const { code, err } = await wherry(home, ...mirrors, ...words);
+      assert.match(err.replace(/^ERROR: /, "").trimEnd(), message);
+      assert.equal(code, 3);
     }
   } finally {
     await Deno.remove(home, { recursive: true });

@@ -1,24 +1,12 @@
-/** Command lines run as `main.ts` runs them, in this process, with an Io of our own. */
-import { failureOf } from "./exit.ts";
-import type { Io } from "./io.ts";
-import { run } from "./run.ts";
-
-/** How a command line ended. */
-export interface ShellResult {
-  /** Exit code. */
-  readonly code: number;
-  /** Results. */
-  readonly out: string;
-  /** Logs, and the error if there was one. */
-  readonly err: string;
-}
+/** A place to type command lines in: a directory with an empty HOME and a store. */
+import { type Ended, runLine } from "./line_testing.ts";
 
 /** A directory to stand in, with an empty HOME and a store; gone at the end of the scope. */
 export interface Shell extends AsyncDisposable {
   /** Where it stands; absolute. */
   readonly dir: string;
   /** Runs one command line to its end. */
-  wherry(...args: readonly string[]): Promise<ShellResult>;
+  wherry(...args: readonly string[]): Promise<Ended>;
   /** As {@linkcode wherry}; throws with its words when it fails. Gives stdout. */
   ok(...args: readonly string[]): Promise<string>;
   /** Writes files below `dir`; a text that begins with `#!` may be executed. */
@@ -28,30 +16,11 @@ export interface Shell extends AsyncDisposable {
 /** Makes one. */
 export async function makeShell(env: Readonly<Record<string, string>> = {}): Promise<Shell> {
   const dir = await Deno.makeTempDir({ prefix: "wherry-shell-" });
-  const wherry = async (...args: readonly string[]): Promise<ShellResult> => {
-    let [out, err] = ["", ""];
-    const sink = (add: (text: string) => void) => ({
-      write: (text: string | Uint8Array) =>
-        add(typeof text === "string" ? text : new TextDecoder().decode(text)),
-      isTerminal: false,
-      columns: () => 80,
-    });
-    const io: Io = {
-      args,
-      env: { HOME: `${dir}/home`, WHERRY_STORE: `${dir}/store`, PATH: "/usr/bin:/bin", ...env },
-      cwd: dir,
-      user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-      stdout: sink((text) => out += text),
-      stderr: sink((text) => err += text),
-      signal: new AbortController().signal,
-    };
-    try {
-      return { code: await run(io), out, err };
-    } catch (error) {
-      const { code, message } = failureOf(error);
-      return { code, out, err: `${err}ERROR: ${message ?? ""}\n` };
-    }
+  const around = {
+    dir,
+    env: { HOME: `${dir}/home`, WHERRY_STORE: `${dir}/store`, PATH: "/usr/bin:/bin", ...env },
   };
+  const wherry = (...args: readonly string[]) => runLine(args, around);
   return {
     dir,
     wherry,

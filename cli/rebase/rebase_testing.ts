@@ -11,8 +11,7 @@ import {
 } from "../../registry/server/server.ts";
 import { bytesSource } from "../../registry/source.ts";
 import type { Registry } from "../../registry/registry.ts";
-import { failureOf } from "../exit.ts";
-import { run } from "../run.ts";
+import { runLine } from "../line_testing.ts";
 
 /** How an image is made. */
 export interface Shape {
@@ -174,28 +173,9 @@ export async function commandLine(
   args: readonly string[],
   dir: string,
   env: Readonly<Record<string, string>> = {},
-  signal: AbortSignal = new AbortController().signal,
+  signal?: AbortSignal,
 ): Promise<Said> {
-  const said = { stdout: "", stderr: "" };
-  const sink = (name: "stdout" | "stderr") => ({
-    write: (text: string | Uint8Array) =>
-      void (said[name] += typeof text === "string" ? text : new TextDecoder().decode(text)),
-    isTerminal: false,
-    columns: () => 80,
-  });
-  const io = {
-    args,
-    env: { HOME: dir, PATH: "/usr/bin:/bin", WHERRY_STORE: `${dir}/store`, ...env },
-    cwd: dir,
-    user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-    stdout: sink("stdout"),
-    stderr: sink("stderr"),
-    signal,
-  };
-  const code = await run(io).catch((error) => {
-    const failure = failureOf(error);
-    said.stderr += `ERROR: ${failure.message}\n`;
-    return failure.code;
-  });
-  return { code, ...said };
+  const own = { HOME: dir, PATH: "/usr/bin:/bin", WHERRY_STORE: `${dir}/store`, ...env };
+  const { code, out, err } = await runLine(args, { dir, env: own, signal });
+  return { code, stdout: out, stderr: err };
 }
