@@ -63,6 +63,13 @@ export function executableFile(): string {
   }
 }
 
+/** What starts this program once more, without arguments of the user. */
+export function ownCommand(): { readonly program: string; readonly args: readonly string[] } {
+  if (isExecutable()) return { program: executableFile(), args: [] };
+  const main = decodeURIComponent(new URL("main.ts", import.meta.url).pathname);
+  return { program: Deno.execPath(), args: ["run", "-A", "--no-check", main] };
+}
+
 /**
  * The name this program was called by (`argv[0]`, as given, perhaps with folders), which selects a lifecycle
  * phase when it is `analyzer` and the like. Always `wherry` from source.

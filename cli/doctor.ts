@@ -3,6 +3,7 @@ import { chooseEntry, type Isolation } from "../lifecycle/sandbox/entry.ts";
 import { rootInUse } from "../lifecycle/platform/enter.ts";
 import { type Attempt, explainAttempt, type Probe } from "../lifecycle/sandbox/probe.ts";
 import { probeMachine } from "../lifecycle/sandbox/run.ts";
+import { findSubIds } from "../lifecycle/sandbox/subids.ts";
 import { helperPath } from "./assets.ts";
 import { otherArch } from "./foreign_arch.ts";
 import type { Io } from "./io.ts";
@@ -22,6 +23,9 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
   const probe = await probeMachine(helperPath());
   const inUse = await rootInUse();
   const ways = waysOf(probe, inUse);
+  const { uid, gid, noNewPrivs } = probe;
+  const lent = await findSubIds({ uid, gid, noNewPrivs, path: io.env["PATH"] ?? "" });
+  const subIds = "reason" in lent ? `no: ${lent.reason}` : "yes: build --sub-ids";
   const foreign = await otherArch(probe, inUse, io.signal);
   if (format === "json") {
     io.stdout.write(JSON.stringify({ probe, root_in_use: inUse, ways, foreign }, null, 2) + "\n");
@@ -32,6 +36,7 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
     ["user", `${probe.uid}:${probe.gid}`],
     ["user namespace", told(probe.userns)],
     ["  without own processes", told(probe.usernsWithoutPids)],
+    ["  with ids of /etc/subuid", subIds],
     ["namespaces as root", told(probe.rootns)],
     ["  without own processes", told(probe.rootnsWithoutPids)],
     ["Landlock", probe.landlock === 0 ? "no" : `version ${probe.landlock}`],

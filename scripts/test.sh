@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh
 set -e
 debian $BUILD_PACKAGES
-debian docker-registry skopeo umoci crun apache2-utils zip busybox-static bash-static qemu-user-static
+debian docker-registry skopeo umoci crun apache2-utils zip busybox-static bash-static qemu-user-static uidmap
 engines
 spdx_tools
 deno_on_path

@@ -17,6 +17,7 @@ export interface BuildFlags extends SiteFlags {
   readonly cacheImage?: string;
   readonly clearCache?: boolean;
   readonly keepSandbox?: boolean;
+  readonly subIds?: boolean;
   readonly shell?: boolean;
   readonly creationTime?: string;
   readonly reportOutputDir?: string;
@@ -49,7 +50,7 @@ const REFUSED: Readonly<Record<string, { readonly flags: string; readonly instea
 };
 
 /** `wherry build NAME`. */
-export function define(command: Command, io: Io): void {
+export function define(command: Command, io: Io, done: (code: number) => void): void {
   command
     .argument("<name>", "the image: a name, or oci:DIR, oci-archive:FILE, docker-archive:FILE")
     .usage("NAME [FLAGS]");
@@ -89,6 +90,7 @@ export function define(command: Command, io: Io): void {
         .choices(["always", "if-not-present", "never"]).default("always"),
     );
   addRunFlags(command)
+    .option("--sub-ids", "with the ids of /etc/subuid, for extensions that need several users")
     .option("--shell", "when a buildpack fails, a shell in its place, with its environment")
     .option("--keep-sandbox", "leave the directories of a failing build, and say where they are");
   addRegistryFlags(command);
@@ -102,6 +104,14 @@ export function define(command: Command, io: Io): void {
       if (given[key] !== undefined) {
         throw new UsageError(`Cannot use ${flags.replace(/^-\w, /, "").split(" ")[0]}: ${instead}`);
       }
+    }
+    // Root has all ids.
+    if (flags.subIds && io.user.uid !== 0) {
+      if (flags.shell) {
+        throw new UsageError("Cannot use --shell with --sub-ids: it has no terminal");
+      }
+      const { againWithSubIds } = await import("../sub_ids.ts");
+      return done(await againWithSubIds(io));
     }
     const { buildApp } = await import("../build_app.ts");
     const notes = Object.entries(IGNORED).filter(([key]) => given[key] !== undefined)

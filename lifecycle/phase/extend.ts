@@ -382,7 +382,7 @@ async function runCommand(
     // What apt-get and useradd say then names neither cause nor cure.
     const hint = root.realOwners
       ? ""
-      : "; only one user can be had here, so what changes users or owners fails (not when root builds)";
+      : "; only one user can be had here, so what changes users or owners fails (not with --sub-ids, or when root builds)";
     throw new Error(`${how}${hint}`);
   } catch (cause) {
     if (cause instanceof StartError && cause.code === 125) {

@@ -6,6 +6,7 @@ import { type Digest, hexOf } from "../../registry/oci/digest.ts";
 import { type Command, type Outcome, StartError } from "./executor.ts";
 import { parseProbe, type Probe } from "./probe.ts";
 import { signalName } from "./signal.ts";
+import { findSubIds, type SubIds } from "./subids.ts";
 
 /** Seconds between TERM and KILL when a build is aborted or out of time. */
 const GRACE_SECONDS = 2;
@@ -25,7 +26,73 @@ export async function probeMachine(helper: string): Promise<Probe> {
  * @throws {Error} With the helper's reason.
  */
 export async function removeTrees(helper: string, paths: readonly string[]): Promise<void> {
-  if (paths.length > 0) await runVerb(helper, ["remove", ...paths]);
+  if (paths.length === 0) return;
+  try {
+    await runVerb(helper, ["remove", ...paths]);
+  } catch (cause) {
+    // A build with lent ids was killed: what it left is theirs.
+    const lent = await findLentIds(helper);
+    if (lent === undefined) throw cause;
+    const { newuidmap, uidMap, newgidmap, gidMap } = lent;
+    const words = [
+      newuidmap,
+      uidMap,
+      newgidmap,
+      gidMap,
+      "--",
+      "/proc/self/exe",
+      "remove",
+      ...paths,
+    ];
+    await runVerb(helper, ["subids", ...words]);
+  }
+}
+
+async function findLentIds(helper: string): Promise<SubIds | undefined> {
+  const uid = Deno.uid() ?? 0;
+  if (uid === 0) return undefined;
+  const { gid, noNewPrivs } = await probeMachine(helper);
+  const found = await findSubIds({ uid, gid, path: "", noNewPrivs });
+  return "reason" in found ? undefined : found;
+}
+
+/**
+ * Runs a program as root of a user namespace with the ids that the machine lends, on the caller's own streams and in a
+ * session of its own: signals come from `signal` alone.
+ *
+ * @param abort The signal it is sent when `signal` is aborted.
+ * @returns Its exit code.
+ */
+export async function runWithSubIds(
+  helper: string,
+  { newuidmap, uidMap, newgidmap, gidMap }: SubIds,
+  command: {
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly signal: AbortSignal;
+    readonly abort: () => Deno.Signal;
+  },
+): Promise<number> {
+  const child = new Deno.Command(helper, {
+    args: [
+      ...["subids", newuidmap, uidMap, newgidmap, gidMap, "--", command.program],
+      ...command.args,
+    ],
+    env: { ...command.env },
+    clearEnv: true,
+    detached: true,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const end = () => kill(child, command.abort());
+  command.signal.addEventListener("abort", end, { once: true });
+  try {
+    return (await child.status).code;
+  } finally {
+    command.signal.removeEventListener("abort", end);
+  }
 }
 
 /** As {@linkcode removeTrees}, but the directories themselves stay, empty. */

@@ -100,6 +100,7 @@ int remove_trees(char **paths);
 int clear_trees(char **paths);
 int chown_trees(char **words);
 int unpack(char **words);
+int subids(char **words);
 int restore(char **words);
 
 #endif

@@ -3,6 +3,7 @@
  * helper remove DIR...                   delete trees a build left, whatever their modes
  * helper clear DIR...                    delete what is in them, and leave them
  * helper chown UID GID DIR...            give trees to a user, links not followed
+ * helper subids MAPS -- PROGRAM ARG...   run one program as root of a user namespace with many ids
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
  * helper restore LAYER...                layers out of a cache, hashed on the way
  *
@@ -205,6 +206,7 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "remove")) return remove_trees(argv + 2);
   if (!strcmp(verb, "clear")) return clear_trees(argv + 2);
   if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
+  if (!strcmp(verb, "subids")) return subids(argv + 2);
   if (!strcmp(verb, "unpack")) return unpack(argv + 2);
   if (!strcmp(verb, "restore")) return restore(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);
