@@ -31,7 +31,7 @@ const MAX_HEAD = 64 * 1024;
 const MAX_LINE = 4 * 1024;
 const MIN_READ = 16 * 1024;
 /** Reads grow up to here while they are filled. */
-const MAX_READ = 256 * 1024;
+const MAX_READ = 512 * 1024;
 const NEWLINE = 10;
 
 /** One connection: one exchange at a time, in order. */
