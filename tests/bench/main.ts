@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
-/** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, build, lifecycle, registry, query, fleet, latency or all. Ratios, because machines are noisy. */
+/** `deno task bench [what] [MiB, or images]`: what is start, launcher, layer, builder, build, lifecycle, registry, query, fleet, latency or all. Ratios, because machines are noisy. */
 import { benchBuild } from "./build.ts";
+import { benchBuilder } from "./builder.ts";
 import { benchFleet } from "./fleet.ts";
 import { reportLauncher } from "./launcher.ts";
 import { benchLatency } from "./latency.ts";
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
   start: () => benchStartup(),
   launcher: () => reportLauncher(),
   layer: () => benchLayer({ mib }),
+  builder: () => benchBuilder({ wherry }),
   build: () => benchBuild({ mib, wherry }),
   lifecycle: () => benchLifecycle({ mib, wherry }),
   query: () => benchQuery(),
