@@ -1,5 +1,6 @@
 /** The clients of a command, from its flags, its environment and the files of the machine. */
 import { certDirs, readCertDirs, readSystemCerts } from "../registry/client/certs.ts";
+import { isBundleEndpoint } from "../registry/client/bundle_endpoint.ts";
 import { connectRegistry, Registries } from "../registry/client/client.ts";
 import { type Connections, mirrored } from "../registry/client/mirror.ts";
 import { type MirrorTable, routeOf, type Try } from "../registry/client/mirror_table.ts";
@@ -12,6 +13,7 @@ import type {
 } from "../registry/client/options.ts";
 import type { Log } from "../registry/context.ts";
 import { apiHost } from "../registry/oci/reference.ts";
+import { bundleMirror } from "./bundle_mirror.ts";
 import { flaggedCerts } from "./ca_certs.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
@@ -54,7 +56,7 @@ export async function connect(
   const sources = mirrored(registries, mirrors, {
     // A mirror is a convenience: it is not waited for as long as the place it stands in for.
     connectMirror: (host, namespace) =>
-      connectRegistry(host, {
+      isBundleEndpoint(host) ? bundleMirror(host, namespace) : connectRegistry(host, {
         ...options,
         connectTimeoutMs: 5_000,
         retry: { tries: 2 },
@@ -65,7 +67,8 @@ export async function connect(
   return {
     client: (host) => registries.client(host),
     sources,
-    readFrom: (registry, repository) => routeOf(mirrors, registry, repository).tries,
+    readFrom: (registry, repository) =>
+      routeOf(mirrors, registry, repository).tries.filter(({ host }) => !isBundleEndpoint(host)),
     stats: () => sources.stats(),
     [Symbol.asyncDispose]: () => sources[Symbol.asyncDispose](),
   };
@@ -101,7 +104,8 @@ export async function transportOptions(
   const insecure = insecureHosts(
     [...(flags.insecureRegistry ?? []), ...words(env["CNB_INSECURE_REGISTRIES"])],
   );
-  const endpoints = mirrors.flatMap((rule) => rule.mirrors);
+  const endpoints = mirrors.flatMap((rule) => rule.mirrors)
+    .filter(({ location }) => !isBundleEndpoint(location)); // a file is not dialled
   const allowHost = hostPolicy({
     offline: flags.offline ?? false,
     allow: [...settings.offlineAllow, ...words(env["WHERRY_OFFLINE_ALLOW"])],

@@ -1,5 +1,6 @@
 /** `wherry config registry-mirrors`. */
 import { dirname } from "node:path";
+import { bundleFiles, isBundleEndpoint } from "../registry/client/bundle_endpoint.ts";
 import { type PullMode, routeOf } from "../registry/client/mirror_table.ts";
 import { checkedName, parseRegistrySettings } from "../registry/client/registries_conf.ts";
 import { familiarName } from "../registry/oci/reference.ts";
@@ -35,7 +36,9 @@ export async function addMirrors(io: Io, text: string, flags: AddFlags): Promise
   }
   const entry: MirrorEntry = {
     prefix,
-    endpoints: flags.mirror.map((mirror) => nameOf(mirror, "--mirror", false)),
+    endpoints: flags.mirror.map((mirror) =>
+      isBundleEndpoint(mirror) ? bundleOf(session, mirror) : nameOf(mirror, "--mirror", false)
+    ),
     fallback: flags.fallback,
     pull,
     insecure: flags.insecure ?? false,
@@ -110,7 +113,9 @@ export async function explainMirrors(
   const { tries, rule } = routeOf(mirrors, reference.registry, reference.repository);
   const mode = reference.digest === undefined ? "tag-only" : "digest-only";
   const places = tries.map(({ host, repository, pull, primary }) => ({
-    name: familiarName({ ...reference, registry: host, repository }),
+    name: isBundleEndpoint(host)
+      ? host
+      : familiarName({ ...reference, registry: host, repository }),
     mirror: !primary,
     asked: pull === "all" || pull === mode,
     pull,
@@ -131,6 +136,11 @@ export async function explainMirrors(
   for (const { name, asked, pull } of places) {
     io.stdout.write(asked ? `${name}\n` : `${name} (${pull}: for its manifest it is not asked)\n`);
   }
+}
+
+/** A bundle among `--mirror`, its paths as they are from anywhere. */
+function bundleOf(session: Session, text: string): string {
+  return `bundle:${bundleFiles(text).map((file) => session.path(file)).join(",")}`;
 }
 
 function nameOf(text: string, what: string, wild: boolean): string {

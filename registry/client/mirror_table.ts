@@ -1,12 +1,13 @@
 /** Which places may stand in for a repository when it is read: one table, whatever file its rows come from. */
 import { HUB } from "../oci/reference.ts";
+import { isBundleEndpoint } from "./bundle_endpoint.ts";
 
 /** Which reads a mirror serves: tags may be stale or forged there, digests cannot be. */
 export type PullMode = "all" | "digest-only" | "tag-only";
 
 /** A place that stands in for another. */
 export interface MirrorEndpoint {
-  /** `host[:port][/path]`: takes the place of the rule's prefix. */
+  /** `host[:port][/path]`: takes the place of the rule's prefix. Or `bundle:FILE`, which has images by their own names. */
   readonly location: string;
   /** Plain http or unverified TLS will do. */
   readonly insecure: boolean;
@@ -37,7 +38,7 @@ export type MirrorTable = readonly MirrorRule[];
 
 /** One place to try. */
 export interface Try {
-  /** Host with port. */
+  /** Host with port; or `bundle:FILE`. */
   readonly host: string;
   /** The repository there. */
   readonly repository: string;
@@ -88,7 +89,11 @@ export function routeOf(table: MirrorTable, registry: string, repository: string
       primary,
     };
   };
-  const tries = rule.mirrors.map(({ location, pull }) => placed(location, pull, false));
+  const tries = rule.mirrors.map(({ location, pull }) =>
+    isBundleEndpoint(location)
+      ? { host: location, repository, pull, primary: false }
+      : placed(location, pull, false)
+  );
   if (rule.fallback) {
     tries.push(rule.location === undefined ? own : placed(rule.location, "all", true));
   }

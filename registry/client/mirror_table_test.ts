@@ -110,6 +110,25 @@ hosts = ["*.docker.io"]
   assert.deepEqual([offlineAllow, blockedHosts], [["registry.corp"], ["*.docker.io"]]);
 });
 
+Deno.test("C-MIRROR a bundle is an endpoint, with the repository under its own name", () => {
+  const { mirrors } = parseRegistrySettings(
+    `[[mirror]]
+prefix = "docker.io/paketobuildpacks"
+endpoints = ["registry.corp/p", "bundle:/media/usb/OUT.tar"]
+fallback = false
+`,
+    "f",
+  );
+  assert.deepEqual(tries(mirrors, HUB, "paketobuildpacks/run"), [
+    "registry.corp/p/run",
+    "bundle:/media/usb/OUT.tar/paketobuildpacks/run",
+  ]);
+  assert.throws(
+    () => parseRegistrySettings('[[mirror]]\nprefix = "a.b"\nendpoints = ["bundle:x.tar"]', "f"),
+    /f: mirror\[0\].endpoints: "bundle:x.tar" is not bundle: with an absolute path/,
+  );
+});
+
 Deno.test("C-MIRROR the first row of a prefix counts", () => {
   const first = parseRegistrySettings(
     `[[mirror]]\nprefix = "docker.io"\nendpoints = ["own.corp"]`,

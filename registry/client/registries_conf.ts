@@ -1,6 +1,7 @@
 /** Files that name mirrors, as rows of one table: our own `config.toml` and containers' `registries.conf`. */
 import { parse } from "smol-toml";
 import { z } from "zod";
+import { checkedBundle, isBundleEndpoint } from "./bundle_endpoint.ts";
 import {
   type MirrorRule,
   type MirrorTable,
@@ -78,7 +79,7 @@ export function parseRegistrySettings(text: string, path: string): RegistrySetti
     fallback,
     origin: path,
     mirrors: endpoints.map((endpoint) => ({
-      location: checkedName(endpoint, `${path}: mirror[${at}].endpoints`, false),
+      location: checkedEndpoint(endpoint, `${path}: mirror[${at}].endpoints`),
       insecure,
       pull,
     })),
@@ -131,6 +132,15 @@ export function checkedName(text: string, label: string, wild: boolean): string 
       wild ? ", *.domain or *" : ""
     }`,
   );
+}
+
+/**
+ * What `endpoints` of wherry's own file take: a place as {@linkcode checkedName} has it, or `bundle:FILE`.
+ *
+ * @throws {TypeError} `Cannot read <label>: ...` for anything else.
+ */
+export function checkedEndpoint(text: string, label: string): string {
+  return isBundleEndpoint(text) ? checkedBundle(text, label) : checkedName(text, label, false);
 }
 
 function readToml(text: string, path: string): Record<string, unknown> {
