@@ -14,10 +14,18 @@ const GRACE_SECONDS = 2;
 /** How long the helper may take beyond that before it is killed itself, which kills all below. */
 const PATIENCE_MS = 3000;
 
-/** Asks the helper what this machine allows; takes a few milliseconds. */
-export async function probeMachine(helper: string): Promise<Probe> {
-  return parseProbe(await runVerb(helper, ["probe"]));
+/** Asks the helper what this machine allows; takes some milliseconds, once: it does not change while we run. */
+export function probeMachine(helper: string): Promise<Probe> {
+  let probe = probes.get(helper);
+  if (probe === undefined) {
+    probe = runVerb(helper, ["probe"]).then(parseProbe);
+    probe.catch(() => probes.delete(helper));
+    probes.set(helper, probe);
+  }
+  return probe;
 }
+
+const probes = new Map<string, Promise<Probe>>();
 
 /**
  * Deletes directory trees a build left, whatever modes, names and depth they have. A path that is

@@ -1,5 +1,6 @@
 /** Both processors on one machine: a builder for each under one index, an app for each under one name. */
 import assert from "node:assert/strict";
+import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { openForeign } from "../../scripts/foreign.ts";
 import { foreignPrograms } from "../../scripts/foreign_programs.ts";
 import { canMakeBase, type Programs, writeBothBases } from "./base_image_testing.ts";
@@ -7,6 +8,7 @@ import { hasRegistry, startRegistry } from "./registry_testing.ts";
 import {
   assertOneError,
   type BuildResult,
+  EXAMPLES,
   makeScene,
   type Scene,
   startProcess,
@@ -76,6 +78,11 @@ arch = "${OTHER}"
 uri = "lifecycle"
 `,
 };
+
+const LIFECYCLE = Object.fromEntries(
+  Object.entries(FILES).filter(([name]) => name.startsWith("lifecycle/"))
+    .map(([name, text]) => [name, text.replace('["0.10"]', '["0.7", "0.10"]')]),
+);
 
 /** A scene with the builder `oci:builder` for both. */
 async function bothScene(): Promise<Scene> {
@@ -195,5 +202,47 @@ Deno.test({
     assertOneError(archive, 3, /holds one platform/);
     const wrong = await scene.run(["detect", ...["--path", "app"], ...BOTH]);
     assertOneError(wrong, 3, /Cannot read platform/);
+  },
+});
+
+const debian = Deno.env.get("WHERRY_MATRIX") === "all" && HERE === "amd64" &&
+  (await missingImages(cachedLayout(), ["builds", "runs"])).length === 0;
+
+Deno.test({
+  name: "multi-arch: Debian's own packages for both, the example with a Procfile built and started",
+  ignore: !debian,
+  async fn() {
+    await using foreign = await openForeign();
+    assert.equal(foreign.why, undefined);
+    await using scene = await makeScene();
+    const base = `oci:${cachedLayout()}`;
+    await scene.write({
+      ...LIFECYCLE,
+      "builder.toml": FILES["builder.toml"].replace("oci:base:builds", `${base}:builds`)
+        .replace('"teller"', `"${EXAMPLES}/buildpacks/procfile"`)
+        .replace("test/teller", "wherry/procfile"),
+    });
+    await scene.ok(["builder", "create", "oci:builder", "--config", "builder.toml"]);
+    const env = { HOME: scene.home, WHERRY_STORE: scene.store };
+    const wherry = async (...args: string[]) => {
+      const [program, words] = foreign.command(WHERRY, args);
+      const { code, stdout, stderr } = await startProcess(program, words, { cwd: scene.dir, env })
+        .ended;
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    const app = ["--path", `${EXAMPLES}/bash-app`];
+    const from = ["--builder", "oci:builder", "--run-image", `${base}:runs`];
+    await wherry("build", "oci:out", ...app, ...from, ...BOTH);
+    for (const arch of [HERE, OTHER] as const) {
+      const platform = ["--platform", `linux/${arch}`];
+      const said = await wherry("run", "oci:out", ...platform, "-e", "PORT=80");
+      assert.match(said, /^greetings from shop: port 80\n/);
+      const type = await wherry(
+        ...["run", "oci:out", ...platform, "--entrypoint", "/bin/bash", "--", "-c"],
+        "echo $HOSTTYPE",
+      );
+      assert.equal(type, `${BASH_TYPE[arch]}\n`);
+    }
   },
 });
