@@ -37,6 +37,7 @@ export function bundleMirror(endpoint: string, namespace: string): RegistryClien
     deleteBlob: refuse,
     checkAccess: (_, access) => access === "read" ? Promise.resolve() : refuse(),
     stats: () => ({}),
+    careful: true,
     foresee() {},
     glance() {},
     async [Symbol.asyncDispose]() {
