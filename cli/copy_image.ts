@@ -48,6 +48,7 @@ export async function push(io: Io, name: string, flags: CopyFlags): Promise<void
     await inStore(session, reference),
     await inRegistry(session, reference),
     flags,
+    "Pushed",
   );
 }
 
@@ -60,6 +61,7 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
     await fromRegistry(session, reference),
     await inStore(session, reference),
     flags,
+    "Pulled",
   );
 }
 
@@ -152,6 +154,7 @@ async function move(
   from: Located,
   to: Writable,
   flags: CopyFlags,
+  did: "Pushed" | "Pulled" | "Copied" = "Copied",
 ): Promise<void> {
   const format = flags.output;
   await using _lease = await leaseFor(session, from, to);
@@ -200,10 +203,14 @@ async function move(
     );
     return;
   }
+  const { uploaded, uploadedBytes, reused } = result;
+  const what = did === "Copied" ? `${from.name} to ${to.name}` : to.name;
   log.info(
-    `Copied ${from.name} to ${to.name}: ${count(result.uploaded, "blob")} (${
-      formatSize(result.uploadedBytes)
-    }) moved, ${result.reused} were there`,
+    uploaded + reused === 0
+      ? `${did} ${what}: all of it was there`
+      : `${did} ${what}: ${count(uploaded, "blob")} (${
+        formatSize(uploadedBytes)
+      }) moved, ${reused} ${reused === 1 ? "was" : "were"} there`,
   );
   io.stdout.write(`${to.repositoryName}@${digest}\n`);
 }

@@ -30,6 +30,8 @@ export function imageText(given: ImageInfo, width: number | undefined): string {
   lines.push(
     info.base_image.reference
       ? `  Reference: ${info.base_image.reference}`
+      : info.layers.some(({ kind }) => kind === "builder")
+      ? "  (none: it is a builder; see wherry builder inspect)"
       : info.buildpacks.length === 0
       ? "  (not known: no buildpacks made it)"
       : "  (none: scratch)",

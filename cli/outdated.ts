@@ -79,6 +79,7 @@ export async function outdated(
     dryRun: true,
   });
   const items = await readFleet(session, { names, from: flags.from });
+  if (items.length === 0) throw new UsageError("Cannot look at nothing: no image is named");
   await rebaser.open();
   const workers = workersOf(flags.concurrency);
   const idle = Array.from({ length: workers }, (_, at) => at);

@@ -123,9 +123,28 @@ Deno.test("a place's prefix where only a name will do is no repository of Docker
   }
 });
 
-Deno.test("a copy is told with the tag of its layout", async () => {
+Deno.test("a list without an image is refused: what fills the pipe may have failed", async () => {
+  await using shop = await bench();
+  await Deno.writeTextFile(`${shop.dir}/none.txt`, "# nothing\n");
+  for (const words of [["sbom", "query", "log4j"], ["outdated"]]) {
+    const { code, err } = await shop.wherry(...words, "--from", "none.txt");
+    match(err, /^ERROR: Cannot (query|look at) nothing: no image is named\n$/);
+    equal(code, 3);
+  }
+});
+
+Deno.test("a copy is told with the tag of its layout; push and pull name the image once", async () => {
   await using shop = await bench();
   await push(appImage(), shop.registry, "app", "1");
+  const name = `${shop.host}/app:1`;
+  match(
+    (await shop.wherry("pull", name)).err,
+    /^Pulled 127\.0\.0\.1:\d+\/app:1: 7 blobs \(.*\) moved, 0 were there$/m,
+  );
+  match(
+    (await shop.wherry("push", name)).err,
+    /^Pushed 127\.0\.0\.1:\d+\/app:1: all of it was there$/m,
+  );
   const { err } = await shop.wherry("copy", `${shop.host}/app:1`, "oci:out:v1");
   match(err, /^Copied 127\.0\.0\.1:\d+\/app:1 to oci:out:v1: /m);
 });
