@@ -129,31 +129,57 @@ env_add_root(struct environment *env, const char *layer)
 	add_root(env, layer, "lib", "LD_LIBRARY_PATH");
 }
 
+/* A directory of variables. Each file is read once: a delimiter is asked for ahead of its turn. */
+struct variables {
+	const char *dir;
+	int fd;
+	struct directory files;
+	const char **text;  /* of each file; NULL until it is read */
+};
+
 static const char *
-contents(const char *path, long *error)
+contents(struct variables *from, size_t at, long *error)
 {
+	const char *name = from->files.at[at].name;
 	char *text = NULL;
 	size_t length = 0;
 
-	*error = file_load(path, &text, &length, FILE_LIMIT);
+	*error = 0;
+	if (from->text[at])
+		return from->text[at];
+	*error = file_load(from->fd, name, &text, &length, FILE_LIMIT);
 	if (*error == 0 && strlen(text) != length)
-		fail(LAUNCH, "launch: modify env: ", path, " holds a NUL byte, "
+		fail(LAUNCH, "launch: modify env: ", join(from->dir, name), " holds a NUL byte, "
 		     "which no environment variable can", NULL);
-	return text;
+	return from->text[at] = text;
 }
 
 /* What <name>.delim beside the file says, else `usual`. */
 static const char *
-delimiter(const char *dir, const char *name, const char *usual)
+delimiter(struct variables *from, const char *name, const char *usual)
 {
+	const char *file = concat(name, ".delim", NULL), *text;
+	size_t low = 0, high = from->files.count;
 	long error;
-	const char *text = contents(join(dir, concat(name, ".delim", NULL)), &error);
 
-	return error < 0 ? usual : text;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int place = order(from->files.at[middle].name, file);
+
+		if (place == 0) {
+			text = contents(from, middle, &error);
+			return error < 0 ? usual : text;
+		}
+		if (place < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return usual;
 }
 
 static void
-apply(struct environment *env, const char *dir, const char *file, const char *value)
+apply(struct environment *env, struct variables *from, const char *file, const char *value)
 {
 	char *name = concat(file, NULL), *action = name;
 	const char *old;
@@ -171,34 +197,41 @@ apply(struct environment *env, const char *dir, const char *file, const char *va
 	else if (equal(action, "default"))
 		env_set(env, name, *old ? old : value);
 	else if (equal(action, "append"))
-		env_set(env, name, *old ? concat(old, delimiter(dir, name, ""), value, NULL) : value);
+		env_set(env, name, *old ? concat(old, delimiter(from, name, ""), value, NULL) : value);
 	else if (equal(action, "prepend"))
-		env_set(env, name, *old ? concat(value, delimiter(dir, name, ""), old, NULL) : value);
+		env_set(env, name, *old ? concat(value, delimiter(from, name, ""), old, NULL) : value);
 	else if (equal(action, ""))  /* "NAME.", in no specification: the Go lifecycle prepends with a colon */
-		env_set(env, name, *old ? concat(value, delimiter(dir, name, ":"), old, NULL) : value);
+		env_set(env, name, *old ? concat(value, delimiter(from, name, ":"), old, NULL) : value);
 }
 
 void
 env_add_dir(struct environment *env, const char *dir)
 {
-	struct directory files;
-	long error = directory_read(dir, &files);
+	struct variables from = { dir, -1, { NULL, 0 }, NULL };
+	long error = directory_open(dir, &from.files);
 
 	if (error == -ENOENT)
 		return;
 	if (error < 0)
 		fail(LAUNCH, "launch: modify env: open ", dir, ": ", reason(error), NULL);
-	for (size_t i = 0; i < files.count; i++) {
-		const char *path = join(dir, files.at[i].name), *value;
-		long mode = files.at[i].dir ? S_DIR : file_mode(path);
+	from.fd = (int)error;
+	from.text = alloc(from.files.count * sizeof(*from.text));
+	for (size_t i = 0; i < from.files.count; i++)
+		from.text[i] = NULL;
+	for (size_t i = 0; i < from.files.count; i++) {
+		const struct entry *file = &from.files.at[i];
+		long mode = file->plain || file->dir ? 0 : file_mode(join(dir, file->name));
+		const char *value;
 
-		if (mode >= 0 && S_KIND(mode) == S_DIR)
+		if (file->dir || (mode >= 0 && S_KIND(mode) == S_DIR))
 			continue;
-		value = contents(path, &error);
+		value = contents(&from, i, &error);
 		if (error < 0)
-			fail(LAUNCH, "launch: modify env: open ", path, ": ", reason(error), NULL);
-		apply(env, dir, files.at[i].name, value);
+			fail(LAUNCH, "launch: modify env: open ", join(dir, file->name), ": ",
+			     reason(error), NULL);
+		apply(env, &from, file->name, value);
 	}
+	SYS1(close, from.fd);
 }
 
 char **

@@ -4,6 +4,8 @@
 #include "launcher.h"
 #include "sys.h"
 
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+
 struct linux_dirent {
 	uint64_t ino;
 	int64_t next;
@@ -11,7 +13,7 @@ struct linux_dirent {
 	unsigned char type;
 	char name[];
 };
-enum { TYPE_UNKNOWN = 0, TYPE_DIR = 4 };
+enum { TYPE_UNKNOWN = 0, TYPE_DIR = 4, TYPE_FILE = 8 };
 
 static long
 mode_of(const char *path, int flags)
@@ -32,11 +34,22 @@ file_mode(const char *path)
 long
 file_read(int fd, char **text, size_t *length, size_t limit)
 {
+	static char small[4 << 10];  /* most files fit, and are copied to no more room than they need */
 	size_t room = 0, used = 0;
 	char *at = NULL;
 	long got;
 
 	do {
+		got = SYS3(read, fd, small, sizeof(small));
+	} while (got == -EINTR);
+	if (got < 0)
+		return got;
+	used = (size_t)got;
+	if (used > limit)
+		return -EFBIG;
+	at = alloc(used + 2);
+	memcpy(at, small, used);
+	while (got) {
 		at = grow(at, used, &room, 1);
 		got = SYS3(read, fd, at + used, room - used - 1);
 		if (got == -EINTR)
@@ -46,31 +59,24 @@ file_read(int fd, char **text, size_t *length, size_t limit)
 		used += (size_t)got;
 		if (used > limit)
 			return -EFBIG;
-	} while (got);
+	}
 	at[used] = 0;
 	*text = at;
 	*length = used;
 	return 0;
 }
 
+/* `path` is looked up from the open directory `dir`, or AT_FDCWD. */
 long
-file_load(const char *path, char **text, size_t *length, size_t limit)
+file_load(int dir, const char *path, char **text, size_t *length, size_t limit)
 {
-	long error, fd = SYS3(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	long error, fd = SYS3(openat, dir, path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return fd;
 	error = file_read((int)fd, text, length, limit);
 	SYS1(close, fd);
 	return error;
-}
-
-static int
-is_after(const char *a, const char *b)
-{
-	while (*a && *a == *b)
-		a++, b++;
-	return (unsigned char)*a > (unsigned char)*b;
 }
 
 /* A shell sort: short, in place, and quick enough for a directory of a hundred thousand files. */
@@ -86,7 +92,7 @@ sort(struct entry *at, size_t count)
 			struct entry moved = at[i];
 			size_t j = i;
 
-			for (; j >= gap && is_after(at[j - gap].name, moved.name); j -= gap)
+			for (; j >= gap && order(at[j - gap].name, moved.name) > 0; j -= gap)
 				at[j] = at[j - gap];
 			at[j] = moved;
 		}
@@ -105,7 +111,7 @@ is_directory(const char *dir, const struct linux_dirent *entry)
 }
 
 long
-directory_read(const char *path, struct directory *into)
+directory_open(const char *path, struct directory *into)
 {
 	static _Alignas(8) char buffer[16 << 10];
 	long at, got, fd = SYS3(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
@@ -124,10 +130,24 @@ directory_read(const char *path, struct directory *into)
 				continue;
 			into->at = grow(into->at, into->count, &room, sizeof(*into->at));
 			into->at[into->count].name = concat(entry->name, NULL);
+			into->at[into->count].plain = entry->type == TYPE_FILE;
 			into->at[into->count++].dir = is_directory(path, entry);
 		}
 	}
-	SYS1(close, fd);
 	sort(into->at, into->count);
+	if (got == 0)
+		return fd;
+	SYS1(close, fd);
 	return got;
+}
+
+long
+directory_read(const char *path, struct directory *into)
+{
+	long fd = directory_open(path, into);
+
+	if (fd < 0)
+		return fd;
+	SYS1(close, fd);
+	return 0;
 }

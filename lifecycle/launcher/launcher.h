@@ -37,6 +37,7 @@ void *grow(void *old, size_t used, size_t *room, size_t size);
 
 /* text.c */
 int equal(const char *a, const char *b);
+int order(const char *a, const char *b);
 char *concat(const char *first, ...) __attribute__((sentinel));
 char *concat_all(struct list list);
 char *join(const char *dir, const char *name);     /* cleaned, as Go's filepath.Join */
@@ -51,12 +52,13 @@ void fail(int code, const char *first, ...) __attribute__((sentinel, noreturn));
 const char *reason(long error);                    /* of a negative result of a system call */
 
 /* file.c: negative results are -errno */
-struct entry { char *name; int dir; };             /* dir: itself a directory, not a link to one */
+struct entry { char *name; int dir, plain; };       /* itself a directory or a plain file, not a link to one */
 struct directory { struct entry *at; size_t count; };
 long file_mode(const char *path);                  /* st_mode, following links */
 long file_read(int fd, char **text, size_t *length, size_t limit);
-long file_load(const char *path, char **text, size_t *length, size_t limit);
+long file_load(int dir, const char *path, char **text, size_t *length, size_t limit);
 long directory_read(const char *path, struct directory *into);      /* sorted by bytes */
+long directory_open(const char *path, struct directory *into);      /* and left open: its descriptor */
 
 /* api.c */
 int api_parse(const char *text, struct api *into);

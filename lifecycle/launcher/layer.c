@@ -2,13 +2,15 @@
 #include "launcher.h"
 #include "sys.h"
 
-static void
+/* Is there such a directory? */
+static int
 list_or_fail(const char *path, struct directory *into)
 {
 	long error = directory_read(path, into);
 
 	if (error < 0 && error != -ENOENT)
 		fail(LAUNCH, "launch: list files in '", path, "': ", reason(error), NULL);
+	return error != -ENOENT;
 }
 
 /* <layers>/<id with every / as _> */
@@ -24,15 +26,24 @@ buildpack_dir(const struct launch *launch, const char *id)
 }
 
 /* Layers are directories; a link to one is none. */
-static void
-each_layer_of(struct launch *launch, const char *dir, visitor *visit, void *more)
+static struct list
+layers_of(const char *dir)
 {
-	struct directory layers;
+	struct directory entries;
+	struct list layers = { 0 };
 
-	list_or_fail(dir, &layers);
+	list_or_fail(dir, &entries);
+	for (size_t i = 0; i < entries.count; i++)
+		if (entries.at[i].dir)
+			push(&layers, join(dir, entries.at[i].name));
+	return layers;
+}
+
+static void
+visit_all(struct launch *launch, struct list layers, visitor *visit, void *more)
+{
 	for (size_t i = 0; i < layers.count; i++)
-		if (layers.at[i].dir)
-			visit(launch, join(dir, layers.at[i].name), more);
+		visit(launch, layers.at[i], more);
 }
 
 void
@@ -41,18 +52,19 @@ each_layer(struct launch *launch, visitor *visit, void *more)
 	const struct metadata *metadata = &launch->metadata;
 
 	for (size_t i = 0; i < metadata->buildpacks; i++)
-		each_layer_of(launch, buildpack_dir(launch, metadata->buildpack[i].id), visit, more);
+		visit_all(launch, layers_of(buildpack_dir(launch, metadata->buildpack[i].id)), visit, more);
 }
 
-static void
+static int
 each_file_of(struct launch *launch, const char *dir, visitor *visit, void *more)
 {
 	struct directory files;
+	int there = list_or_fail(dir, &files);
 
-	list_or_fail(dir, &files);
 	for (size_t i = 0; i < files.count; i++)
 		if (!files.at[i].dir)
 			visit(launch, join(dir, files.at[i].name), more);
+	return there;
 }
 
 /* Per layer, plain ones and then those of the type: the Go order, not the specification's (D9). */
@@ -60,8 +72,7 @@ void
 each_file(struct launch *launch, const char *layer, const char *dir, const char *type,
           visitor *visit, void *more)
 {
-	each_file_of(launch, join(layer, dir), visit, more);
-	if (*type)
+	if (each_file_of(launch, join(layer, dir), visit, more) && *type)
 		each_file_of(launch, join(join(layer, dir), type), visit, more);
 }
 
@@ -90,9 +101,9 @@ layers_env(struct launch *launch, const char *type)
 	const struct metadata *metadata = &launch->metadata;
 
 	for (size_t i = 0; i < metadata->buildpacks; i++) {
-		const char *dir = buildpack_dir(launch, metadata->buildpack[i].id);
+		struct list layers = layers_of(buildpack_dir(launch, metadata->buildpack[i].id));
 
-		each_layer_of(launch, dir, add_root, NULL);
-		each_layer_of(launch, dir, add_files, (void *)type);
+		visit_all(launch, layers, add_root, NULL);
+		visit_all(launch, layers, add_files, (void *)type);
 	}
 }

@@ -114,7 +114,7 @@ metadata_read(const char *path, struct metadata *into)
 	struct toml_error error;
 	size_t length;
 	char *text;
-	long result = file_load(path, &text, &length, METADATA_LIMIT);
+	long result = file_load(AT_FDCWD, path, &text, &length, METADATA_LIMIT);
 
 	file = path;
 	if (result < 0)

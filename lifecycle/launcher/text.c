@@ -14,6 +14,15 @@ equal(const char *a, const char *b)
 	return *a == *b;
 }
 
+/* By bytes: below, equal to or above zero. */
+int
+order(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return (unsigned char)*a - (unsigned char)*b;
+}
+
 char *
 concat(const char *head, ...)
 {
