@@ -2,6 +2,7 @@
 import { lchown, lstat, readdir } from "node:fs/promises";
 import process from "node:process";
 import { ExitCode } from "../../lifecycle/error.ts";
+import { becomeIds } from "../../registry/layer/libc.ts";
 import { failing, messageOf, PhaseFailure } from "./fail.ts";
 
 /** A numeric user and group. */
@@ -37,8 +38,9 @@ export async function becomeUser(
     for (const directory of directories) if (directory !== "") await ensureOwner(directory, ids);
   });
   if (ids.uid === user.uid && ids.gid === user.gid) return;
+  if (becomeIds(ids.uid, ids.gid)) return;
   try {
-    // Group first: afterwards there would be no right to.
+    // Says what is wrong.
     process.setgid!(ids.gid);
     process.setuid!(ids.uid);
   } catch (cause) {

@@ -25,13 +25,15 @@ export interface ExactLook extends Disposable {
   (path: string): ExactStat;
   /** Milliseconds of the kernel's own clock, the same in every process. Nobody can set it. */
   monotonic(): number;
+  /** The kernel's number for the kind of file system that `path` is on; 0 when it cannot be told. */
+  fileSystem(path: string): number;
 }
 
 /** Opens the C library; `undefined` where there is none that we can call. */
 export function openExactLook(): ExactLook | undefined {
-  let libc: Deno.DynamicLibrary<{ statx: typeof STATX; clock_gettime: typeof CLOCK_GETTIME }>;
+  let libc: Deno.DynamicLibrary<typeof LOOKING>;
   try {
-    libc = Deno.dlopen("libc.so.6", { statx: STATX, clock_gettime: CLOCK_GETTIME });
+    libc = Deno.dlopen("libc.so.6", LOOKING);
   } catch {
     return undefined;
   }
@@ -66,7 +68,12 @@ export function openExactLook(): ExactLook | undefined {
     libc.symbols.clock_gettime(CLOCK_MONOTONIC, time);
     return Number(time[0]!) * 1000 + Number(time[1]!) / 1e6;
   };
-  return Object.assign(look, { monotonic, [Symbol.dispose]: () => libc.close() });
+  const fileSystem = (path: string) => {
+    const about = new BigInt64Array(STATFS_SIZE / 8);
+    const failed = libc.symbols.statfs(encoder.encode(`${path}\0`), about) !== 0;
+    return failed ? 0 : Number(about[0]!); // its first word is the type
+  };
+  return Object.assign(look, { monotonic, fileSystem, [Symbol.dispose]: () => libc.close() });
 }
 
 const CAPABILITY = new TextEncoder().encode("security.capability\0");
@@ -114,9 +121,37 @@ const GET = { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isiz
 const SET = { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" } as const;
 
 const CLOCK_MONOTONIC = 1;
-const CLOCK_GETTIME = { parameters: ["i32", "buffer"], result: "i32" } as const;
+/** Of `struct statfs`, in bytes. */
+const STATFS_SIZE = 120;
 
-const STATX = {
-  parameters: ["i32", "buffer", "i32", "u32", "buffer"],
-  result: "i32",
+const LOOKING = {
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  statfs: { parameters: ["buffer", "buffer"], result: "i32" },
 } as const;
+
+const IDS = {
+  setgid: { parameters: ["u32"], result: "i32" },
+  setuid: { parameters: ["u32"], result: "i32" },
+} as const;
+
+/**
+ * Makes the process `uid` and `gid` for good, all of its threads. Node's functions for it take three times as long to load as Deno takes
+ * to start.
+ *
+ * @returns Whether it is them now; if not, there may be no C library to call, or no right to.
+ */
+export function becomeIds(uid: number, gid: number): boolean {
+  let libc: Deno.DynamicLibrary<typeof IDS>;
+  try {
+    libc = Deno.dlopen("libc.so.6", IDS);
+  } catch {
+    return false;
+  }
+  try {
+    // Group first: afterwards there would be no right to.
+    return libc.symbols.setgid(gid) === 0 && libc.symbols.setuid(uid) === 0;
+  } finally {
+    libc.close();
+  }
+}

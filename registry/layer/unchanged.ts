@@ -6,7 +6,6 @@
  * with every change of mode, owner and times, and no program can set it. It moves in ticks, though, so the tree must have been at rest
  * for longer than a tick before anybody else could write to it; {@linkcode noteTree} waits for that.
  */
-import { statfsSync } from "node:fs";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import type { TreeEntry } from "./entry.ts";
 import { FrameDigester } from "./frame.ts";
@@ -64,9 +63,8 @@ export interface WrittenTree {
  * @returns `undefined` when this machine gives no sound way to tell, or the tree's tar would be another one than it came from.
  */
 export async function noteTree(tree: WrittenTree): Promise<TreeNote | undefined> {
-  if (!TRUSTED.has(fileSystemOf(tree.outside))) return undefined;
   using look = openExactLook();
-  if (look === undefined) return undefined;
+  if (look === undefined || !TRUSTED.has(look.fileSystem(tree.outside))) return undefined;
   const { looks } = tree;
   const before = looks === undefined
     ? stateOf(tree.entries(), look)
@@ -105,9 +103,8 @@ export interface FileMark {
  * @returns `undefined` when this machine gives no sound way to tell, or the file has changed just now.
  */
 export function markFile(path: string): FileMark | undefined {
-  if (!TRUSTED.has(fileSystemOf(path))) return undefined;
   using look = openExactLook();
-  if (look === undefined) return undefined;
+  if (look === undefined || !TRUSTED.has(look.fileSystem(path))) return undefined;
   try {
     const { bytes, changed } = look(path);
     if (restOf(changed) > 0) return undefined;
@@ -166,12 +163,4 @@ function stateDigest(frame: Digest, files: Digest): Digest {
 
 function clockOffset(look: ExactLook): number {
   return Date.now() - look.monotonic();
-}
-
-function fileSystemOf(path: string): number {
-  try {
-    return Number(statfsSync(path).type);
-  } catch {
-    return 0;
-  }
 }
