@@ -126,7 +126,7 @@ async function callerWords(caller: Caller): Promise<string[]> {
     case "root":
       return [];
     case "user":
-      return isRoot ? ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"] : [];
+      return isRoot ? ["setpriv", "--reuid", "1000", "--regid", "1000", "--groups", "4"] : [];
     case "masked user":
     case "masked root":
       return [
@@ -134,7 +134,7 @@ async function callerWords(caller: Caller): Promise<string[]> {
         ...['mount --bind /dev/null /proc/version && exec "$@"', "sh", "setpriv"],
         ...caller === "masked root"
           ? ["--bounding-set", "-sys_admin", "--inh-caps", "-all", "--"]
-          : ["--reuid", "1000", "--regid", "1000", "--clear-groups"],
+          : ["--reuid", "1000", "--regid", "1000", "--groups", "4"],
       ];
     // What the helper does to a build is what a locked pod does to us.
     case "locked user":

@@ -201,23 +201,75 @@ Deno.test("ci: every recipe is YAML, and the Tekton task uses only what it decla
   assert.deepEqual([...declared].filter((name) => !used.includes(name)), []);
 });
 
+interface Job {
+  readonly script: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Names of the image below `team/shop`. */
+  readonly tags: readonly string[];
+}
+
+/** What each engine runs in its job, with what it sets for it. */
+const JOBS: Readonly<Record<string, (host: string, dir: string) => Promise<Job>>> = {
+  async GitLab(host, dir) {
+    const file = await Deno.readTextFile(`${EXAMPLES}/ci/gitlab-ci.yml`);
+    const job = parse(file)["build-image"];
+    const variables = Object.entries<string>(job.variables);
+    return {
+      script: [...job.before_script, ...job.script].join("\n"),
+      env: {
+        ...Object.fromEntries(variables.map(([k, v]) => [k, v.replace("$CI_PROJECT_DIR", dir)])),
+        CI_REGISTRY: host,
+        CI_REGISTRY_USER: "robot",
+        CI_REGISTRY_PASSWORD: "secret",
+        CI_REGISTRY_IMAGE: `${host}/team/shop`,
+        CI_COMMIT_SHORT_SHA: "0a1b2c3d",
+        CI_COMMIT_REF_SLUG: "main",
+      },
+      tags: ["0a1b2c3d", "main"],
+    };
+  },
+  async Jenkins(host, dir) {
+    const file = await Deno.readTextFile(`${EXAMPLES}/ci/Jenkinsfile`);
+    const [, script] = /sh '''\n(.*?)'''/s.exec(file)!;
+    const settings = [...file.matchAll(/^ +(\w+) = "(.*)"$/gm)].map((
+      [, name, value],
+    ) => [name!, value!.replace(/\$\{WORKSPACE(_TMP)?\}/, (_, tmp) => tmp ? `${dir}@tmp` : dir)]);
+    return {
+      script: script!,
+      env: {
+        ...Object.fromEntries(settings),
+        REGISTRY: host,
+        LOGIN_USR: "robot",
+        LOGIN_PSW: "secret",
+        BUILD_NUMBER: "17",
+      },
+      tags: ["17"],
+    };
+  },
+  async CircleCI(host, dir) {
+    const file = await Deno.readTextFile(`${EXAMPLES}/ci/circleci-config.yml`);
+    const { steps } = parse(file).jobs.image;
+    return {
+      script: steps.flatMap((step: { readonly run?: string }) => step.run ?? []).join("\n"),
+      env: {
+        WHERRY_STORE: `${dir}/store`,
+        REGISTRY: host,
+        REGISTRY_USER: "robot",
+        REGISTRY_PASSWORD: "secret",
+        CIRCLE_SHA1: "f00d",
+      },
+      tags: ["f00d"],
+    };
+  },
+};
+
 Deno.test({
-  name: "ci: the lines of the GitLab job log in, build with a builder and publish",
+  name: "ci: the lines of each job log in, build with a builder and publish",
   ignore: !canMakeBase() || !hasRegistry || !installed("curl") || !installed("htpasswd"),
-  async fn() {
+  async fn(test) {
     await using scene = await makeScene();
     await using registry = await startRegistry({ robot: "secret" });
     const host = registry.host;
-    await scene.write({ "project/app/app.txt": "the app\n" });
-    const job = parse(await Deno.readTextFile(`${EXAMPLES}/ci/gitlab-ci.yml`))["build-image"] as {
-      readonly before_script: readonly string[];
-      readonly script: readonly string[];
-      readonly variables: Readonly<Record<string, string>>;
-    };
-    const dir = `${scene.dir}/project`;
-    const variables = Object.fromEntries(
-      Object.entries(job.variables).map(([k, v]) => [k, v.replace("$CI_PROJECT_DIR", dir)]),
-    );
     // What an administrator did before: a base, and a builder made of it.
     const login = { DOCKER_CONFIG: `${scene.dir}/admin` };
     await Deno.mkdir(login.DOCKER_CONFIG);
@@ -232,29 +284,27 @@ Deno.test({
     const create = ["builder", "create", `${host}/tools/builder`, "--config", "builder.toml"];
     await scene.ok([...create, "--publish"], { env: login });
 
-    const script = ["set -e", ...job.before_script, ...job.script].join("\n");
-    const { code, stderr } = await startProcess("sh", ["-c", script], {
-      cwd: dir,
-      env: {
-        HOME: scene.home,
-        ...variables,
-        WHERRY_URL: `file://${WHERRY}`,
-        CI_REGISTRY: host,
-        CI_REGISTRY_USER: "robot",
-        CI_REGISTRY_PASSWORD: "secret",
-        CI_REGISTRY_IMAGE: `${host}/team/shop`,
-        CI_COMMIT_SHORT_SHA: "0a1b2c3d",
-        CI_COMMIT_REF_SLUG: "main",
-      },
-    }).ended;
-    assert.equal(code, 0, stderr);
-    const { digest } = JSON.parse(await Deno.readTextFile(`${dir}/image.json`));
-    for (const tag of ["0a1b2c3d", "main"]) {
-      const seen = await scene.ok(["inspect", `${host}/team/shop:${tag}`, "-o", "json"], {
-        env: login,
+    const digests = new Set<string>();
+    for (const [engine, jobOf] of Object.entries(JOBS)) {
+      await test.step(engine, async () => {
+        const dir = `${scene.dir}/${engine}`;
+        await scene.write({ [`${engine}/app/app.txt`]: "the app\n" });
+        const { script, env, tags } = await jobOf(host, dir);
+        const { code, stderr } = await startProcess("sh", ["-c", `set -e\n${script}`], {
+          cwd: dir,
+          env: { HOME: scene.home, WHERRY_URL: `file://${WHERRY}`, ...env },
+        }).ended;
+        assert.equal(code, 0, stderr);
+        const { digest } = JSON.parse(await Deno.readTextFile(`${dir}/image.json`));
+        digests.add(digest);
+        for (const tag of tags) {
+          const words = ["inspect", `${host}/team/shop:${tag}`, "-o", "json"];
+          const seen = await scene.ok(words, { env: login });
+          assert(seen.includes(digest), seen);
+        }
       });
-      assert(seen.includes(digest), seen);
     }
+    assert.equal(digests.size, 1, "the same image by every engine");
   },
 });
 
