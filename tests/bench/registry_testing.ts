@@ -137,3 +137,50 @@ export function lookAt(
     },
   };
 }
+
+/** A door to `host` behind a line on which every byte takes `ms` milliseconds; without any, `host` itself. */
+export function farAway(host: string, ms: number): { readonly host: string } & AsyncDisposable {
+  if (ms === 0) return { host, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const [hostname = "", port] = host.split(":");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const open = new Set<Deno.Conn>();
+  const wait = (time: number) => new Promise<void>((resolve) => setTimeout(resolve, time));
+  const carry = async (from: Deno.Conn, to: Deno.TcpConn) => {
+    let before = Promise.resolve();
+    for (let over = false; !over;) {
+      const bytes = new Uint8Array(64 * 1024);
+      const got = await from.read(bytes).catch(() => null);
+      over = got === null;
+      const due = performance.now() + ms;
+      const last = before;
+      before = (async () => {
+        await wait(Math.max(0, due - performance.now()));
+        await last;
+        if (got === null) return await to.closeWrite();
+        for (let at = 0; at < got;) at += await to.write(bytes.subarray(at, got));
+      })();
+      before.catch(() => {});
+    }
+    await before.catch(() => {});
+  };
+  const serve = async (near: Deno.TcpConn) => {
+    open.add(near);
+    await wait(2 * ms); // as long as it takes to shake hands
+    const far = await Deno.connect({ hostname, port: Number(port) });
+    open.add(far);
+    await Promise.all([carry(near, far), carry(far, near)]);
+    for (const one of [near, far]) if (open.delete(one)) one.close();
+  };
+  const accepting = (async () => {
+    for await (const near of listener) serve(near).catch(() => {});
+  })();
+  return {
+    host: `127.0.0.1:${listener.addr.port}`,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      for (const one of open) one.close();
+      open.clear();
+      await accepting;
+    },
+  };
+}
