@@ -1,5 +1,6 @@
 /** One run of a command: its log, its registries, its store; all of them made only when they are used. */
 import { isAbsolute, join, resolve } from "node:path";
+import type { CarriedDependency } from "../lifecycle/platform/bundle_dependencies.ts";
 import type { Context } from "../registry/context.ts";
 import type { Bundle } from "../registry/bundle/read.ts";
 import type { RegistryClient, RetryOptions } from "../registry/client/options.ts";
@@ -139,6 +140,15 @@ export class Session implements AsyncDisposable {
         reference.digest === image.descriptor.digest && sameRepository(place, reference);
     });
     return found && { reader: bundle.reader, digest: found.descriptor.digest };
+  }
+
+  /** What the bundles of `--from` carry for buildpacks to find instead of downloading it. */
+  async dependencies(): Promise<readonly CarriedDependency[]> {
+    const files = this.flags.fromBundle;
+    if (files === undefined) return [];
+    const bundle = await (this.#bundle ??= this.#openBundle(files));
+    const { carriedDependencies } = await import("./bundle/dependencies.ts");
+    return await carriedDependencies(bundle);
   }
 
   async #openBundle(files: readonly string[]): Promise<Bundle> {

@@ -70,6 +70,7 @@ export async function siteRequest(
     descriptor: flags.descriptor && session.path(flags.descriptor),
     env: await readEnvFlags(io, flags),
     bindings: bindingsOf(session, flags),
+    dependencies: await session.dependencies(),
     machine: {
       helper: helperPath(),
       env: io.env,

@@ -15,6 +15,7 @@ import { type Digest, digestOf } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { bytesSource, fileSource, type Source } from "../../registry/source.ts";
 import type { Store } from "../../registry/store/store.ts";
+import { dependenciesOf, type Dependency } from "../../lifecycle/platform/bundle_dependencies.ts";
 import { needsOf } from "../../lifecycle/platform/bundle_needs.ts";
 import { executableFile } from "../assets.ts";
 import type { CommonFlags } from "../common.ts";
@@ -34,6 +35,7 @@ import { Session } from "../session.ts";
 import { formatSize, parseSize } from "../ui/size.ts";
 import { formatTable } from "../ui/table.ts";
 import { VERSION } from "../version.ts";
+import { readFilters, takeDependencies } from "./dependencies.ts";
 import { bundleName } from "./names.ts";
 import { readSigner } from "./keys.ts";
 import { count } from "../ui/count.ts";
@@ -45,6 +47,8 @@ export interface CreateBundleFlags extends CommonFlags {
   readonly app?: readonly string[];
   readonly package?: readonly string[];
   readonly includeTool?: boolean;
+  readonly withDependencies?: boolean;
+  readonly filter?: readonly string[];
   readonly platform?: readonly string[];
   readonly since?: string;
   readonly split?: string;
@@ -79,9 +83,21 @@ export async function createBundle(
   await session.lendStore();
   const store = await session.store();
   stack.use(await store.lease());
-  const taken = await takeAll(session, flags, platforms, stack);
+  const dependencies: Dependency[] = [];
+  const isWanted = readFilters(flags.filter ?? []);
+  const taken = await takeAll(session, flags, platforms, dependencies, stack);
+  const wanted = dependencies.filter(isWanted);
+  if (flags.dryRun && wanted.length > 0) {
+    const names = new Set(wanted.map(({ id, version }) => `${id} ${version}`));
+    session.log.info(`Buildpacks download, and were not asked for: ${[...names].join(", ")}`);
+  }
+  const files = flags.dryRun ? undefined : await takeDependencies(session, wanted, store, SCRATCH);
   const tool = flags.includeTool ? toolImage() : undefined;
-  const images = [...taken.map(({ locked }) => locked), ...(tool ? [tool.locked] : [])]
+  const images = [
+    ...taken.map(({ locked }) => locked),
+    ...(tool ? [tool.locked] : []),
+    ...(files ? [files.locked] : []),
+  ]
     .sort((a, b) => a.reference < b.reference ? -1 : 1);
   if (images.length === 0) {
     throw new UsageError(
@@ -107,19 +123,21 @@ export async function createBundle(
     `Writing ${file}`,
     content.reduce((sum, one) => sum + one.size, 0),
   );
-  const { files, lockBytes } = await writeBundle(
+  const written = await writeBundle(
     session.path(file),
     draft,
     async ({ digest }) =>
-      tool?.content.get(digest) ?? documentOf(taken, digest) ?? await blobOf(store, digest),
+      tool?.content.get(digest) ?? files?.content.get(digest) ?? documentOf(taken, digest) ??
+        await blobOf(store, digest),
     { signal: session.ctx.signal, partBytes, sign, onProgress: (bytes) => meter.add(bytes) },
   );
   meter.end();
+  const { lockBytes } = written;
   if (flags.output === "json") {
     io.stdout.write(
       JSON.stringify(
         {
-          files,
+          files: written.files,
           lock: digestOf(lockBytes),
           images: images.map(({ reference, role, descriptor }) => ({
             reference,
@@ -136,7 +154,7 @@ export async function createBundle(
     return;
   }
   tellSize(session, images, content);
-  for (const one of files) io.stdout.write(`${one}\n`);
+  for (const one of written.files) io.stdout.write(`${one}\n`);
 }
 
 function tellSize(
@@ -176,6 +194,7 @@ async function takeAll(
   session: Session,
   flags: CreateBundleFlags,
   platforms: readonly Platform[],
+  dependencies: Dependency[],
   stack: AsyncDisposableStack,
 ): Promise<readonly Taken[]> {
   const taken = new Map<string, Taken>();
@@ -202,7 +221,9 @@ async function takeAll(
       from: located,
       closure,
     });
-    if (role !== "builder" && role !== "app") return;
+    if (role !== "builder" && role !== "app" && !(role === "package" && flags.withDependencies)) {
+      return;
+    }
     for (const platform of await platformsIn(located, platforms, signal)) {
       const image = await readImage(
         located.registry,
@@ -212,6 +233,11 @@ async function takeAll(
         { signal },
       );
       if (image === undefined) continue;
+      if (flags.withDependencies) {
+        const { found, skipped } = await dependenciesOf(image, name, platforms, signal);
+        dependencies.push(...found);
+        for (const one of skipped) session.log.warn(`Left out of the bundle: ${one}`);
+      }
       for (const need of needsOf(image, name)) await takeNeed(need.names, need.role, reference);
     }
   };

@@ -13,6 +13,12 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--run-image <image>", "a run image (repeatable)", collectWords)
     .option("--app <image>", "an app, with the run image it stands on (repeatable)", collectWords)
     .option("--package <image>", "a buildpack package (repeatable)", collectWords)
+    .option("--with-dependencies", "what the buildpacks in them download, by metadata.dependencies")
+    .option(
+      "--filter <id=version>",
+      "of those only these, for example jdk=21.* (repeatable)",
+      collect,
+    )
     .option("--include-tool", "this executable too, to carry one file only")
     .option(
       "--platform <os/arch>",

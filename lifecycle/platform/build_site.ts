@@ -12,6 +12,7 @@ import { prepareRoot } from "../sandbox/root.ts";
 import { chooseNamespaces } from "../sandbox/probe.ts";
 import { probeMachine, removeTrees } from "../sandbox/run.ts";
 import { prepareApp } from "./app_source.ts";
+import { type CarriedDependency, writeDependencies, writeMapping } from "./bundle_dependencies.ts";
 import type { BuilderRoot } from "./builder_root.ts";
 import {
   bringNear,
@@ -70,6 +71,8 @@ export interface SiteRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Service bindings: a name, and the directory that holds its entries. */
   readonly bindings?: Readonly<Record<string, string>> | undefined;
+  /** Files that a binding leads buildpacks to, instead of downloading them. */
+  readonly dependencies?: readonly CarriedDependency[] | undefined;
   /** Where they run. */
   readonly machine: Machine;
   /** Owner of layers and app. */
@@ -225,6 +228,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     ...request.env,
   });
   await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
+  await writeDependencies(work.platform, request.dependencies ?? [], ctx.signal);
   const kept = undo.move();
   return {
     work,
@@ -305,7 +309,8 @@ async function enclose(
     const { inside } = sandbox.plan.dirs.find((one) => one.outside === outside)!;
     return { inside, outside };
   };
-  const { machine, builder } = request;
+  const { machine, builder, dependencies = [] } = request;
+  await writeMapping(work.platform, seen(work.platform).inside, dependencies);
   // Those of the builder lie where it has them.
   const own = new Set(builder?.buildpacks.map(({ dir }) => dir.outside));
   const input: BuildpackInput = {
