@@ -40,8 +40,12 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   command.addHelpText("after", HELP);
   command.action(async (names: readonly string[], flags: RebaseFlags) => {
     refuseNothing(names, flags);
+    const { Session } = await import("../session.ts");
+    await using session = new Session(io, flags);
+    const { beginToRead } = await import("../rebase/begin.ts");
+    await beginToRead(session, names, flags);
     const { rebase } = await import("../rebase/rebase.ts");
-    done(await rebase(io, names, flags));
+    done(await rebase(session, names, flags));
   });
   // Flags before the word belong to it as well: `rebase --publish plan NAME`.
   const sub = (name: string, summary: string) =>

@@ -3,9 +3,8 @@ import { isPattern } from "../../lifecycle/fleet/pattern.ts";
 import type { Intent, JournalFile } from "../../lifecycle/fleet/journal.ts";
 import type { RebaseFlags } from "../command/rebase.ts";
 import { UsageError } from "../exit.ts";
-import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
-import { Session } from "../session.ts";
+import type { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
 import { knownOf } from "./known.ts";
@@ -44,11 +43,10 @@ function isSlipOf(text: string, word: string): boolean {
 
 /** Runs it; returns the exit code. */
 export async function rebase(
-  io: Io,
+  session: Session,
   names: readonly string[],
   flags: RebaseFlags,
 ): Promise<number> {
-  await using session = new Session(io, flags);
   const one = names.length === 1 && flags.from === undefined && !isPattern(names[0]!);
   for (
     const [flag, given] of Object.entries({
@@ -62,7 +60,7 @@ export async function rebase(
     }
   }
   if (names.length > 1) refuseSlips(names[0]!);
-  if (flags.shard !== undefined) shardOf(io, flags);
+  if (flags.shard !== undefined) shardOf(session.io, flags);
   settingsOf(flags, 1, 1);
   const policy = await readPolicy(session, flags.policy);
   const known = knownOf(session);

@@ -1,4 +1,5 @@
 /** Remote registries as places. */
+import { orAborted } from "../abort.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOfMade, isDigest } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
@@ -16,6 +17,7 @@ import type {
 import { CHECKED, checkExpected, type TagExpectation } from "../expectation.ts";
 import type { Source } from "../source.ts";
 import { RemoteUpload } from "./chunked_upload.ts";
+import { countedBy } from "./counter.ts";
 import { getBlob, type Held } from "./download.ts";
 import { listRepositories, listTags } from "./listing.ts";
 import {
@@ -101,6 +103,9 @@ class RemoteRegistry implements RegistryClient {
   readonly #whereabouts: Whereabouts;
   readonly #held: Held = new Set();
   readonly #close: () => Promise<void>;
+  readonly #begun = new Map<string, Promise<RawManifest | undefined>>();
+  /** Ends what was begun and nobody asked for. */
+  readonly #ending = new AbortController();
   readonly #glances = new Map<
     string,
     { readonly since: number; readonly seen: Promise<Descriptor | undefined> }
@@ -126,7 +131,19 @@ class RemoteRegistry implements RegistryClient {
     reference: string,
     options?: CallOptions,
   ): Promise<RawManifest | undefined> {
-    return await getManifest(this.#session, this.#manifestPlace(repository, reference), options);
+    const key = `${repository}:${reference}`;
+    const begun = this.#begun.get(key);
+    if (begun === undefined) {
+      return await getManifest(this.#session, this.#manifestPlace(repository, reference), options);
+    }
+    this.#begun.delete(key);
+    const raw = await orAborted(begun, options?.signal);
+    const tally = countedBy(options?.signal);
+    if (tally !== undefined) {
+      tally.requests++;
+      tally.bytes += raw?.bytes.byteLength ?? 0;
+    }
+    return raw;
   }
 
   async stat(
@@ -270,6 +287,13 @@ class RemoteRegistry implements RegistryClient {
     );
   }
 
+  begin(repository: string, reference: string): void {
+    const place = this.#manifestPlace(repository, reference);
+    const reading = getManifest(this.#session, place, { signal: this.#ending.signal });
+    reading.catch(() => {}); // said to whoever asks for it
+    this.#begun.set(`${repository}:${reference}`, reading);
+  }
+
   get careful(): boolean {
     return this.#session.learned.conditions === true;
   }
@@ -302,6 +326,7 @@ class RemoteRegistry implements RegistryClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
     for (const source of [...this.#held]) await source.drop();
     await this.#close();
   }

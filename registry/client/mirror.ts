@@ -195,6 +195,8 @@ class MirroredRegistry implements RegistryClient {
     this.#primary.foresee(wants);
   }
 
+  begin(): void {}
+
   get careful(): boolean {
     return this.#primary.careful;
   }

@@ -133,6 +133,11 @@ export interface RegistryClient extends Registry, AsyncDisposable {
    */
   foresee(wants: readonly { readonly repository: string; readonly write: boolean }[]): void;
   /**
+   * Starts to read a manifest that is asked for in a moment; whoever does so first gets this answer. Where mirrors come first
+   * nothing is sent.
+   */
+  begin(repository: string, reference: string): void;
+  /**
    * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
    * look by itself, the put need not wait for that. What was seen holds for a second.
    */
