@@ -5,8 +5,8 @@ import type { RebaseFlags } from "../command/rebase.ts";
 import { readPlace } from "../places.ts";
 import type { Session } from "../session.ts";
 
-/** So long a connection on a near network takes: what is loaded next stops everything else. */
-const TURN_MS = 2;
+/** On a near network they have left by then; on others a connection takes longer than what is loaded meanwhile. */
+const LEAVE_MS = 5;
 
 /** Starts to read the one image that is named, and its new base; whatever is wrong is said by those who ask for them. */
 export async function beginToRead(
@@ -30,11 +30,16 @@ export async function beginToRead(
       { repository: reference.repository, write: !dryRun },
       ...(near ? [{ repository: run.repository, write: false }] : []),
     ]);
-    registry.begin(reference.repository, wantedOf(reference));
+    const leaving = [registry.begin(reference.repository, wantedOf(reference))];
     if (run !== undefined) {
-      (await session.source(run.registry)).begin(run.repository, wantedOf(run));
+      const source = await session.source(run.registry);
+      leaving.push(source.begin(run.repository, wantedOf(run)));
     }
-    await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+    // What is loaded next stops everything else: not before they have left.
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LEAVE_MS));
+    await Promise.race([Promise.all(leaving), late]);
+    clearTimeout(timer);
   } catch {
     // It is said when it is asked for.
   }

@@ -256,9 +256,10 @@ export class Rebaser implements AsyncDisposable {
       await (this.#lease ??= this.#session.store().then((store) => store.lease()));
     }
     await this.#backUp(target, reference, prepared, signal);
+    // By digest it is true whatever becomes of the image: kept while requests are on their way.
+    keepConfigs(documents, prepared.images.map(({ made }) => made));
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
     if (!isStore(target)) this.#remember(name, prepared);
-    keepConfigs(documents, prepared.images.map(({ made }) => made));
     return { decision: "rebased", tags: namesOf(target, targets) };
   }
 

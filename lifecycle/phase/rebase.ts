@@ -1,6 +1,7 @@
 /** An app image on another base: layers are exchanged by name, none is read (16). */
 import type { Log } from "../../registry/context.ts";
 import { type Image, makeImage } from "../../registry/image.ts";
+import { isRecord, isTexts } from "../../registry/oci/usual.ts";
 import { envOf, type History, type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { parseApiVersion } from "../api.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
@@ -131,12 +132,45 @@ function readLabel(label: string): { readonly json: Json; readonly base: Base } 
   if (before !== undefined) return before;
   const json = parseJson(label, `label ${METADATA_LABEL}`) as Json;
   const { runImage, stack } = json;
-  const text = goJson({ runImage, stack });
-  let base = bases.get(text);
-  if (base === undefined) remember(bases, text, base = parseLifecycleLabel(text));
-  const read = { json, base };
+  const read = {
+    json,
+    base: usualBase(runImage, stack) ?? judgedBase(goJson({ runImage, stack })),
+  };
   remember(labels, label, read);
   return read;
+}
+
+/**
+ * What the schema would give for a label as lifecycles write it; `undefined` for any other, which the schema judges. To make
+ * the schema takes longer than all else about one image.
+ */
+export function usualBase(runImage: unknown, stack: unknown): Base | undefined {
+  const names = usualNames(runImage);
+  if (names === undefined || !isRecord(runImage)) return undefined;
+  const { topLayer, reference } = runImage;
+  if (typeof topLayer !== "string" || typeof reference !== "string") return undefined;
+  const base: Base = { runImage: { topLayer, reference, ...names } };
+  if (stack === undefined) return base;
+  const under = isRecord(stack) ? usualNames(stack["runImage"]) : undefined;
+  return under && { ...base, stack: { runImage: under } };
+}
+
+function usualNames(from: unknown): Partial<RunImageNames> | undefined {
+  if (!isRecord(from)) return undefined;
+  const { image, mirrors } = from;
+  const fits = (image === undefined || typeof image === "string") &&
+    (mirrors === undefined || isTexts(mirrors));
+  if (!fits) return undefined;
+  return {
+    ...(image === undefined ? {} : { image: image as string }),
+    ...(mirrors === undefined ? {} : { mirrors: mirrors as string[] }),
+  };
+}
+
+function judgedBase(text: string): Base {
+  let base = bases.get(text);
+  if (base === undefined) remember(bases, text, base = parseLifecycleLabel(text));
+  return base;
 }
 
 /** One rebase asks several times, with as many others in between as are under way. */

@@ -4,7 +4,8 @@ import { type Image, type Layer, makeImage } from "../../registry/image.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { LifecycleError } from "../error.ts";
-import { rebaseImage, type RebaseInput } from "./rebase.ts";
+import { parseLifecycleLabel } from "../file/lifecycle_metadata.ts";
+import { rebaseImage, type RebaseInput, usualBase } from "./rebase.ts";
 
 const LABEL = "io.buildpacks.lifecycle.metadata";
 const { log } = quietContext();
@@ -194,4 +195,35 @@ Deno.test("C-MT-05 an app of Docker's family stays in it, whatever the base's is
     types(rebase({ app: docker })).every((type) => /^application\/vnd\.docker\./.test(type)),
   );
   assert.ok(types(rebase()).every((type) => /^application\/vnd\.oci\./.test(type)));
+});
+
+Deno.test("ANT-2b a base as lifecycles write it is read as the schema reads it; any other is left to the schema", () => {
+  const run = { topLayer: "sha256:a", reference: "run@sha256:b" };
+  const usual = [
+    [run, undefined],
+    [{ ...run, image: "run", mirrors: [] }, { runImage: { image: "run", mirrors: ["a", "b"] } }],
+    [{ ...run, mirrors: ["x"], more: 1 }, { runImage: {}, more: 2 }],
+    [{ topLayer: "", reference: "" }, { runImage: { image: "" } }],
+  ] as const;
+  for (const [runImage, stack] of usual) {
+    const { runImage: under, stack: named } = parseLifecycleLabel(
+      JSON.stringify({ runImage, stack }),
+    );
+    assert.deepEqual(usualBase(runImage, stack), {
+      runImage: under,
+      ...(named === undefined ? {} : { stack: named }),
+    });
+  }
+  const others = [
+    [undefined, undefined],
+    [null, undefined],
+    [{ topLayer: "sha256:a" }, undefined],
+    [{ ...run, image: null }, undefined],
+    [{ ...run, mirrors: [1] }, undefined],
+    [run, null],
+    [run, {}],
+    [run, { runImage: { image: 1 } }],
+    [[run], undefined],
+  ] as const;
+  for (const [runImage, stack] of others) assert.equal(usualBase(runImage, stack), undefined);
 });

@@ -287,11 +287,16 @@ class RemoteRegistry implements RegistryClient {
     );
   }
 
-  begin(repository: string, reference: string): void {
+  async begin(repository: string, reference: string): Promise<void> {
     const place = this.#manifestPlace(repository, reference);
-    const reading = getManifest(this.#session, place, { signal: this.#ending.signal });
-    reading.catch(() => {}); // said to whoever asks for it
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const reading = getManifest(this.#session, place, {
+      signal: this.#ending.signal,
+      onSent: resolve,
+    });
     this.#begun.set(`${repository}:${reference}`, reading);
+    // What goes wrong is said to whoever asks for it.
+    await Promise.race([promise, reading.then(() => {}, () => {})]);
   }
 
   get careful(): boolean {

@@ -32,15 +32,15 @@ export interface ManifestPlace {
   readonly reference: string;
 }
 
-/** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). */
+/** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). `onSent`: the request has left. */
 export async function getManifest(
   session: Session,
   place: ManifestPlace,
-  { signal }: CallOptions = {},
+  { signal, onSent }: CallOptions & { readonly onSent?: (() => void) | undefined } = {},
 ): Promise<RawManifest | undefined> {
   const act = `read ${named(place)}`;
   for (let attempt = 1;; attempt++) {
-    const answer = await ask(session, "GET", place, act, [200, 404], signal);
+    const answer = await ask(session, "GET", place, act, [200, 404], signal, onSent);
     if (answer.status === 404) {
       await discard(answer);
       return undefined;
@@ -226,6 +226,7 @@ function ask(
   act: string,
   expect: readonly number[],
   signal: AbortSignal | undefined,
+  onSent?: () => void,
 ): Promise<Answer> {
   return session.send({
     act,
@@ -235,6 +236,7 @@ function ask(
     scopes: [repositoryScope(place.repository, "pull")],
     headers: { accept: MANIFEST_ACCEPT },
     expect,
+    onSent,
     signal,
   });
 }

@@ -195,7 +195,9 @@ class MirroredRegistry implements RegistryClient {
     this.#primary.foresee(wants);
   }
 
-  begin(): void {}
+  begin(): Promise<void> {
+    return Promise.resolve();
+  }
 
   get careful(): boolean {
     return this.#primary.careful;

@@ -135,8 +135,10 @@ export interface RegistryClient extends Registry, AsyncDisposable {
   /**
    * Starts to read a manifest that is asked for in a moment; whoever does so first gets this answer. Where mirrors come first
    * nothing is sent.
+   *
+   * @returns Resolves when the request has left; never rejects for what comes of it.
    */
-  begin(repository: string, reference: string): void;
+  begin(repository: string, reference: string): Promise<void>;
   /**
    * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
    * look by itself, the put need not wait for that. What was seen holds for a second.

@@ -39,7 +39,7 @@ export interface TransportRequest {
   readonly signal?: AbortSignal | undefined;
   /** Refuse to connect to anything nearer than this. Absent: any address will do. */
   readonly guard?: Nearness | undefined;
-  /** Called as bytes of the body leave. */
+  /** Called as bytes of the body leave; without a body once, with 0, when the request has left. */
   readonly onSent?: ((bytes: number) => void) | undefined;
 }
 
@@ -466,6 +466,7 @@ export class Transport implements AsyncDisposable {
     answer.catch(() => {});
     if (request.body === undefined) {
       await connection.write(first);
+      request.onSent?.(0);
       return { head: await answer, whole: true };
     }
     const { body, onSent } = request;
