@@ -38,6 +38,7 @@ export function bundleMirror(endpoint: string, namespace: string): RegistryClien
     checkAccess: (_, access) => access === "read" ? Promise.resolve() : refuse(),
     stats: () => ({}),
     careful: true,
+    begin: () => Promise.resolve(),
     foresee() {},
     glance() {},
     async [Symbol.asyncDispose]() {
