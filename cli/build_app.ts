@@ -157,7 +157,7 @@ async function attach(
 /** A finished build for programs. */
 export function describeBuild(
   target: BuildTarget,
-  { report, image, group, layers }: BuildOutcome,
+  { report, image, group, layers, usage }: BuildOutcome,
   ms: number,
 ): Readonly<Record<string, unknown>> {
   return {
@@ -169,6 +169,7 @@ export function describeBuild(
     run_image: report.runImage ?? null,
     buildpacks: group.map(({ id, version }) => ({ id, version })),
     layers,
+    ...usage === undefined ? {} : { memory_peak: usage.memoryPeak, cpu_milliseconds: usage.cpuMs },
     milliseconds: Math.round(ms),
   };
 }

@@ -17,6 +17,7 @@ export interface SiteFlags extends CommonFlags {
   readonly execEnv: string;
   readonly isolation: string;
   readonly network?: string;
+  readonly memory?: string;
   readonly workspace: string;
   readonly uid?: string;
   readonly gid?: string;
@@ -85,6 +86,7 @@ export function addRunFlags(command: Command): Command {
       ]).default("auto"),
     )
     .addOption(new Option("--network <mode>", "of buildpacks").choices(["host", "none"]))
+    .option("--memory <size>", "at most this for buildpacks (wants a delegated control group)")
     .option("--workspace <dir>", "where the app is", "/workspace")
     .option("--uid <id>", "user of the build (default: $CNB_USER_ID, 1000)")
     .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")

@@ -2,6 +2,7 @@
 import { join, normalize } from "node:path";
 import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
 import { findProject } from "../lifecycle/platform/project.ts";
+import { type BuildGroup, openGroup } from "../lifecycle/sandbox/cgroup.ts";
 import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
@@ -11,6 +12,7 @@ import type { Io } from "./io.ts";
 import { platformOf } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
+import { parseSize } from "./ui/size.ts";
 
 /** The platform API our images are made for. */
 const PLATFORM_API = "0.15";
@@ -77,6 +79,7 @@ export async function siteRequest(
       workDirs: workParents(session),
       home: io.env["HOME"],
       hide: [session.storeDir(), ...credentialPaths(io.env)],
+      group: await groupOf(session, flags, stack),
       network: flags.network as "host" | "none" | undefined,
       allowRootBuild: flags.allowRootBuild,
     },
@@ -86,6 +89,20 @@ export async function siteRequest(
     },
     execEnv: flags.execEnv,
   };
+}
+
+/** A control group for what buildpacks run, where there can be one. */
+async function groupOf(
+  { ctx }: Session,
+  { memory }: SiteFlags,
+  stack: AsyncDisposableStack,
+): Promise<BuildGroup | undefined> {
+  const most = memory === undefined ? undefined : parseSize(memory, "--memory");
+  const group = await openGroup({ memory: most });
+  if (!("reason" in group)) return stack.use(group);
+  if (most !== undefined) throw new UsageError(`Cannot use --memory: ${group.reason}`);
+  ctx.log.debug(`memory of buildpacks is not measured: ${group.reason}`);
+  return undefined;
 }
 
 /** `--builder`, else what the descriptor says; none for `--isolation in-place`. */

@@ -33,6 +33,8 @@ Deno.test("RPT-1 manifest-size is an integer and left out when 0", () => {
   const back = parseReportToml(text, "x");
   assert.equal(back.image.manifestSize, 523);
   assert.deepEqual(back.runImage, report.runImage);
+  const used = formatReportToml({ ...report, usage: { memoryPeak: 4096, cpuMs: 12 } });
+  assert.match(used, /^\[usage\]\n {2}memory-peak = 4096\n {2}cpu-milliseconds = 12$/m);
   assert.doesNotMatch(formatReportToml({ image: { tags: [], manifestSize: 0 } }), /manifest-size/);
 });
 

@@ -29,6 +29,13 @@ export interface ReportFile {
     /** DiffID of its last layer. */
     readonly topLayer?: string | undefined;
   } | undefined;
+  /** What buildpacks used, where that was measured; not of the spec. */
+  readonly usage?: {
+    /** Most memory at a time, in bytes. */
+    readonly memoryPeak?: number | undefined;
+    /** Time of processors, in milliseconds. */
+    readonly cpuMs?: number | undefined;
+  } | undefined;
 }
 
 const schema = z.lazy(() =>
@@ -74,7 +81,7 @@ export function parseReportToml(source: string, file: string): ReportFile {
 }
 
 /** Writes `report.toml`. */
-export function formatReportToml({ image, runImage, buildBom }: ReportFile): string {
+export function formatReportToml({ image, runImage, buildBom, usage }: ReportFile): string {
   return formatToml({
     image: {
       tags: image.tags,
@@ -89,5 +96,12 @@ export function formatReportToml({ image, runImage, buildBom }: ReportFile): str
       reference: runImage.reference || undefined,
       "top-layer": runImage.topLayer || undefined,
     },
+    usage: usage && {
+      "memory-peak": whole(usage.memoryPeak),
+      "cpu-milliseconds": whole(usage.cpuMs),
+    },
   });
 }
+
+const whole = (value: number | undefined): bigint | undefined =>
+  value === undefined ? undefined : BigInt(value);

@@ -27,6 +27,7 @@ import { platformCapabilities } from "../api.ts";
 
 import { copySboms } from "./outputs.ts";
 
+import type { Usage } from "../sandbox/cgroup.ts";
 import { extendBuild, type ExtendedBuild, type ExtendRequest } from "./extend_build.ts";
 import { lookInto, type ShellOptions } from "./failure_shell.ts";
 import { openSite, type Site, type SiteRequest } from "./build_site.ts";
@@ -75,6 +76,8 @@ export interface BuildRequest extends SiteRequest, ExtendRequest {
 export interface BuildOutcome extends ExportResult {
   /** Who took part, in order. */
   readonly group: readonly { readonly id: string; readonly version: string }[];
+  /** What buildpacks used, where they had a control group. */
+  readonly usage?: Usage | undefined;
 }
 
 /**
@@ -93,6 +96,9 @@ export async function buildImage(
   try {
     return await buildInSite(request, site, ctx, output);
   } catch (error) {
+    if ((await request.machine.group?.usage())?.outOfMemory) {
+      ctx.log.error("A process of the buildpacks was killed: it needed more memory than there was");
+    }
     const { mode } = request.builder?.entry ?? { mode: "in-place" };
     if (request.keepSandbox && site.placed) {
       ctx.log.warn(
@@ -214,13 +220,15 @@ async function buildInSite(
     cache: cache.value,
     notes,
   }, ctx);
+  const usage = await request.machine.group?.usage();
   if (request.reportDir !== undefined) {
-    await writeText(join(request.reportDir, "report.toml"), formatReportToml(exported.report));
+    const report = { ...exported.report, usage };
+    await writeText(join(request.reportDir, "report.toml"), formatReportToml(report));
   }
   if (request.sbomDir !== undefined) {
     await copySboms(entered.input.layersDir.outside, request.sbomDir);
   }
-  return { ...exported, group };
+  return { ...exported, group, usage };
 }
 
 /** The target as detect wants it: absent parts are empty. */

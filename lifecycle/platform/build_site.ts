@@ -7,6 +7,7 @@ import type { ProjectMetadata } from "../file/project_metadata_toml.ts";
 import type { System } from "../file/system_toml.ts";
 import type { BuildpackInput, RunTarget } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import type { BuildGroup } from "../sandbox/cgroup.ts";
 import { prepareInPlace, type Sandbox, type SandboxDir } from "../sandbox/in_place.ts";
 import { prepareRoot } from "../sandbox/root.ts";
 import { chooseNamespaces } from "../sandbox/probe.ts";
@@ -95,6 +96,8 @@ export interface Machine {
   readonly hide: readonly string[];
   /** See `InPlaceOptions.network`. */
   readonly network?: "host" | "none" | undefined;
+  /** The control group of what buildpacks run, where there is one. */
+  readonly group?: BuildGroup | undefined;
   /** See `InPlaceOptions.allowRootBuild`. */
   readonly allowRootBuild?: boolean | undefined;
 }
@@ -383,6 +386,7 @@ async function raiseWalls(
   if (entered !== undefined) return await enterBuilder(request, entered, work, dirs);
   return await prepareInPlace({
     helper: machine.helper,
+    cgroup: machine.group?.path,
     scratchDir: work.path,
     dirs,
     ...owner,
@@ -402,7 +406,8 @@ async function enterBuilder(
 ): Promise<Sandbox> {
   const { machine, owner } = request;
   const { helper, network } = machine;
-  const common = { helper, scratchDir: work.path, dirs, ...owner };
+  const cgroup = machine.group?.path;
+  const common = { helper, cgroup, scratchDir: work.path, dirs, ...owner };
   const { mode } = builder.entry;
   if (mode === "namespaces") {
     const { tree, entry } = builder;

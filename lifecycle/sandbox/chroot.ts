@@ -7,7 +7,7 @@ import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import type { Probe } from "./probe.ts";
 import { locate } from "./tree_files.ts";
-import { handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
 
 /** What {@linkcode prepareChroot} starts from. All paths are absolute. */
 export interface ChrootOptions {
@@ -19,6 +19,8 @@ export interface ChrootOptions {
   readonly tree: string;
   /** Each `outside` is `inside` of the tree. */
   readonly dirs: readonly SandboxDir[];
+  /** The control group of what runs. Default: ours. */
+  readonly cgroup?: string | undefined;
   /** Whether all of the tree may be written; default: only `/tmp` and `dirs`, where Landlock is there to say so. */
   readonly writable?: boolean | undefined;
   /** Whom commands run as: not root. */
@@ -119,6 +121,7 @@ export async function prepareChroot(options: ChrootOptions): Promise<Sandbox> {
     const reason = await tryWalls(helper, [...args, "--cwd", "/"], join(scratch, "status-0"));
     if (reason !== undefined) throw new Error(`Cannot change the root: ${reason}`);
     let runs = 0;
+    const words = [...groupWords(options.cgroup), ...args];
     const plan: SandboxPlan = {
       mode: "direct",
       uid,
@@ -139,7 +142,7 @@ export async function prepareChroot(options: ChrootOptions): Promise<Sandbox> {
         await handOver(helper, paths, uid, gid);
       },
       run: (command: Command): Promise<Outcome> =>
-        runBehind(helper, args, command, join(scratch, `status-${++runs}`)),
+        runBehind(helper, words, command, join(scratch, `status-${++runs}`)),
       async [Symbol.asyncDispose](): Promise<void> {
         await removeTrees(helper, [scratch]);
         await clear();

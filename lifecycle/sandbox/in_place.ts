@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Command, Dir, Executor, Outcome } from "./executor.ts";
 import { carve, lookAtMachine, type Machine } from "./machine.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
-import { handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
 
 /** A directory for the build, and whether it may be written. */
 export type SandboxDir = Dir & {
@@ -42,6 +42,8 @@ export interface InPlaceOptions {
   readonly network?: "host" | "none";
   /** Most processes and threads a build may have. Default 8192 in a view, else as it is. */
   readonly maxProcesses?: number;
+  /** The control group of what runs. Default: ours. */
+  readonly cgroup?: string | undefined;
   /** Let builds run as root when we are root and may not change. Default false. */
   readonly allowRootBuild?: boolean;
 }
@@ -295,7 +297,8 @@ function sandbox(site: Site, walls: Walls): Sandbox {
     run(command: Command): Promise<Outcome> {
       const env = tmp === undefined ? command.env : { TMPDIR: tmp, ...command.env };
       const status = join(site.scratch, `status-${++runs}`);
-      return runBehind(helper, walls.args, { ...command, env }, status);
+      const args = [...groupWords(site.options.cgroup), ...walls.args];
+      return runBehind(helper, args, { ...command, env }, status);
     },
     async [Symbol.asyncDispose](): Promise<void> {
       await removeTrees(helper, [site.scratch]);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
-import { handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
 import { locate, readUsers } from "./tree_files.ts";
 import { binds, type Mount, underlay } from "./underlay.ts";
 
@@ -31,6 +31,8 @@ export interface RootOptions {
   readonly root: "read-only" | "copy-on-write" | "in-tree";
   /** `none`: only the loopback of an empty network. Default: the host's. */
   readonly network?: "host" | "none" | undefined;
+  /** The control group of what runs. Default: ours. */
+  readonly cgroup?: string | undefined;
   /** Most processes and threads. Default 8192, none as root. */
   readonly maxProcesses?: number | undefined;
 }
@@ -217,6 +219,7 @@ function sandboxOf(site: Site, args: readonly string[], home: string): RootSandb
     ...(namespaces.user ? {} : { owner: { uid, gid } }),
   };
   let runs = 0;
+  const words = [...groupWords(options.cgroup), ...args];
   return {
     plan,
     describe: describe(site),
@@ -225,7 +228,7 @@ function sandboxOf(site: Site, args: readonly string[], home: string): RootSandb
       if (!namespaces.user) await handOver(helper, paths, uid, gid);
     },
     run: (command: Command): Promise<Outcome> =>
-      runBehind(helper, args, command, join(scratch, `status-${++runs}`)),
+      runBehind(helper, words, command, join(scratch, `status-${++runs}`)),
     async [Symbol.asyncDispose](): Promise<void> {
       await removeTrees(helper, [scratch]);
     },

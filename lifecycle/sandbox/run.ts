@@ -212,6 +212,10 @@ export async function restoreWith(
   return said.trim().split("\n").map((line) => tarOutcome.parse(JSON.parse(line)));
 }
 
+/** The options of `helper run` for a control group. */
+export const groupWords = (directory: string | undefined): readonly string[] =>
+  directory === undefined ? [] : ["--cgroup", directory];
+
 /** Makes the walls once around nothing. `undefined` when they stand, else why not. */
 export async function tryWalls(
   helper: string,

@@ -45,6 +45,7 @@ struct options {
   long nproc; /* 0: as it is */
   pid_t parent; /* who must be alive; 0: whoever */
   const char *status;
+  const char *cgroup; /* the program's control group; NULL: ours */
   bool landlock, no_tcp, check;
   struct entry *entries;
   size_t entry_count;
@@ -90,6 +91,10 @@ void block_signals(void);
 
 /* terminal.c */
 void terminal_split(const struct options *o);
+
+/* cgroup.c */
+void cgroup_open(const char *directory);
+void cgroup_enter(void);
 
 /* leftovers.c */
 bool kill_descendants(void);

@@ -69,6 +69,7 @@ static void parse(struct options *o, char **words, size_t count) {
     else if (IS("--nproc")) o->nproc = number(&words);
     else if (IS("--parent")) o->parent = (pid_t)number(&words);
     else if (IS("--status")) o->status = word(&words);
+    else if (IS("--cgroup")) o->cgroup = word(&words);
     else if (IS("--bind")) source = word(&words), add_entry(o, BIND, source, word(&words));
     else if (IS("--ro-bind")) source = word(&words), add_entry(o, RO_BIND, source, word(&words));
     else if (IS("--link")) source = word(&words), add_entry(o, LINK, source, word(&words));
@@ -126,7 +127,10 @@ static _Noreturn void become_program(const struct options *o, pid_t reaper) {
 static int watch(const struct options *o, bool init) {
   pid_t self = getpid(), target = fork();
   if (target < 0) fail(EXIT_HELPER, "start", "process", errno);
-  if (target == 0) become_program(o, self);
+  if (target == 0) {
+    cgroup_enter();
+    become_program(o, self);
+  }
   keep_only_kill(o->set_ids && !o->userns);
   return supervise(target, o, init);
 }
@@ -174,6 +178,7 @@ static int run(char **words, size_t count) {
   block_signals();
   parse(&o, words, count);
   if (o.status) status_open(o.status);
+  if (o.cgroup) cgroup_open(o.cgroup);
   if (o.parent && getppid() != o.parent) fail(EXIT_HELPER, "find", "parent process", ESRCH);
   if (o.terminal) terminal_split(&o);
   else if (!o.input) empty_input();
