@@ -3,6 +3,7 @@ import { chooseEntry, type Isolation } from "../lifecycle/sandbox/entry.ts";
 import { rootInUse } from "../lifecycle/platform/enter.ts";
 import { type Attempt, explainAttempt, type Probe } from "../lifecycle/sandbox/probe.ts";
 import { probeMachine } from "../lifecycle/sandbox/run.ts";
+import { openGroup } from "../lifecycle/sandbox/cgroup.ts";
 import { findSubIds } from "../lifecycle/sandbox/subids.ts";
 import { helperPath } from "./assets.ts";
 import { otherArch } from "./foreign_arch.ts";
@@ -27,8 +28,11 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
   const lent = await findSubIds({ uid, gid, noNewPrivs, path: io.env["PATH"] ?? "" });
   const subIds = "reason" in lent ? `no: ${lent.reason}` : "yes: build --sub-ids";
   const foreign = await otherArch(probe, inUse, io.signal);
+  const groups = await controlGroups();
   if (format === "json") {
-    io.stdout.write(JSON.stringify({ probe, root_in_use: inUse, ways, foreign }, null, 2) + "\n");
+    const more = { sub_ids: subIds, control_groups: groups };
+    const all = { probe, root_in_use: inUse, ways, foreign, ...more };
+    io.stdout.write(JSON.stringify(all, null, 2) + "\n");
     return;
   }
   const rows = [
@@ -42,6 +46,7 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
     ["Landlock", probe.landlock === 0 ? "no" : `version ${probe.landlock}`],
     ["system call filter", probe.seccomp === 0 ? "yes" : `no (errno ${probe.seccomp})`],
     ["no new privileges", probe.noNewPrivs ? "set: no newuidmap" : "not set"],
+    ["control groups", groups],
     ["rights", rightsOf(probe)],
     [`images for ${foreign.arch}`, foreign.starts ? "yes" : `no: ${foreign.why}`],
   ];
@@ -61,6 +66,13 @@ export async function doctor(io: Io, format: OutputFormat): Promise<void> {
 
 function told(attempt: Attempt): string {
   return attempt.stage === "ok" ? "yes" : `no: ${explainAttempt(attempt)}`;
+}
+
+async function controlGroups(): Promise<string> {
+  const group = await openGroup({});
+  if ("reason" in group) return `no: ${group.reason}`;
+  await group[Symbol.asyncDispose]();
+  return "yes: build --memory, and what was used";
 }
 
 function rightsOf(probe: Probe): string {

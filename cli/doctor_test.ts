@@ -9,6 +9,7 @@ Deno.test("doctor: the whole probe, and what follows for each isolation", async 
   match(text, /^kernel +\d+\./m);
   match(text, /^user namespace +(yes|no: )/m);
   match(text, /^ +with ids of \/etc\/subuid +(yes: build --sub-ids|no: )/m);
+  match(text, /^control groups +(yes: build --memory|no: )/m);
   match(text, /^takeover +no +it would replace |^takeover +no +/m);
   const { probe, ways, root_in_use } = JSON.parse(await shell.ok("doctor", "-o", "json"));
   equal(typeof probe.landlock, "number");
