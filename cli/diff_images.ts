@@ -158,7 +158,7 @@ async function compare(
   const fields = a.raw.digest === b.raw.digest ? [] : diffDocuments(a, b);
   const layers: LayerResult[] = [];
   const sides = [a, b].map((image) => ({ image, metadata: readMetadata(image.config) }));
-  for (const { madeBy, name, isBase, a: one, b: other } of pairLayers(sides[0]!, sides[1]!)) {
+  for (const { madeBy, name, isBase, dirs, a: one, b: other } of pairLayers(sides[0]!, sides[1]!)) {
     const about = {
       made_by: madeBy,
       name,
@@ -170,7 +170,7 @@ async function compare(
     } else if (one.diffId !== other.diffId) {
       // A run image has thousands of files, and is known by its name.
       const read = flags.files && (!isBase || flags.base);
-      const found = read ? await diffLayers(one, other, session.ctx.signal) : undefined;
+      const found = read ? await diffLayers(one, other, dirs, session.ctx.signal) : undefined;
       layers.push({ ...about, how: "changed", ...found });
     } else if (one.descriptor.digest !== other.descriptor.digest) {
       layers.push({

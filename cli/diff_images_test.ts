@@ -105,6 +105,24 @@ Deno.test("diff tells another compression, another order and another base apart"
   match(await diff("base", "--base"), /^ {2}\* \/etc\/os: content/m);
 });
 
+Deno.test("of two packages, what is in another version's directory is the same file", async () => {
+  await using shop = await bench();
+  for (const version of ["1.0.0", "1.1.0"]) {
+    await shop.wherry("buildpack", "new", "acme/tool", "--path", version, "--version", version);
+    await Deno.writeTextFile(`${shop.dir}/${version}/data`, version);
+    await shop.wherry("buildpack", "package", `tool:${version}`, "--path", version);
+  }
+  const { code, out } = await shop.wherry("diff", "tool:1.0.0", "tool:1.1.0");
+  equal(code, 1);
+  match(out, /^Layer #1 \(acme\/tool@1\.0\.0 \/ acme\/tool@1\.1\.0\): changed$/m);
+  const dir = "/cnb/buildpacks/acme_tool/1.0.0";
+  const files = out.split("\n").filter((line) => /^ {2}[*+-] /.test(line));
+  deepEqual(files.map((line) => line.replace(/content .*/, "content")), [
+    `  * ${dir}/buildpack.toml: content`,
+    `  * ${dir}/data: content`,
+  ]);
+});
+
 Deno.test("two indexes are compared platform by platform; --platform compares one", async () => {
   await using shop = await bench();
   const arm = (text: string) =>

@@ -200,6 +200,7 @@ export async function run(io: Io): Promise<number> {
     .helpOption("-h, --help", "show this help")
     .helpCommand("help [command]", "show the help of a command")
     .option("--version", "print the version")
+    .enablePositionalOptions() // buildpack new has a --version of its own
     .usage("COMMAND [FLAGS]")
     .configureHelp({ showGlobalOptions: false })
     .addHelpText(

@@ -49,8 +49,8 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   addCommonFlags(command);
   command.addHelpText(
     "after",
-    "\nIt runs in its own root, as its user, with the host's network, and what it writes is forgotten. It reads our stdin, " +
-      "its exit code is ours; SIGINT, SIGTERM and SIGHUP are passed on, and after ten seconds it is killed.",
+    "\nIt runs in its own root, as its user, with the host's network, and what it writes is forgotten.\nIt reads our stdin, " +
+      "its exit code is ours; SIGINT, SIGTERM and SIGHUP are passed on,\nand after ten seconds it is killed.",
   );
   command.action(async (name: string, args: readonly string[], flags: RunFlags) => {
     const { runCommand } = await import("../run_image.ts");

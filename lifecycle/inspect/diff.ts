@@ -15,6 +15,8 @@ export interface LayerPair {
   readonly a: Layer | undefined;
   /** In the second. */
   readonly b: Layer | undefined;
+  /** The same directory is called so in the first and so in the second: a module of another version. */
+  readonly dirs?: readonly [a: string, b: string];
 }
 
 /**
@@ -37,6 +39,7 @@ export function pairLayers(
       isBase: isBase(owner),
       a: layer,
       b: other?.layer,
+      ...(owner.dir && other?.owner.dir ? { dirs: [owner.dir, other.owner.dir] as const } : {}),
     };
   });
   for (const { owner, name, layer } of right.values()) {

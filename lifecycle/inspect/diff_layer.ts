@@ -26,14 +26,29 @@ export interface LayerDiff {
 /** What is compared of an entry. */
 type Facts = Readonly<Record<string, string>>;
 
-/** Reads both and compares. Only facts of the first are held in memory: a few hundred bytes an entry. */
-export async function diffLayers(a: Layer, b: Layer, signal?: AbortSignal): Promise<LayerDiff> {
+/**
+ * Reads both and compares. Only facts of the first are held in memory: a few hundred bytes an entry.
+ *
+ * @param dirs What is called so in the first is called so in the second, and is told by the name of the first.
+ */
+export async function diffLayers(
+  a: Layer,
+  b: Layer,
+  dirs: readonly [a: string, b: string] = ["", ""],
+  signal?: AbortSignal,
+): Promise<LayerDiff> {
+  const [to, from] = dirs;
+  const renamed = (path: string) =>
+    path === from || path.startsWith(`${from}/`) ? `${to}${path.slice(from.length)}` : path;
   const first = new Map<string, { readonly facts: Facts; readonly at: number }>();
   await eachEntry(a, signal, (path, facts) => first.set(path, { facts, at: first.size }));
   const files: (FileDiff & { readonly at: number })[] = [];
   let [order, last] = [false, -1];
   const seen = new Set<string>();
-  await eachEntry(b, signal, (path, facts) => {
+  await eachEntry(b, signal, (theirs, said) => {
+    const path = renamed(theirs);
+    const name = said["name"]!.replace(from.slice(1), to.slice(1));
+    const facts: Facts = path === theirs ? said : { ...said, name };
     const before = first.get(path);
     seen.add(path);
     if (before === undefined) {

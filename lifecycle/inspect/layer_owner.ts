@@ -26,6 +26,8 @@ export interface LayerOwner {
   readonly version: string;
   /** `jre`, `slice 2`; empty where the kind says it all. */
   readonly name: string;
+  /** Of a module in a builder or a package: its directory, which has its version in it. */
+  readonly dir?: string;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Image } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { BUILDER_LABELS } from "../platform/package/builder.ts";
 import { DIRECTORIES_LAYER } from "../platform/package/create_builder.ts";
-import { keyOf, LAYERS_LABEL, readLayersLabel } from "../platform/package/module.ts";
+import { insideOf, keyOf, LAYERS_LABEL, readLayersLabel } from "../platform/package/module.ts";
 import type { LayerOwner } from "./layer_owner.ts";
 
 /** The owner of each layer, bottom to top; `undefined` for an image that is neither builder nor package. */
@@ -29,7 +29,8 @@ export function moduleOwners(image: Image): readonly LayerOwner[] | undefined {
     const held = modules.filter(({ layer }) => layer.diffId === diffId).map(({ info }) => info);
     const [only] = held;
     if (only !== undefined && held.length === 1) {
-      return { kind: "buildpack", buildpack: only.id, version: only.version, name: "" };
+      const { id, version } = only;
+      return { kind: "buildpack", buildpack: id, version, name: "", dir: insideOf(only) };
     }
     // A flattened layer holds several.
     if (only !== undefined) {
