@@ -8,6 +8,7 @@ import { bytesSource, collect, readAll, type Source } from "../source.ts";
 import { connectRegistry, Registries } from "./client.ts";
 import { dockerRegistry, startDockerRegistry } from "./docker_registry_testing.ts";
 import type { ClientOptions, RegistryClient } from "./options.ts";
+import { quirkServer } from "./quirk_testing.ts";
 
 const ignore = dockerRegistry === undefined;
 
@@ -324,4 +325,24 @@ Deno.test("Registries gives one object per host", async () => {
   assert.equal(registries.client("h.io"), registries.client("H.io"));
   assert.equal(registries.client("docker.io"), registries.client("index.docker.io"));
   assert.notEqual(registries.client("h.io"), registries.client("h.io:444"));
+});
+
+Deno.test("a manifest that was begun is read once, by whoever asks first; the next is asked for anew", async () => {
+  const requests: string[] = [];
+  const body = JSON.stringify({ schemaVersion: 2, manifests: [] });
+  await using server = quirkServer(({ url }) => {
+    requests.push(url);
+    return new Response(body, {
+      headers: { "content-type": MediaType.ociIndex },
+    });
+  });
+  await using registry = connectRegistry(server.host);
+  await registry.begin("app", "1");
+  const [first, second] = await Promise.all([
+    registry.manifest("app", "1"),
+    registry.manifest("app", "1"),
+  ]);
+  assert.equal(first!.digest, second!.digest);
+  assert.deepEqual(requests, ["/v2/app/manifests/1", "/v2/app/manifests/1"]);
+  await registry.begin("app", "2"); // nobody asks for it: it ends with the client
 });
