@@ -6,7 +6,9 @@ import {
 } from "../../registry/client/docker_registry_testing.ts";
 import { connectRegistry } from "../../registry/client/client.ts";
 import { delayProxy } from "../../registry/client/delay_testing.ts";
+import { encodeJson } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
+import { MediaType } from "../../registry/oci/media_type.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import type { FleetResult } from "../../lifecycle/fleet/result.ts";
 import { madeApp, madeBase, makeScene, put } from "./rebase_testing.ts";
@@ -205,4 +207,37 @@ Deno.test("P4 what was believed to be there and is not is brought again", async 
   for (const { descriptor } of next.layers) {
     ok(await it.place.blob("app", descriptor.digest), "it is complete");
   }
+});
+
+Deno.test("P4 the same for the images of an index", async () => {
+  await using it = await makeScene();
+  await put(it.place, "run", "2", next);
+  for (const tag of ["1", "2"]) {
+    const { raw } = madeApp(old, `app ${tag}`, { run: `${it.host}/run:2` });
+    await put(
+      it.place,
+      "app",
+      `only-${tag}`,
+      madeApp(old, `app ${tag}`, { run: `${it.host}/run:2` }),
+    );
+    const platform = { os: "linux", architecture: "amd64" };
+    const child = {
+      mediaType: raw.mediaType,
+      digest: raw.digest,
+      size: raw.bytes.byteLength,
+      platform,
+    };
+    const index = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests: [child] };
+    const bytes = encodeJson(index);
+    await it.place.pushManifest("app", { mediaType: MediaType.ociIndex, bytes }, { tags: [tag] });
+  }
+  const rebase = (tag: string) =>
+    it.wherry([
+      ...["rebase", `${it.host}/app:${tag}`, "--publish", "--run-image", `${it.host}/run:2`],
+    ]);
+  equal((await rebase("1")).code, 0);
+  for (const { descriptor } of next.layers) await it.place.deleteBlob("app", descriptor.digest);
+  const { code, stderr } = await rebase("2");
+  equal(code, 0, stderr);
+  for (const { descriptor } of next.layers) ok(await it.place.blob("app", descriptor.digest));
 });

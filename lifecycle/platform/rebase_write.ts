@@ -124,26 +124,28 @@ export async function writeRebase(
       !(home && old === made && (target.tag ?? source.reference) === source.reference)
     );
     if (tags.length === 0) continue;
-    await pushContents(prepared, to, repository, home, bases, signal, () => {
+    const glance = () => {
       // The last bytes have left: what the tags are is asked while they are on their way.
-      const { glance } = to as Partial<RegistryClient>;
+      if (!isRemote(to)) return;
       for (const { tag, expect } of tags) {
-        if (tag !== undefined && expect !== undefined) {
-          glance?.call(to, repository, tag, { signal });
-        }
+        if (tag !== undefined && expect !== undefined) to.glance(repository, tag, { signal });
       }
-    });
-    for (const target of tags) {
-      const put = () => putTop(prepared, to, target, signal);
+    };
+    const bring = () => pushContents(prepared, to, repository, home, bases, signal, glance);
+    const surely = async (act: () => Promise<void>) => {
       try {
-        await put();
+        await act();
       } catch (error) {
         if (!isOciError(error, "MANIFEST_BLOB_UNKNOWN")) throw error;
         // What we believed to be there was collected meanwhile: brought again, once.
         for (const { base } of prepared.images) bases.forget(to, repository, base);
-        await pushContents(prepared, to, repository, home, bases, signal);
-        await put();
+        await bring();
+        if (act !== bring) await act();
       }
+    };
+    await surely(bring);
+    for (const target of tags) {
+      await surely(() => putTop(prepared, to, target, signal));
       set++;
     }
   }
