@@ -1,7 +1,6 @@
 /** The app as the build will see it: a private copy, so that buildpacks never change the checkout. */
 import { join } from "node:path";
 import { untarTo } from "../../registry/layer/extract.ts";
-import { unzipTo } from "../../registry/layer/unzip.ts";
 import { LifecycleError } from "../error.ts";
 
 /**
@@ -38,8 +37,10 @@ export async function prepareApp(
     } catch (cause) {
       throw copyError(path, cause, signal);
     }
-  } else if (kind === "zip") await unzipTo(into, path);
-  else {
+  } else if (kind === "zip") {
+    const { unzipTo } = await import("../../registry/layer/unzip.ts"); // few apps are archives
+    await unzipTo(into, path);
+  } else {
     using file = await Deno.open(path);
     await untarTo(into, file.readable);
   }

@@ -28,7 +28,7 @@ import { platformCapabilities } from "../api.ts";
 import { copySboms } from "./outputs.ts";
 
 import type { Usage } from "../sandbox/cgroup.ts";
-import { extendBuild, type ExtendedBuild, type ExtendRequest } from "./extend_build.ts";
+import type { ExtendedBuild, ExtendRequest } from "./extend_build.ts";
 import { lookInto, type ShellOptions } from "./failure_shell.ts";
 import { openSite, type Site, type SiteRequest } from "./build_site.ts";
 
@@ -154,7 +154,7 @@ async function buildInSite(
   const { helper, network } = request.machine;
   const extended: ExtendedBuild = extensions.length === 0
     ? { run, runNames, extended: undefined, plan: detected.plan, target: input.target }
-    : await extendBuild(
+    : await (await import("./extend_build.ts")).extendBuild(
       { ...request, run, helper, network },
       { layers: site.layers, app: site.app, scratch: site.work.path },
       detected,

@@ -172,7 +172,7 @@ async function makeBuilder(
     }).spawn();
     const upload = await layout.upload(LAYOUT_REPOSITORY);
     const { diffId, descriptor } = await uploadTar(tar.stdout, upload);
-    await tar.status;
+    if (!(await tar.status).success) throw new Error("Cannot pack files of this machine");
     const blob = async () => (await layout.blob(LAYOUT_REPOSITORY, descriptor.digest))!;
     const origin = { registry: layout, repository: LAYOUT_REPOSITORY };
     layers.push({ diffId, descriptor, blob, origin });
@@ -201,7 +201,7 @@ async function makeBuilder(
 const PICK =
   `find /usr/lib /usr/share /usr/bin -xdev \\( -type f -o -type l \\) -readable -printf '%P\\t%H\\t%s\\n' |
   LC_ALL=C sort | awk -F '\\t' -v to="$1" -v most="$2" -v parts="$3" '
-    sum < most && $1 !~ /[\\\\"]/ {
+    sum < most && $3 < most / parts / 4 && $1 !~ /[\\\\"]/ {
       sum += $3; part = int(sum * parts / most); if (part >= parts) part = parts - 1
       print substr($2, 2) "/" $1 >(to "/list-" part)
     }'`;
