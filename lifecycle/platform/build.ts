@@ -97,7 +97,7 @@ export async function buildImage(
     return await buildInSite(request, site, ctx, output);
   } catch (error) {
     if ((await request.machine.group?.usage())?.outOfMemory) {
-      ctx.log.error("A process of the buildpacks was killed: it needed more memory than there was");
+      ctx.log.warn("A process of the buildpacks was killed: it needed more memory than there was");
     }
     const { mode } = request.builder?.entry ?? { mode: "in-place" };
     if (request.keepSandbox && site.placed) {

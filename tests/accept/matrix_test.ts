@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { canMakeBase, writeBase, writeBuildBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
-import { inShare, waysInto } from "./matrix_testing.ts";
+import { inShare, type Way, waysInto } from "./matrix_testing.ts";
 import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 interface App {
@@ -21,7 +21,7 @@ interface App {
 }
 
 /** Builds each app twice in every way, and starts what came out. */
-async function matrix(scene: Scene, apps: readonly App[]): Promise<void> {
+async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[]> {
   const share = `${scene.dir}/share`;
   const names = [...new Set(apps.flatMap((app) => app.buildpacks))];
   const orders = apps.map(({ buildpacks }) =>
@@ -58,6 +58,7 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<void> {
       digest = first.digest;
     }
   }
+  return ways;
 }
 
 Deno.test({
@@ -79,7 +80,7 @@ Deno.test({
       ...["-Os", "-static", "-o", `${dir}/share/apps/static/bin/server`],
       `${EXAMPLES}/hello/server.c`,
     ]);
-    await matrix(scene, [
+    const ways = await matrix(scene, [
       {
         path: "procfile",
         buildpacks: ["procfile"],
@@ -93,6 +94,30 @@ Deno.test({
         hello: /no daemon has ever seen/,
       },
     ]);
+    // What `auto` finds by trying, and that a mode asked for by name is never weakened.
+    const words = ["--path", "/builds/apps/static", "--run-image", "scratch"];
+    const build = (where: string, isolation: string) =>
+      ways.find(({ mode }) => mode === where)!.run([
+        ...["build", `${inShare("out/any")}:app`, "--builder", inShare("builder:1")],
+        ...["--isolation", isolation, ...words],
+      ]);
+    const docker = await build("chroot", "auto");
+    assert.match(docker.stderr, /^isolation: chroot, /m);
+    const refused = await build("chroot", "namespaces");
+    assert.equal(refused.code, 3);
+    assert.match(
+      refused.stderr,
+      /^ERROR: Cannot enter an image here: namespaces: making namespaces is refused \(EPERM\)\. /m,
+    );
+    const system = await build("chroot", "takeover");
+    assert.equal(system.code, 3);
+    assert.match(system.stderr, /takeover: it would replace this machine's own files, \/ has /);
+    const pod = await build("in-place", "auto");
+    assert.equal(pod.code, 3);
+    assert.match(
+      pod.stderr,
+      /namespaces: .*EPERM.*; chroot: only root .* run wherry in the builder/,
+    );
   },
 });
 

@@ -12,6 +12,8 @@ const SHARED = "/builds";
 export interface Way {
   /** As `--isolation` has it. */
   readonly mode: "namespaces" | "takeover" | "chroot" | "in-place";
+  /** Runs any command line there. */
+  run(args: readonly string[]): Promise<Outcome>;
   /** Builds `apps/NAME` to `out/MODE-NAME` of the scene's `share`. */
   build(app: string, runImage: string, words: readonly string[]): Promise<Built>;
 }
@@ -82,6 +84,7 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
   };
   return (Object.keys(run) as Way["mode"][]).map((mode) => ({
     mode,
+    run: run[mode],
     async build(app, runImage, words) {
       const name = `${mode}-${app.replace(/\..*/, "")}`;
       const { code, stdout, stderr } = await run[mode]([
