@@ -1,6 +1,6 @@
 /** `--sub-ids`: a plain user's build has many users, and makes what real root makes. */
 import assert from "node:assert/strict";
-import { canMakeBase, writeBase } from "./base_image_testing.ts";
+import { canMakeBase, writeBase, writeBuildBase } from "./base_image_testing.ts";
 import { installed, makeScene, startProcess, WHERRY } from "./wherry_testing.ts";
 
 const TARGET = '[[targets]]\nos = "linux"\n';
@@ -17,10 +17,25 @@ USER 33
 RUN echo mine >>/srv/a && busybox mkdir -m 700 /srv/own
 ARG user_id
 USER \${user_id}
+END
+[ -f "$CNB_PLATFORM_DIR/env/WITH_BUILDER" ] || exit 0
+cat >"$CNB_OUTPUT_DIR/build.Dockerfile" <<'END'
+ARG base_image
+FROM \${base_image}
+USER root
+RUN busybox mkdir /srv && echo x >/srv/a && busybox chown 33:34 /srv/a
+ARG user_id
+USER \${user_id}
 END\n`,
   "bp/buildpack.toml": `api = "0.10"\n[buildpack]\nid = "bp"\nversion = "1"\n${TARGET}`,
   "bp/bin/detect": "#!/bin/sh\n",
-  "bp/bin/build": '#!/bin/sh\n[ "$(id -u)" = 1000 ]\n',
+  "bp/bin/build": `#!/bin/sh
+[ "$(id -u)" = 1000 ] || exit 1
+if [ -n "$WITH_BUILDER" ]; then [ "$(busybox stat -c %u:%g /srv/a)" = 33:34 ] || exit 2; fi
+[ -z "$NAP" ] || { trap '' TERM INT; echo napping; sleep 1000; }
+`,
+  "builder.toml": '[build]\nimage = "oci:base:build"\n[[run.images]]\nimage = "x.example/run"\n' +
+    '[[buildpacks]]\nuri = "bp"\n[[order]]\n[[order.group]]\nid = "bp"\n',
   // What a machine with a plain user has.
   "etc/passwd": "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n",
   "etc/subuid": "ann:200000:65536\n",
@@ -40,19 +55,22 @@ Deno.test({
     await using scene = await makeScene();
     await scene.write(FILES);
     await writeBase(`${scene.dir}/base`, 1);
+    await writeBuildBase(`${scene.dir}/base`);
+    await scene.ok(["builder", "create", "oci:builder", "--config", "builder.toml"]);
     for (const name of ["subuid", "subgid"]) {
       await Deno.writeTextFile(`/etc/${name}`, "", { append: true }); // a place to mount on
     }
     await Deno.mkdir(`${scene.dir}/own`);
     await Deno.chown(`${scene.dir}/own`, 1000, 1000);
-    const ann = async (...args: readonly string[]) =>
-      await startProcess("unshare", [
+    const start = (...args: readonly string[]) =>
+      startProcess("unshare", [
         ...["--mount", "--propagation", "private", "sh", "-c", AS_ANN, "sh", `${scene.dir}/etc`],
         ...[WHERRY, ...args],
       ], {
         cwd: scene.dir,
         env: { HOME: `${scene.dir}/own`, WHERRY_STORE: `${scene.dir}/own/store` },
-      }).ended;
+      });
+    const ann = (...args: readonly string[]) => start(...args).ended;
     const words = [
       ...["--path", "app", "--buildpack", "bp", "--extension", "ext", "--run-image", "oci:base:1"],
       ...["-o", "json"],
@@ -67,9 +85,22 @@ Deno.test({
     assert.equal(many.code, 0, many.stderr);
     assert.equal(JSON.parse(many.stdout).digest, root.digest);
 
+    const inside = [...words, "--builder", "oci:builder", "--env", "WITH_BUILDER=1"];
+    const both = await ann("build", "both", ...inside, "--sub-ids");
+    assert.equal(both.code, 0, both.stderr);
+    assert.match(both.stderr, /===> EXTENDING \(BUILD\)/);
+
     const failing = await ann("build", "image", ...words, "--sub-ids", "--path", "nowhere");
     assert.equal(failing.code, 3, failing.stderr);
     assert.match((await ann("doctor")).stdout, /with ids of \/etc\/subuid +yes: build --sub-ids/);
+    for (const [signal, code] of [["SIGINT", 130], ["SIGKILL", 137]] as const) {
+      const running = start("build", "image", ...words, "--sub-ids", "--env", "NAP=1");
+      await running.until(/napping/);
+      running.kill(signal);
+      assert.equal((await running.ended).code, code);
+      while (isRunning(scene.dir)) await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.deepEqual([...Deno.readDirSync(`${scene.dir}/own/store/work`)], [], signal);
+    }
     // What is left of a killed one belongs to users that Ann may not be.
     const work = `${scene.dir}/own/store/work`;
     assert.deepEqual([...Deno.readDirSync(work)], []);
@@ -92,3 +123,14 @@ Deno.test({
     );
   },
 });
+
+/** Whether a process has `text` in its command line. */
+function isRunning(text: string): boolean {
+  return [...Deno.readDirSync("/proc")].some(({ name }) => {
+    try {
+      return /^\d+$/.test(name) && Deno.readTextFileSync(`/proc/${name}/cmdline`).includes(text);
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
