@@ -1,4 +1,4 @@
-import { equal, rejects } from "node:assert/strict";
+import { equal, ok, rejects } from "node:assert/strict";
 import { digestOf } from "../oci/digest.ts";
 import { bytesSource } from "../source.ts";
 import { connectRegistry } from "./client.ts";
@@ -79,4 +79,31 @@ Deno.test({
   const both = [registry.manifest("app", "1"), registry.manifest("run", "1")];
   equal((await Promise.all(both)).join(), ",");
   equal(server.seen.length, 2);
+});
+
+Deno.test("C-CONN-02 who is stopped while it is looked for TLS need not wait for that", async () => {
+  const looking = Promise.withResolvers<void>();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const wires: Deno.Conn[] = [];
+  const serving = (async () => {
+    for await (const wire of listener) {
+      wires.push(wire);
+      await wire.read(new Uint8Array(2000));
+      if (wires.length === 1) wire.close(); // no answer: a look is worth it, which then meets silence
+      else looking.resolve();
+    }
+  })();
+  {
+    await using registry = connectRegistry(`127.0.0.1:${listener.addr.port}`);
+    const stop = new AbortController();
+    const asking = registry.manifest("app", "1", { signal: stop.signal });
+    await looking.promise;
+    const start = performance.now();
+    stop.abort(new Error("stopped"));
+    await rejects(() => asking, /stopped/);
+    ok(performance.now() - start < 2000, "a look takes 3 s where nobody answers");
+  }
+  listener.close();
+  await serving;
+  for (const wire of wires.slice(1)) wire.close();
 });

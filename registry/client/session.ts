@@ -372,7 +372,9 @@ export class Session {
   async #follow(request: ApiRequest, grant: Grant | undefined): Promise<Answer> {
     const reads = request.method === "GET" || request.method === "HEAD";
     await this.base(request.signal);
-    if (this.#scheme.presumed && !(reads && grant === undefined)) await this.#scheme.look();
+    if (this.#scheme.presumed && !(reads && grant === undefined)) {
+      await orAborted(this.#scheme.look(), request.signal);
+    }
     const { presumed } = this.#scheme;
     const base = await this.base(request.signal);
     let target = typeof request.to === "string" ? this.#named(base, request.to) : request.to;
@@ -421,13 +423,14 @@ export class Session {
       answer = await exchanging;
     } catch (error) {
       signal?.throwIfAborted();
+      // Who wants TLS says so at once: nobody waits a second time for one that keeps silent.
       const unheard = error instanceof TransportError &&
-        ["connect", "blocked"].includes(error.fault);
-      if (unheard || !await this.#scheme.look()) throw error;
+        ["connect", "blocked", "timeout"].includes(error.fault);
+      if (unheard || !await orAborted(this.#scheme.look(), signal)) throw error;
       return undefined;
     }
     // In these words Go's and other servers say that they want TLS.
-    if (answer.status === 400 && await this.#scheme.look()) {
+    if (answer.status === 400 && await orAborted(this.#scheme.look(), signal)) {
       await discard(answer);
       return undefined;
     }

@@ -180,7 +180,7 @@ export class Transport implements AsyncDisposable {
     const opening = new AbortController();
     let wire: Wire | undefined;
     let late = false;
-    const cut = (error: Error) => {
+    const cut = (error: Error = closed(target.host)) => {
       opening.abort(error);
       wire?.close();
     };
@@ -190,6 +190,7 @@ export class Transport implements AsyncDisposable {
       cut(new TransportError("timeout", target.host, `no ${what} in time`));
     });
     signal?.addEventListener("abort", abort, { once: true });
+    this.#busy.add(cut);
     try {
       signal?.throwIfAborted();
       watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
@@ -205,6 +206,7 @@ export class Transport implements AsyncDisposable {
       } catch (error) {
         // Who speaks no TLS may close, or wait for more; that it does not want us any more is an answer too.
         signal?.throwIfAborted();
+        if (!late) opening.signal.throwIfAborted();
         if (
           !late && connectionFault(error, target.host, false) instanceof TransportError === false
         ) {
@@ -221,6 +223,7 @@ export class Transport implements AsyncDisposable {
       );
     } finally {
       watch.stop();
+      this.#busy.delete(cut);
       signal?.removeEventListener("abort", abort);
       if (!opening.signal.aborted) wire?.close();
     }
