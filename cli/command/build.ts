@@ -133,5 +133,5 @@ Examples:
   wherry build app --builder registry.example/builder --path .
 
 Buildpacks run in the builder's own root, or on this machine, fenced off: they see neither credentials nor your files.
-Exit codes: 20 no buildpack detected, 21 one of them failed to, 51 a build failed, 62 export failed,\n" +
-      "3 words that make no sense, or name what is not there.`;
+Exit codes: 20 no buildpack detected, 21 one of them failed to, 51 a build failed, 62 export failed,
+3 words that make no sense, or name what is not there.`;
