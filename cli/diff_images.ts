@@ -4,6 +4,7 @@ import { diffDocuments, type FieldDiff } from "../lifecycle/inspect/diff_config.
 import { diffLayers, type FileDiff } from "../lifecycle/inspect/diff_layer.ts";
 import { type IndexInfo, readMetadata } from "../lifecycle/platform/image_info.ts";
 import type { Image } from "../registry/image.ts";
+import { formatPlatform } from "../registry/oci/platform.ts";
 import type { CommonFlags } from "./common.ts";
 import { count } from "./ui/count.ts";
 import type { Io } from "./io.ts";
@@ -66,6 +67,11 @@ export async function diffImages(
   const a = await openImage(session, names[0], flags, stack);
   const b = await openImage(session, names[1], flags, stack);
   const whole = flags.platform === undefined && a.index !== undefined && b.index !== undefined;
+  for (const { index, image, located } of a.index && b.index ? [] : [a, b]) {
+    if (index === undefined) continue;
+    const platform = formatPlatform(image.config);
+    session.log.info(`${located.name} is an index: its image for ${platform} is compared`);
+  }
   const digests = [a, b].map(({ index, image }) => whole ? index!.digest : image.raw.digest);
   const same = digests[0] === digests[1];
   const about = {

@@ -147,6 +147,9 @@ Deno.test("two indexes are compared platform by platform; --platform compares on
     ["linux/amd64 same", "linux/arm64 changed", "linux/riscv64 only in b"],
   );
   equal((await shop.wherry("diff", names[0], names[0])).code, 0);
+  await push(appImage(), shop.registry, "app", "one");
+  const mixed = await shop.wherry("diff", names[0], `${shop.host}/app:one`);
+  match(mixed.err, /app:a is an index: its image for linux\/amd64 is compared\nThey are the same/);
   const one = await shop.wherry("diff", ...names, "--platform", "linux/amd64");
   equal(one.code, 0, one.err);
 });
