@@ -68,6 +68,7 @@ async function benchPull(engines: readonly Engine[], image: string): Promise<voi
     }
   }
   const ours = best.get(engines[0]!)!;
+  console.log("again: wherry starts a program in it, umoci unpacks anew, the others look for news");
   for (const [{ name }, { cold, warm }] of best) {
     console.log(`${name.padEnd(24)} cold ${told(cold)}   again ${told(warm)}`);
   }
