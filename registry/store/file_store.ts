@@ -3,19 +3,9 @@ import { resolve } from "node:path";
 import { setImmediate } from "node:timers";
 import { orAborted } from "../abort.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import {
-  type Algorithm,
-  algorithmOf,
-  type Digest,
-  digestOf,
-  digestOfMade,
-  isDigest,
-  parseDigest,
-} from "../oci/digest.ts";
+import { type Algorithm, algorithmOf, type Digest, digestOf, digestOfMade } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
-import { isForeignLayerType, isIndexType, isManifestType } from "../oci/media_type.ts";
 import { childrenOf, type Document, parseDocument } from "../oci/manifest.ts";
-import { isRepositoryName, isTag } from "../oci/reference.ts";
 import type {
   BlobUpload,
   CallOptions,
@@ -27,15 +17,16 @@ import type {
 import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
 import { Ballast } from "./ballast.ts";
 import { BlobFiles, TEMPORARY_SHAPE } from "./blob_files.ts";
+import { checkName, checkTagName, expectDigest } from "./checks.ts";
 import { Database, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { previewGarbage } from "./gc_preview.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
 import { claimDirectory, onReadOnlyMount } from "./open.ts";
-import { checkTag, tagProof } from "./proof.ts";
 import { Quarantine } from "./quarantine.ts";
 import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
+import { type Child, Rows } from "./rows.ts";
 import type {
   GcOptions,
   GcReport,
@@ -54,23 +45,13 @@ import {
 } from "./upload.ts";
 import { verifiedSource } from "./verified.ts";
 import { checkExpected, demand, type TagExpectation } from "../expectation.ts";
-import { referrerOf } from "../referrer.ts";
 
-/** Rows fetched at once by a listing: no query stays open while a caller thinks. */
-const PAGE = 1000;
 /** Upload files kept open between requests. */
 const MAX_OPEN = 64;
 /** Uploads known at once; the oldest is dropped then. */
 const MAX_UPLOADS = 4096;
 /** Shorter blobs are read anew when reading them was cut. */
 const RESUMED_BYTES = 1024 * 1024;
-
-/** A content that a document needs. */
-interface Child {
-  readonly id: number;
-  readonly digest: Digest;
-  readonly filed: boolean;
-}
 
 /** The one implementation of {@linkcode Store}. */
 export class FileStore implements Store, UploadHost {
@@ -79,6 +60,7 @@ export class FileStore implements Store, UploadHost {
   readonly files: BlobFiles;
   readonly memo: Memo;
   readonly #db: Database;
+  readonly #rows: Rows;
   readonly #readOnly: boolean;
   readonly #verify: boolean;
   readonly #now: () => Date;
@@ -104,6 +86,7 @@ export class FileStore implements Store, UploadHost {
     this.files = options.temporary ? new BlobFiles(dir, TEMPORARY_SHAPE) : new BlobFiles(dir);
     if (options.temporary) db.neverSync();
     this.#db = db;
+    this.#rows = new Rows(db, () => this.#time());
     this.#leases = leases;
     this.#ballast = new Ballast(dir);
     this.#readOnly = options.readOnly ?? false;
@@ -149,7 +132,7 @@ export class FileStore implements Store, UploadHost {
     reference: string,
     _options: CallOptions = {},
   ): Promise<RawManifest | undefined> {
-    const row = this.#findManifest(repository, reference, "c.bytes");
+    const row = this.#rows.manifest(repository, reference, "c.bytes");
     if (row === undefined) return undefined;
     await this.#touch(row);
     const digest = row["digest"] as Digest;
@@ -175,7 +158,7 @@ export class FileStore implements Store, UploadHost {
     reference: string,
     _options: CallOptions = {},
   ): Promise<Descriptor | undefined> {
-    const row = this.#findManifest(repository, reference, "length(c.bytes) AS inline");
+    const row = this.#rows.manifest(repository, reference, "length(c.bytes) AS inline");
     if (row === undefined) return undefined;
     const digest = row["digest"] as Digest;
     if ((row["inline"] ?? this.files.sizeOf(digest)) !== row["size"]) return undefined;
@@ -188,39 +171,30 @@ export class FileStore implements Store, UploadHost {
     digest: Digest,
     options: CallOptions & { readonly verify?: boolean | undefined } = {},
   ): Promise<Source | undefined> {
-    const row = this.#db.get(
-      `SELECT c.* FROM repository r JOIN content c ON c.digest = ?
-       JOIN member m ON m.repository = r.id AND m.content = c.id WHERE r.name = ?`,
-      digest,
-      repository,
-    );
+    const row = this.#rows.blob(repository, digest);
     return row && await this.#source(row, options.verify);
   }
 
   async content(digest: Digest): Promise<Source | undefined> {
-    const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+    const row = this.#rows.content(digest);
     return row && await this.#source(row);
   }
 
   // deno-lint-ignore require-await
   async locate(digest: Digest): Promise<string | undefined> {
-    const row = this.#db.get(
-      `SELECT r.name FROM content c JOIN member m ON m.content = c.id
-       JOIN repository r ON r.id = m.repository WHERE c.digest = ? LIMIT 1`,
-      digest,
-    );
-    return row && String(row["name"]);
+    return this.#rows.holderOf(digest);
   }
 
   async adopt(repository: string, digest: Digest): Promise<boolean> {
     checkName(repository);
-    const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+    const row = this.#rows.content(digest);
     if (row === undefined || !this.#present(row)) return false;
     const adopted = this.#db.write(() => {
       // Looked up again: a collector may have been here since.
-      const again = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+      const again = this.#rows.content(digest);
       if (again === undefined || !this.#present(again)) return false;
-      this.#join(this.#repository(repository), Number(again["id"]));
+      this.#rows.touch(Number(again["id"]));
+      this.#rows.addMember(repository, Number(again["id"]));
       return true;
     });
     if (adopted) await this.#settle([{ digest, filed: row["bytes"] === null }]);
@@ -240,7 +214,7 @@ export class FileStore implements Store, UploadHost {
     const { bytes } = source;
     if (options.fresh && bytes?.byteLength === size && size <= INLINE_BYTES) {
       this.#mayWrite();
-      expectDigest(repository, bytes, digest);
+      expectDigest("blob", repository, bytes, digest);
       const recorded = this.#recordInline(repository, descriptor, bytes);
       options.onProgress?.(size);
       if (options.manifestFollows) this.#follow(digest, recorded);
@@ -257,7 +231,7 @@ export class FileStore implements Store, UploadHost {
       return "exists";
     }
     // The caller is this machine's user and may see all of the store: bytes that are here are not read again.
-    const elsewhere = this.#db.get("SELECT size FROM content WHERE digest = ?", digest);
+    const elsewhere = this.#rows.content(digest);
     if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
     if (size < RESUMED_BYTES) {
       const upload = this.#newUpload(repository, "push", algorithmOf(digest));
@@ -356,7 +330,7 @@ export class FileStore implements Store, UploadHost {
       this.#db.write(() => {
         // Publishing inside the transaction keeps the collector, which unlinks inside one, from our file (ST-04).
         how.publish();
-        this.#member(this.#repository(repository), this.#content(digest, size, null));
+        this.#rows.addMember(repository, this.#rows.addContent(digest, size, null));
       });
       await this.files.settle(digest);
     }
@@ -369,7 +343,7 @@ export class FileStore implements Store, UploadHost {
     bytes: Uint8Array,
   ): Promise<void> {
     await this.#db.together(() =>
-      this.#member(this.#repository(repository), this.#content(digest, size, bytes))
+      this.#rows.addMember(repository, this.#rows.addContent(digest, size, bytes))
     );
   }
 
@@ -401,14 +375,8 @@ export class FileStore implements Store, UploadHost {
     this.#mayWrite();
     const { bytes } = manifest;
     const document = parseDocument(bytes, manifest.mediaType);
-    const algorithm = options.digest === undefined ? "sha256" : algorithmOf(options.digest);
-    const digest = digestOfMade(bytes, algorithm);
-    if (options.digest !== undefined && options.digest !== digest) {
-      throw new OciError(
-        "DIGEST_INVALID",
-        `Cannot store manifest in ${repository}: its bytes have digest ${digest}, want ${options.digest}`,
-      );
-    }
+    if (options.digest !== undefined) expectDigest("manifest", repository, bytes, options.digest);
+    const digest = options.digest ?? digestOfMade(bytes, "sha256");
     const descriptor = { mediaType: document.mediaType, digest, size: bytes.byteLength };
     const large = await this.#fileLarge(bytes, digest);
     let children: readonly Child[];
@@ -445,39 +413,11 @@ export class FileStore implements Store, UploadHost {
     publish: (() => void) | undefined,
   ): Promise<readonly Child[]> {
     const act = () => {
-      const id = this.#repository(repository);
-      demand(expect, repository, descriptor.digest, (tag) => this.#tagged(repository, tag));
-      const children = this.#checkChildren(id, repository, document);
+      demand(expect, repository, descriptor.digest, (tag) => this.#rows.tagged(repository, tag));
+      const sizeOf = (digest: Digest) => this.files.sizeOf(digest);
+      const children = this.#rows.childrenOf(repository, document, sizeOf);
       publish?.();
-      const content = this.#content(descriptor.digest, descriptor.size, inline);
-      const said = referrerOf(document, descriptor);
-      this.#db.run(
-        `INSERT INTO manifest (repository, content, media_type, subject, referrer) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET media_type = excluded.media_type`,
-        id,
-        content,
-        document.mediaType,
-        said?.subject ?? null,
-        said === undefined ? null : JSON.stringify(said.descriptor),
-      );
-      if (children.length > 0) {
-        this.#db.run(
-          "INSERT OR IGNORE INTO child SELECT ?1, ?2, value FROM json_each(?3)",
-          id,
-          content,
-          `[${children.map((child) => child.id).join()}]`,
-        );
-      }
-      for (const tag of tags) {
-        this.#db.run(
-          `INSERT INTO tag (repository, name, content, proof) VALUES (?, ?, ?, ?)
-           ON CONFLICT DO UPDATE SET content = excluded.content, proof = excluded.proof`,
-          id,
-          tag,
-          content,
-          tagProof(repository, tag, descriptor.digest, descriptor.size),
-        );
-      }
+      this.#rows.addManifest(repository, document, descriptor, inline, children, tags);
       return children;
     };
     // A file is published once, so its transaction is its own.
@@ -510,68 +450,13 @@ export class FileStore implements Store, UploadHost {
     return { publish, discard: () => this.files.discard(id, "push") };
   }
 
-  /** The contents a document needs; MANIFEST_BLOB_UNKNOWN with those that are not in the repository. */
-  #checkChildren(id: number, repository: string, document: Document): Child[] {
-    const missing: string[] = [];
-    const found: Child[] = [];
-    const inIndex = document.kind === "index";
-    const known = this.#db.known();
-    for (const child of childrenOf(document)) {
-      // Images of one repository share layers: what was a blob of it is one still.
-      const key = `${id} ${child.digest}`;
-      const before = inIndex ? undefined : known.get(key);
-      const row = before ?? this.#db.get(
-        `SELECT c.id, c.digest, c.size, c.bytes IS NULL AS filed,
-           EXISTS (SELECT 1 FROM manifest WHERE repository = ?1 AND content = c.id) AS isManifest,
-           EXISTS (SELECT 1 FROM member WHERE repository = ?1 AND content = c.id) AS isBlob
-         FROM content c WHERE c.digest = ?2`,
-        id,
-        child.digest,
-      );
-      if (row?.["isBlob"] === 1) known.set(key, row);
-      const wantsManifest = inIndex &&
-        (isIndexType(child.mediaType) || isManifestType(child.mediaType));
-      const there = row !== undefined &&
-        (row["isManifest"] === 1 && inIndex || row["isBlob"] === 1 && !wantsManifest) &&
-        (row["filed"] === 0 || this.files.sizeOf(child.digest) === row["size"]);
-      if (there) {
-        found.push({ id: Number(row["id"]), digest: child.digest, filed: row["filed"] === 1 });
-      } else if (inIndex || !isForeignLayerType(child.mediaType)) missing.push(child.digest);
-    }
-    if (missing.length > 0) {
-      throw new OciError(
-        "MANIFEST_BLOB_UNKNOWN",
-        `Cannot store manifest in ${repository}: it names ${missing.length} blobs that are not there, first ${
-          missing[0]
-        }`,
-        { detail: missing.map((digest) => ({ digest })) },
-      );
-    }
-    return found;
-  }
-
   async deleteManifest(
     repository: string,
     reference: string,
     _options: CallOptions = {},
   ): Promise<boolean> {
-    const id = this.#repositoryId(repository);
-    if (id === undefined) return false;
-    const deleted = this.#db.write(() => {
-      if (!reference.includes(":")) {
-        return this.#db.run("DELETE FROM tag WHERE repository = ? AND name = ?", id, reference) > 0;
-      }
-      const row = this.#db.get("SELECT id FROM content WHERE digest = ?", parseDigest(reference));
-      if (row === undefined) return false;
-      const content = Number(row["id"]);
-      this.#db.run("DELETE FROM tag WHERE repository = ? AND content = ?", id, content);
-      this.#db.run("DELETE FROM child WHERE repository = ? AND parent = ?", id, content);
-      return this.#db.run(
-        "DELETE FROM manifest WHERE repository = ? AND content = ?",
-        id,
-        content,
-      ) > 0;
-    });
+    if (this.#rows.repository(repository) === undefined) return false;
+    const deleted = this.#db.write(() => this.#rows.removeManifest(repository, reference));
     await this.#db.durable();
     return deleted;
   }
@@ -581,68 +466,17 @@ export class FileStore implements Store, UploadHost {
     digest: Digest,
     _options: CallOptions = {},
   ): Promise<boolean> {
-    const deleted = this.#db.write(() =>
-      this.#db.run(
-        `DELETE FROM member WHERE repository = (SELECT id FROM repository WHERE name = ?)
-         AND content = (SELECT id FROM content WHERE digest = ?)`,
-        repository,
-        digest,
-      ) > 0
-    );
+    const deleted = this.#db.write(() => this.#rows.removeMember(repository, digest));
     await this.#db.durable();
     return deleted;
   }
 
-  async *repositories(options: ListOptions = {}): AsyncIterable<string> {
-    yield* this.#pages(
-      (after) =>
-        this.#db.all(
-          `SELECT name FROM repository WHERE name > ? AND
-           EXISTS (SELECT 1 FROM manifest WHERE repository = repository.id) ORDER BY name LIMIT ?`,
-          after,
-          PAGE,
-        ),
-      options,
-    );
+  repositories(options: ListOptions = {}): AsyncIterable<string> {
+    return this.#rows.repositories(options);
   }
 
-  async *tags(repository: string, options: ListOptions = {}): AsyncIterable<string> {
-    const id = this.#repositoryId(repository);
-    if (id === undefined) {
-      throw new OciError(
-        "NAME_UNKNOWN",
-        `Cannot list tags of ${repository}: it is not in the store`,
-      );
-    }
-    yield* this.#pages(
-      (after) =>
-        this.#db.all(
-          `SELECT t.name, t.proof, c.digest, c.size FROM tag t JOIN content c ON c.id = t.content
-           WHERE t.repository = ? AND t.name > ? ORDER BY t.name LIMIT ?`,
-          id,
-          after,
-          PAGE,
-        ),
-      options,
-      (row) => proveTag(repository, String(row["name"]), row),
-    );
-  }
-
-  async *#pages(
-    page: (after: string) => Row[],
-    options: ListOptions,
-    prove: (row: Row) => void = () => {},
-  ): AsyncIterable<string> {
-    let after = options.after ?? "";
-    while (true) {
-      options.signal?.throwIfAborted();
-      const rows = page(after);
-      for (const row of rows) {
-        prove(row);
-        yield after = String(row["name"]);
-      }
-      if (rows.length < PAGE) return;
-    }
+  tags(repository: string, options: ListOptions = {}): AsyncIterable<string> {
+    return this.#rows.tags(repository, options);
   }
 
   // deno-lint-ignore require-await
@@ -651,16 +485,7 @@ export class FileStore implements Store, UploadHost {
     digest: Digest,
     options: CallOptions & { readonly artifactType?: string | undefined } = {},
   ): Promise<readonly Descriptor[]> {
-    const rows = this.#db.all(
-      `SELECT m.referrer FROM manifest m JOIN repository r ON r.id = m.repository
-       WHERE r.name = ? AND m.subject = ? ORDER BY m.content`,
-      repository,
-      digest,
-    );
-    return rows.map((row) => JSON.parse(String(row["referrer"])) as Descriptor).filter(
-      ({ artifactType }) =>
-        options.artifactType === undefined || artifactType === options.artifactType,
-    );
+    return this.#rows.referrers(repository, digest, options);
   }
 
   // deno-lint-ignore require-await
@@ -670,7 +495,7 @@ export class FileStore implements Store, UploadHost {
 
   async findLayer(diffId: Digest): Promise<readonly Descriptor[]> {
     return (await this.findLayerAnywhere(diffId)).filter(({ digest, size }) => {
-      const row = this.#db.get("SELECT * FROM content WHERE digest = ?", digest);
+      const row = this.#rows.content(digest);
       return row !== undefined && row["size"] === size && this.#present(row);
     });
   }
@@ -707,7 +532,7 @@ export class FileStore implements Store, UploadHost {
 
   async release(repository: string, reference: string): Promise<GcReport | undefined> {
     this.#mayWrite();
-    const id = this.#repositoryId(repository);
+    const id = this.#rows.repository(repository);
     if (id === undefined) return undefined;
     const now = this.#time();
     return await releaseManifest(
@@ -747,32 +572,6 @@ export class FileStore implements Store, UploadHost {
     if (!this.#readOnly && this.files.any()) await this.#ballast.take();
   }
 
-  #findManifest(repository: string, reference: string, columns: string): Row | undefined {
-    const wanted = `c.id, c.digest, c.size, c.touched, m.media_type, ${columns}`;
-    if (!reference.includes(":")) {
-      const row = this.#db.get(
-        `SELECT ${wanted}, t.proof FROM repository r JOIN tag t ON t.repository = r.id AND t.name = ?
-         JOIN manifest m ON m.repository = r.id AND m.content = t.content
-         JOIN content c ON c.id = t.content WHERE r.name = ?`,
-        reference,
-        repository,
-      );
-      if (row !== undefined) proveTag(repository, reference, row);
-      return row;
-    }
-    return this.#db.get(
-      `SELECT ${wanted} FROM repository r JOIN content c ON c.digest = ?
-       JOIN manifest m ON m.repository = r.id AND m.content = c.id WHERE r.name = ?`,
-      parseDigest(reference),
-      repository,
-    );
-  }
-
-  /** What a tag names. */
-  #tagged(repository: string, tag: string): Digest | undefined {
-    return this.#findManifest(repository, tag, "c.digest")?.["digest"] as Digest | undefined;
-  }
-
   async #source(row: Row, verify = true): Promise<Source | undefined> {
     if (!this.#present(row)) return undefined;
     await this.#touch(row);
@@ -809,52 +608,8 @@ export class FileStore implements Store, UploadHost {
     const now = this.#time();
     if (this.#readOnly || now - Number(row["touched"]) < TOUCH_MS) return;
     try {
-      await this.#db.together(() =>
-        this.#db.run("UPDATE content SET touched = ? WHERE id = ?", now, Number(row["id"]))
-      );
+      await this.#db.together(() => this.#rows.touch(Number(row["id"])));
     } catch { /* a full disk must not keep anyone from reading */ }
-  }
-
-  /** Inside a transaction: the id of a content that is there now. */
-  #content(digest: Digest, size: number, bytes: Uint8Array | null): number {
-    const row = this.#db.get(
-      `INSERT INTO content (digest, size, touched, bytes) VALUES (?, ?, ?, ?)
-       ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched, size = excluded.size,
-         bytes = excluded.bytes
-       RETURNING id`,
-      digest,
-      size,
-      this.#time(),
-      bytes,
-    );
-    return Number(row!["id"]);
-  }
-
-  #join(repository: number, content: number): void {
-    this.#member(repository, content);
-    this.#db.run("UPDATE content SET touched = ? WHERE id = ?", this.#time(), content);
-  }
-
-  /** Inside a transaction, right after {@linkcode #content}, which keeps it from the collector. */
-  #member(repository: number, content: number): void {
-    this.#db.run("INSERT OR IGNORE INTO member VALUES (?, ?)", repository, content);
-  }
-
-  /** Inside a transaction: the id of `name`, made when new. */
-  #repository(name: string): number {
-    const known = this.#db.known();
-    let row = known.get(name);
-    if (row === undefined) {
-      this.#db.run("INSERT OR IGNORE INTO repository (name) VALUES (?)", name);
-      row = this.#db.get("SELECT id FROM repository WHERE name = ?", name)!;
-      known.set(name, row);
-    }
-    return Number(row["id"]);
-  }
-
-  #repositoryId(name: string): number | undefined {
-    const row = this.#db.get("SELECT id FROM repository WHERE name = ?", name);
-    return row && Number(row["id"]);
   }
 
   #mayWrite(): void {
@@ -866,36 +621,4 @@ export class FileStore implements Store, UploadHost {
   #time(): number {
     return this.#now().getTime();
   }
-}
-
-function checkName(repository: string): void {
-  if (isRepositoryName(repository)) return;
-  throw new OciError(
-    "NAME_INVALID",
-    `Cannot store in ${JSON.stringify(repository.slice(0, 300))}: it is not a repository name`,
-  );
-}
-
-function expectDigest(repository: string, bytes: Uint8Array, want: Digest): void {
-  const seen = digestOfMade(bytes, algorithmOf(want));
-  if (seen === want) return;
-  throw new OciError(
-    "DIGEST_INVALID",
-    `Cannot store blob in ${repository}: its bytes have digest ${seen}, want ${want}`,
-  );
-}
-
-function proveTag(repository: string, tag: string, row: Row): void {
-  const { digest, size, proof } = row;
-  checkTag({ repository, tag, digest: String(digest), size: Number(size), proof });
-}
-
-function checkTagName(tag: string): void {
-  if (isTag(tag) && !isDigest(tag)) return;
-  throw new OciError(
-    "MANIFEST_INVALID",
-    `Cannot set tag ${
-      JSON.stringify(tag.slice(0, 140))
-    }: want 1 to 128 letters, digits, "_", "." and "-"`,
-  );
 }
