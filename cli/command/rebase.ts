@@ -40,9 +40,9 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   command.addHelpText("after", HELP);
   command.action(async (names: readonly string[], flags: RebaseFlags) => {
     refuseNothing(names, flags);
-    const { Session } = await import("../session.ts");
-    await using session = new Session(io, flags);
-    const { beginToRead } = await import("../rebase/begin.ts");
+    const { LOOK, Session } = await import("../session.ts");
+    const { beginToRead, isOne } = await import("../rebase/begin.ts");
+    await using session = new Session(io, flags, isOne(names, flags) ? LOOK : {});
     await beginToRead(session, names, flags);
     const { rebase } = await import("../rebase/rebase.ts");
     done(await rebase(session, names, flags));

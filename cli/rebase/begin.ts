@@ -8,17 +8,23 @@ import type { Session } from "../session.ts";
 /** On a near network they have left by then; on others a connection takes longer than what is loaded meanwhile. */
 const LEAVE_MS = 5;
 
+/** Whether one image is named, and somebody waits for it; all else is a fleet. */
+export function isOne(names: readonly string[], { from, journal }: RebaseFlags): boolean {
+  const given = from !== undefined || journal !== undefined;
+  return names.length === 1 && !given && !isPattern(names[0]!);
+}
+
 /** Starts to read the one image that is named, and its new base; whatever is wrong is said by those who ask for them. */
 export async function beginToRead(
   session: Session,
   names: readonly string[],
   flags: RebaseFlags,
 ): Promise<void> {
-  const { publish, from, previousImage, runImage, pullPolicy, dryRun } = flags;
-  if (names.length !== 1 || !publish || from !== undefined || previousImage !== undefined) return;
+  const { publish, previousImage, runImage, pullPolicy, dryRun } = flags;
+  if (!publish || previousImage !== undefined || !isOne(names, flags)) return;
   try {
     const place = readPlace(names[0]!);
-    if (isPattern(names[0]!) || place.kind !== "registry") return;
+    if (place.kind !== "registry") return;
     const { reference } = place;
     const base = runImage === undefined || pullPolicy !== "always"
       ? undefined
