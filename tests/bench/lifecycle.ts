@@ -73,8 +73,8 @@ export async function benchLifecycle(
   const { mib, files = MANY_FILES } = options;
   console.log(`${mib} MiB in ${LAYERS} layers, half text and half noise, ${both[0]!.name} first`);
   await benchLayers(place, both, mib);
-  await benchManyFiles(place, both, files);
   await benchDetect(place, both);
+  await benchManyFiles(place, both, files);
 }
 
 /** Export, restore, and the five phases again with nothing changed and with one file changed. */
