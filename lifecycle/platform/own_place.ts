@@ -2,8 +2,6 @@
  * A directory of a build at the very place where the image will have it. Where nothing can be mounted, buildpacks see the
  * machine's own paths, and write them into what they make.
  */
-import { constants } from "node:fs";
-import { access } from "node:fs/promises";
 import { clearTrees } from "../sandbox/run.ts";
 
 /** An empty directory that nobody else uses. Disposing leaves it as it was. */
@@ -33,7 +31,7 @@ export async function takePlace(
   if (lock === undefined) return await giveUp();
   const left = await Deno.readTextFile(note).catch(() => "");
   if (left.endsWith(` ${path}`)) await clearTrees(helper, [path]);
-  if (!await isEmpty(path)) {
+  if (!await isEmptyAndOurs(path)) {
     lock.close();
     return await giveUp();
   }
@@ -71,7 +69,6 @@ export async function takeFirst(
 async function lockDirectory(path: string): Promise<Deno.FsFile | undefined> {
   try {
     if (!(await Deno.lstat(path)).isDirectory) return undefined;
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
     const file = await Deno.open(path, { read: true });
     if (await file.tryLock(true)) return file;
     file.close();
@@ -81,7 +78,12 @@ async function lockDirectory(path: string): Promise<Deno.FsFile | undefined> {
   return undefined;
 }
 
-async function isEmpty(path: string): Promise<boolean> {
-  for await (const _ of Deno.readDir(path)) return false;
-  return true;
+async function isEmptyAndOurs(path: string): Promise<boolean> {
+  try {
+    for await (const _ of Deno.readDir(path)) return false;
+    await Deno.remove(await Deno.makeTempDir({ dir: path }));
+    return true;
+  } catch {
+    return false; // closed to us, or read-only
+  }
 }

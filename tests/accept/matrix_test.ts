@@ -43,18 +43,18 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[
       const started = performance.now();
       const first = await way.build(path, runImage, words);
       const again = await way.build(path, runImage, words);
-      assert.equal(again.digest, first.digest, `${path}: rebuilt by ${way.mode}`);
+      assert.equal(again.digest, first.digest, `${path}: rebuilt by ${way.where}`);
       const made = again.layers.filter(({ how }) => how !== "reused");
-      assert.deepEqual(made, [], `${path}: made again by ${way.mode}`);
+      assert.deepEqual(made, [], `${path}: made again by ${way.where}`);
       // deno-lint-ignore no-console
-      console.log(`${path} by ${way.mode}: ${Math.round(performance.now() - started)} ms`);
+      console.log(`${path} by ${way.where}: ${Math.round(performance.now() - started)} ms`);
       // What is the same image answers the same.
       if (digest === undefined) {
         const [said] = await answers(await unpack(first.layout, "app", `${scene.dir}/started`));
         assert.match(said!, hello);
         await Deno.remove(`${scene.dir}/started`, { recursive: true });
       }
-      assert.equal(first.digest, digest ?? first.digest, `${path}: another image by ${way.mode}`);
+      assert.equal(first.digest, digest ?? first.digest, `${path}: another image by ${way.where}`);
       digest = first.digest;
     }
   }

@@ -12,6 +12,8 @@ const SHARED = "/builds";
 export interface Way {
   /** As `--isolation` has it. */
   readonly mode: "namespaces" | "takeover" | "chroot" | "in-place";
+  /** The mode, and who. */
+  readonly where: string;
   /** Runs any command line there. */
   run(args: readonly string[]): Promise<Outcome>;
   /** Builds `apps/NAME` to `out/MODE-NAME` of the scene's `share`. */
@@ -35,8 +37,9 @@ const TOLD = {
 };
 
 /**
- * The four ways into the builder `oci:builder:1` of the scene's `share`: a plain user with namespaces; root in a container of
- * Docker's, once a system that survives and once nothing but wherry; and a locked pod whose image is the builder.
+ * The ways into the builder `oci:builder:1` of the scene's `share`: a plain user with namespaces; root in a container of
+ * Docker's, once a system that survives and once nothing but wherry; and a container whose image is the builder, once a locked
+ * pod and once with root.
  */
 export async function waysInto(scene: Scene): Promise<readonly Way[]> {
   const share = `${scene.dir}/share`;
@@ -62,7 +65,12 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
     })).ended;
   const user = await place(scene, "user", 0o755);
   await Deno.chown(user, CNB_ID, CNB_ID);
-  const run: Readonly<Record<Way["mode"], (args: readonly string[]) => Promise<Outcome>>> = {
+  const inBuilder = {
+    rootfs: builder.rootfs,
+    env: { ...builderEnv, WHERRY_STORE: "/scratch/store", TMPDIR: "/scratch" },
+  };
+  type Place = Way["mode"] | "in-place as root";
+  const run: Readonly<Record<Place, (args: readonly string[]) => Promise<Outcome>>> = {
     "namespaces": (args) =>
       scene.run(args.map((word) => word.replaceAll(SHARED, share)), {
         ...{ uid: CNB_ID, store: `${user}/store`, env: { HOME: user } },
@@ -71,9 +79,8 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
     "takeover": asRoot(emptyRoot),
     "in-place": async (args) =>
       await (await contain(`${scene.dir}/bundle`, {
-        ...{ rootfs: builder.rootfs, uid: 1_000_680_000, gid: 0, capabilities: [], readonly: true },
+        ...{ ...inBuilder, uid: 1_000_680_000, gid: 0, capabilities: [], readonly: true },
         args: ["/cnb/lifecycle/lifecycle", ...args],
-        env: { ...builderEnv, WHERRY_STORE: "/scratch/store", TMPDIR: "/scratch" },
         mounts: {
           [SHARED]: share,
           "/scratch": `${scene.dir}/scratch`,
@@ -81,13 +88,21 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
           "/workspace": `${scene.dir}/workspace`,
         },
       })).ended,
+    "in-place as root": async (args) =>
+      await (await contain(`${scene.dir}/bundle`, {
+        ...{ ...inBuilder, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
+        args: ["/cnb/lifecycle/lifecycle", ...args],
+        mounts: { [SHARED]: share, "/scratch": await place(scene, "root-scratch", 0o755) },
+      })).ended,
   };
-  return (Object.keys(run) as Way["mode"][]).map((mode) => ({
-    mode,
-    run: run[mode],
+  return (Object.keys(run) as Place[]).map((where) => ({
+    where,
+    mode: where.replace(/ .*/, "") as Way["mode"],
+    run: run[where],
     async build(app, runImage, words) {
-      const name = `${mode}-${app.replace(/\..*/, "")}`;
-      const { code, stdout, stderr } = await run[mode]([
+      const { mode } = this;
+      const name = `${where.replaceAll(" ", "-")}-${app.replace(/\..*/, "")}`;
+      const { code, stdout, stderr } = await run[where]([
         ...["build", `oci:${SHARED}/out/${name}:app`, "--path", `${SHARED}/apps/${app}`],
         ...["--isolation", mode, "--run-image", runImage, "-o", "json"],
         ...mode === "in-place" ? [] : ["--builder", `oci:${SHARED}/builder:1`],
@@ -104,7 +119,7 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
 export const inShare = (name: string): string => `oci:${SHARED}/${name}`;
 
 async function place(scene: Scene, name: string, mode: number): Promise<string> {
-  await Deno.mkdir(`${scene.dir}/${name}`);
+  await Deno.mkdir(`${scene.dir}/${name}`, { recursive: true });
   await Deno.chmod(`${scene.dir}/${name}`, mode);
   return `${scene.dir}/${name}`;
 }
