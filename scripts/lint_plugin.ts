@@ -16,7 +16,7 @@ const POWERS: readonly {
   {
     power: /^Deno\.(connect|connectTls|startTls)$|^fetch$/,
     name: "outgoing connections",
-    files: ["registry/client/transport.ts"],
+    files: ["registry/client/dial.ts"],
   },
   {
     power: /^Deno\.(listen|listenTls|serve)$/,
@@ -47,7 +47,11 @@ const MODULE_POWERS: readonly {
   {
     specifier: /^node:(https?|net|tls)$/,
     name: "connections",
-    files: ["registry/client/transport.ts", "registry/server/http/tls_door.ts"],
+    files: [
+      "registry/client/dial.ts",
+      "registry/client/socket_wire.ts",
+      "registry/server/http/tls_door.ts",
+    ],
   },
   { specifier: /^node:child_process$/, name: "child processes", files: [] },
 ];

@@ -1,7 +1,8 @@
 import { orAborted } from "../abort.ts";
 import { isLoopbackName } from "./address.ts";
 import type { ClientOptions } from "./options.ts";
-import { listed, type Transport } from "./transport.ts";
+import { listed } from "./dial.ts";
+import type { Transport } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
 import { parseTarget, type Target } from "./url.ts";
 

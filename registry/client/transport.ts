@@ -1,13 +1,11 @@
-/** The one file that opens sockets: one HTTP exchange at a time, nothing followed, nothing decoded. */
+/** One HTTP exchange at a time over connections that are kept: nothing followed, nothing decoded. */
 import { lookup as lookupName } from "node:dns";
-import http from "node:http";
-import https from "node:https";
-import type net from "node:net";
-import tls from "node:tls";
+import { reasonOf } from "../abort.ts";
 import { isLoopbackName, type Nearness, nearnessOf } from "./address.ts";
 import { countedBy, Counter, type Tally } from "./counter.ts";
 import { type AnswerHead, type Body, Connection, requestHead, type Wire } from "./http1.ts";
-import type { HostStats, HostTls, TransportOptions } from "./options.ts";
+import { Dialer, listed, tooNear, type Way } from "./dial.ts";
+import type { HostStats, TransportOptions } from "./options.ts";
 import { type Proxy, proxyFor } from "./proxy.ts";
 import { connectionFault, TransportError } from "./transport_error.ts";
 import { formatTarget, type Target } from "./url.ts";
@@ -75,16 +73,17 @@ const IDLE_MS = 60_000;
 /** Connections to all hosts of one process. Dispose it to close them. */
 export class Transport implements AsyncDisposable {
   readonly #options: TransportOptions;
+  readonly #dialer: Dialer;
   /** Connections that wait for work, by {@linkcode Way.key}; the one used last is at the end. */
   readonly #idle = new Map<string, Connection[]>();
   readonly #busy = new Set<(error?: Error) => void>();
   readonly #stats = new Map<string, Counter>();
   #closed = false;
-  #systemCerts: Promise<readonly string[]> | undefined;
 
   /** Opens nothing yet. */
   constructor(options: TransportOptions = {}) {
     this.#options = options;
+    this.#dialer = new Dialer(options);
   }
 
   /**
@@ -129,7 +128,7 @@ export class Transport implements AsyncDisposable {
     const bodyFault: { error?: unknown } = {};
     try {
       watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
-      connection = this.#kept(way) ?? await this.#open(way, opening.signal);
+      connection = this.#kept(way) ?? await this.#dialer.open(way, opening.signal);
       if (why !== undefined) throw why;
       watch.start(this.#answerMs, "answer");
       const { head, whole } = await this.#talk(
@@ -194,9 +193,7 @@ export class Transport implements AsyncDisposable {
     try {
       signal?.throwIfAborted();
       watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
-      wire = proxy === undefined
-        ? await dial(target.hostname, target.port, undefined, opening.signal)
-        : new SocketWire(await this.#tunnel(proxy, target));
+      wire = await this.#dialer.reach(target, proxy, opening.signal);
       opening.signal.throwIfAborted();
       watch.start(TLS_PROBE_MS, "handshake");
       const first = new Uint8Array(1);
@@ -332,121 +329,6 @@ export class Transport implements AsyncDisposable {
     if (idle.length >= MAX_IDLE) return connection.close();
     connection.idle();
     this.#idle.set(key, [...idle, connection]);
-  }
-
-  /** Opens a connection along `way`: to the host, through a tunnel, or to a proxy that passes requests on. */
-  async #open(way: Way, signal: AbortSignal): Promise<Connection> {
-    const { target, proxy, guard } = way;
-    if (proxy !== undefined && target.secure) {
-      const socket = await this.#tunnel(proxy, target);
-      const options = { ...await this.#tls(target), socket } as tls.ConnectionOptions;
-      return new Connection(await secured(tls.connect(options), signal), target.host);
-    }
-    if (proxy !== undefined) {
-      const { hostname, port } = proxy;
-      const wire = proxy.secure
-        ? await secured(tls.connect({ host: hostname, port, ...servernameOf(hostname) }), signal)
-        : await Deno.connect({ hostname, port, signal });
-      return new Connection(wire, target.host);
-    }
-    const { hostname, port } = target;
-    const options = target.secure ? await this.#tls(target) : {};
-    if (target.secure && Object.keys(options).some((name) => name !== "servername")) {
-      // Deno's own TLS has no key of ours, no host that goes unchecked, and is slow with authorities of ours (44 ms
-      // for each connection).
-      const lookup = guard === undefined ? {} : { lookup: guardedLookup(guard) };
-      const socket = tls.connect(
-        { ...options, ...lookup, host: hostname, port } as tls.ConnectionOptions,
-      );
-      return new Connection(await secured(socket, signal), target.host);
-    }
-    const plain = await dial(hostname, port, guard, signal);
-    plain.setNoDelay(true);
-    if (!target.secure) return new Connection(plain, target.host);
-    const wire = await Deno.startTls(plain, {
-      hostname,
-      alpnProtocols: ["http/1.1"],
-    });
-    const stop = () => wire.close();
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      await wire.handshake();
-      return new Connection(wire, target.host);
-    } catch (error) {
-      if (!signal.aborted) wire.close();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
-  }
-
-  async #authorities(target: Target): Promise<readonly string[]> {
-    const { caCerts = [], systemCerts } = this.#options;
-    this.#systemCerts ??= systemCerts?.() ?? Promise.resolve([]);
-    return [...caCerts, ...await this.#systemCerts, ...this.#own(target)?.caCerts ?? []];
-  }
-
-  #own(target: Target): HostTls | undefined {
-    const { hosts = {} } = this.#options;
-    return hosts[`${target.hostname}:${target.port}`] ?? hosts[target.host] ??
-      hosts[target.hostname];
-  }
-
-  /** Trust for one host: a private authority or key counts for the host it was given for only (N-06). */
-  async #tls(
-    target: Target,
-  ): Promise<tls.SecureContextOptions & { rejectUnauthorized?: boolean }> {
-    const own = this.#own(target);
-    const extra = await this.#authorities(target);
-    return {
-      ...servernameOf(target.hostname),
-      ...(extra.length === 0 ? {} : { ca: [...tls.rootCertificates, ...extra] }),
-      ...(own?.cert === undefined || own.key === undefined ? {} : { cert: own.cert, key: own.key }),
-      ...(listed(this.#options.insecureHosts, target) ||
-          listed(this.#options.unverifiedHosts, target)
-        ? { rejectUnauthorized: false }
-        : {}),
-    };
-  }
-
-  /** Asks a proxy for a connection to `target`. */
-  #tunnel(proxy: Proxy, target: Target): Promise<net.Socket> {
-    const authority = `${
-      target.hostname.includes(":") ? `[${target.hostname}]` : target.hostname
-    }:${target.port}`;
-    return new Promise((resolve, reject) => {
-      const asking = (proxy.secure ? https : http).request({
-        method: "CONNECT",
-        host: proxy.hostname,
-        port: proxy.port,
-        path: authority,
-        agent: false,
-        headers: {
-          host: authority,
-          ...(proxy.authorization === undefined
-            ? {}
-            : { "proxy-authorization": proxy.authorization }),
-        },
-      });
-      const refuse = (why: string) => {
-        asking.destroy();
-        reject(
-          new TransportError(
-            "connect",
-            target.host,
-            `the proxy ${proxy.hostname}:${proxy.port} ${why}`,
-          ),
-        );
-      };
-      asking.once("connect", (answer, socket) => {
-        if (answer.statusCode === 200) return resolve(socket as net.Socket);
-        socket.destroy();
-        refuse(`answered ${answer.statusCode}`);
-      });
-      asking.once("response", (answer) => refuse(`answered ${answer.statusCode}`));
-      asking.once("error", (cause) => refuse(`cannot be reached: ${cause.message}`));
-      asking.end();
-    });
   }
 
   /** Sends the request and reads the head of its answer, at the same time: a 401 may come early. */
@@ -631,16 +513,6 @@ export class Transport implements AsyncDisposable {
   }
 }
 
-/** How a request gets to its host. */
-interface Way {
-  /** Equal for requests that may share a connection. */
-  readonly key: string;
-  readonly target: Target;
-  readonly proxy: Proxy | undefined;
-  /** Addresses nearer than this are refused when they are known. */
-  readonly guard: Nearness | undefined;
-}
-
 const MAX_IDLE = 64;
 /** Up to here a copy costs less than a second packet. */
 const SMALL_WRITE = 16 * 1024;
@@ -650,130 +522,6 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   all.set(a);
   all.set(b, a.byteLength);
   return all;
-}
-
-/** A connection to a name or address; with `guard` to none that is nearer, looked at when it is known. */
-async function dial(
-  hostname: string,
-  port: number,
-  guard: Nearness | undefined,
-  signal: AbortSignal,
-): Promise<Deno.TcpConn> {
-  if (guard === undefined || nearnessOf(hostname) !== undefined) {
-    return await Deno.connect({ hostname, port, signal });
-  }
-  const addresses = await new Promise<readonly { readonly address: string }[]>(
-    (resolve, reject) =>
-      guardedLookup(guard)(
-        hostname,
-        { all: true },
-        (error, found) =>
-          error ? reject(error) : resolve(found as readonly { readonly address: string }[]),
-      ),
-  );
-  for (const [at, { address }] of addresses.entries()) {
-    try {
-      return await Deno.connect({ hostname: address, port, signal });
-    } catch (error) {
-      if (signal.aborted || at === addresses.length - 1) throw error;
-    }
-  }
-  throw new TransportError("connect", hostname, "no such host", { retryable: false });
-}
-
-/** `socket` when its handshake is done. */
-async function secured(socket: tls.TLSSocket, signal: AbortSignal): Promise<Wire> {
-  const wire = new SocketWire(socket);
-  const done = Promise.withResolvers<void>();
-  const abort = () => socket.destroy(reasonOf(signal));
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
-  socket.once("secureConnect", done.resolve);
-  socket.once("error", done.reject);
-  socket.once("close", () => done.reject(new Error("connection closed")));
-  try {
-    await done.promise;
-    return wire;
-  } catch (error) {
-    wire.close();
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-/** A socket of Node's as a wire, for what Deno's own connections cannot do. */
-class SocketWire implements Wire {
-  readonly #socket: net.Socket;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  /** Of those who wait: a socket that is destroyed would let them wait for ever. */
-  readonly #waiting = new Set<(error: Error) => void>();
-  #fault: Error | undefined;
-  #rest: Uint8Array = new Uint8Array();
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket;
-    socket.on("error", (error) => this.#fail(error));
-    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  }
-
-  async read(into: Uint8Array): Promise<number | null> {
-    if (this.#rest.byteLength === 0) {
-      const { done, value } = await this.#unlessGone<IteratorResult<Uint8Array>>(
-        (resolve, reject) => void this.#chunks.next().then(resolve, reject),
-      );
-      if (done) return null;
-      this.#rest = value;
-    }
-    const part = this.#rest.subarray(0, into.byteLength);
-    into.set(part);
-    this.#rest = this.#rest.subarray(part.byteLength);
-    return part.byteLength;
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    return this.#unlessGone((resolve, reject) => {
-      // Called when the bytes are out, so they may be used again.
-      this.#socket.write(bytes, (error) => error ? reject(error) : resolve(bytes.byteLength));
-    });
-  }
-
-  close(): void {
-    this.#fail(new Error("connection closed"));
-    this.#socket.destroy();
-  }
-
-  ref(): void {
-    this.#socket.ref();
-  }
-
-  unref(): void {
-    this.#socket.unref();
-  }
-
-  #fail(error: Error): void {
-    this.#fault ??= error;
-    for (const reject of this.#waiting) reject(error);
-    this.#waiting.clear();
-  }
-
-  /** No `Promise.race` with one promise that lives long: it would keep every chunk. */
-  #unlessGone<T>(
-    act: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
-  ): Promise<T> {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#waiting.add(reject);
-    const leave = () => this.#waiting.delete(reject);
-    act((value) => {
-      leave();
-      resolve(value);
-    }, (error) => {
-      leave();
-      reject(error);
-    });
-    return promise;
-  }
 }
 
 /** A server that reads a handshake as a request and waits for more must not hold us long. */
@@ -794,68 +542,9 @@ const CLIENT_HELLO = new Uint8Array([
   ...[1, 0], // compression: none
 ]);
 
-/** Whether `entries` (`host` or `host:port`) name the host of `target`. */
-export function listed(entries: readonly string[] | undefined, target: Target): boolean {
-  return entries?.some((entry) => {
-    const name = entry.toLowerCase();
-    return name === target.host || name === target.hostname ||
-      name === `[${target.hostname}]` || name === `${target.hostname}:${target.port}`;
-  }) ?? false;
-}
-
-/** Looks a name up and refuses it when any of its addresses is too near, at the moment of connecting. */
-function guardedLookup(guard: Nearness): net.LookupFunction {
-  return (hostname, options, callback) =>
-    lookupName(hostname, { ...options, all: true }, (error, found) => {
-      if (error) return callback(error, "", 4);
-      const near = found.find(({ address }) => (nearnessOf(address) ?? 3) > guard);
-      if (near !== undefined) return callback(tooNear(hostname, near.address), "", 4);
-      if (options.all) return callback(null, found);
-      callback(null, found[0]?.address ?? "", found[0]?.family ?? 4);
-    });
-}
-
-function tooNear(host: string, address: string): TransportError {
-  return new TransportError(
-    "blocked",
-    host,
-    `a registry pointed there, and ${address} is nearer to this machine than the registry is; name the host as trusted if that is meant`,
-  );
-}
-
-function servernameOf(hostname: string): { servername?: string } {
-  return nearnessOf(hostname) === undefined ? { servername: hostname } : {};
-}
-
-function reasonOf(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
-  return reason instanceof Error ? reason : new DOMException("The act was aborted", "AbortError");
-}
-
 function lengthFault(wanted: number, seen: string): OciError {
   return new OciError(
     "SIZE_INVALID",
     `Cannot send body: it was to have ${wanted} bytes and has ${seen}`,
   );
-}
-
-/**
- * Authorities the operating system trusts and Deno does not bring along: for `caCerts`. Empty where there is no such
- * store. `SSL_CERT_FILE` and `SSL_CERT_DIR` are looked at by the store itself.
- */
-export function systemCertificates(): readonly string[] {
-  const { getCACertificates } = tls as {
-    readonly getCACertificates?: (kind: "system") => readonly string[];
-  };
-  const known = new Set(tls.rootCertificates.map(bare));
-  try {
-    return (getCACertificates?.("system") ?? []).filter((pem) => !known.has(bare(pem)));
-  } catch {
-    return []; // An empty root file system has none.
-  }
-}
-
-/** A certificate without its line ends, so that equal ones are equal texts. */
-function bare(pem: string): string {
-  return pem.replace(/\s+/g, "");
 }

@@ -3,7 +3,7 @@ import { collect } from "../source.ts";
 import { makePki } from "./pki_testing.ts";
 import { quirkServer, rawServer, say } from "./quirk_testing.ts";
 import { discard } from "./session.ts";
-import { systemCertificates, Transport } from "./transport.ts";
+import { Transport } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
 import { parseTarget } from "./url.ts";
 
@@ -291,9 +291,3 @@ async function awayFrom(connection: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(65536);
   while (await connection.read(buffer) !== null);
 }
-
-Deno.test("C-CONN-04 authorities of the system are PEM, and only those that are new", () => {
-  const found = systemCertificates();
-  for (const pem of found) assert.match(pem, /^-----BEGIN CERTIFICATE-----/);
-  assert.equal(new Set(found).size, found.length);
-});
