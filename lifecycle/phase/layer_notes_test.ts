@@ -82,6 +82,8 @@ async function rebuild(touch: (layers: string, cache: string) => void, helper?: 
     owner: OWNER,
     layers,
   }, quietContext());
+  // A cache that was written a moment ago is not marked: the kernel's clock could not tell a write from the next.
+  await new Promise((resolve) => setTimeout(resolve, 50));
   const known = await openDirCache(`${root}/cache`);
   const cache = known;
   const restored = await restore({
