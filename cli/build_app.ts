@@ -5,6 +5,7 @@ import type { ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import type { Launcher } from "../lifecycle/phase/export_types.ts";
 import { refuseNames } from "../lifecycle/phase/export_names.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
+import { formatPlatform } from "../registry/oci/platform.ts";
 import { launcherBytes } from "./assets.ts";
 import { accessOf, openCacheOf } from "./build_cache.ts";
 import type { BuildFlags } from "./command/build.ts";
@@ -14,7 +15,7 @@ import { type BuildTarget, openTarget } from "./build_target.ts";
 import { openRun } from "./open_run.ts";
 import { inStore, openForReading, readPlace } from "./places.ts";
 import { Session } from "./session.ts";
-import { platformOf, platformsOf } from "./platform.ts";
+import { machinePlatform, platformOf, platformsOf } from "./platform.ts";
 import { siteRequest } from "./site_request.ts";
 import { VERSION } from "./version.ts";
 
@@ -78,6 +79,14 @@ export async function buildOne(
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
   const site = await siteRequest(session, flags, stack);
+  const here = machinePlatform();
+  if (site.builder === undefined && platform.architecture !== here.architecture) {
+    log.warn(
+      `Buildpacks run on this machine, ${formatPlatform(here)}: what they compile for ${
+        formatPlatform(platform)
+      } starts there only if they heed CNB_TARGET_ARCH (or want --builder)`,
+    );
+  }
   const target = await openTarget(session, name, flags, stack);
   const previous = await openPrevious(session, flags, target, stack);
   const caches = await openCacheOf(session, flags, target, part, stack);

@@ -213,6 +213,10 @@ Deno.test({
       run.err,
       /^ERROR: .*\(the store has oci\.example\/run:1: --pull-policy if-not-present takes it\)$/m,
     );
+    const never = ["--pull-policy", "never", "--run-image", "oci.example/gone:1"];
+    const gone = await shell.wherry(...build, ...never);
+    equal(gone.code, 3);
+    match(gone.err, /^ERROR: .*gone:1": it is not in the store, and --pull-policy is never/m);
   },
 });
 

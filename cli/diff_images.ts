@@ -198,7 +198,7 @@ function comparisonText({ fields, layers }: Partial<Comparison>, limit: number):
 function summary(all: readonly Partial<Comparison>[]): string {
   const fields = all.flatMap((one) => one.fields ?? []).length;
   const layers = all.flatMap((one) => one.layers ?? []);
-  const blamed = [...new Set(layers.map(({ made_by }) => made_by))];
+  const blamed = [...new Set(layers.map(({ made_by }) => made_by))].filter((one) => one !== "-");
   return `${count(fields, "field")} and ${count(layers.length, "layer")} differ${
     blamed.length > 0 ? `; made by: ${plain(blamed).join(", ")}` : ""
   }`;

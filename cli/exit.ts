@@ -20,10 +20,17 @@ export function fileFault(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** The failure of a registry that was asked after the store: both were looked at. */
-export function alsoNotInStore(cause: unknown): Error {
+/**
+ * The failure of a registry that was asked after the store: both were looked at.
+ *
+ * @param platform `--platform` as given: the store may have the name for another one.
+ */
+export function alsoNotInStore(cause: unknown, platform?: string): Error {
   const { code, message = "" } = failureOf(cause);
-  return Object.assign(new Error(`${message}; the store has none`, { cause }), { exitCode: code });
+  const none = platform === undefined ? "none" : `none for ${platform}`;
+  return Object.assign(new Error(`${message}; the store has ${none}`, { cause }), {
+    exitCode: code,
+  });
 }
 
 /** What `main.ts` does with a failure. */

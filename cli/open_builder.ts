@@ -156,7 +156,7 @@ async function pull(
   } catch (cause) {
     signal.throwIfAborted();
     if (policy === "always") throw cause;
-    throw alsoNotInStore(cause);
+    throw alsoNotInStore(cause, flags.platform);
   } finally {
     meter.end();
   }

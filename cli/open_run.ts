@@ -99,7 +99,11 @@ async function openNamed(
   if (image === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,
-      `Cannot find run image ${JSON.stringify(name)}: ${located.name} is not there`,
+      `Cannot find run image ${JSON.stringify(name)}: ${
+        place.kind === "registry" && flags.pullPolicy === "never"
+          ? "it is not in the store, and --pull-policy is never (see: wherry pull)"
+          : `${located.name} is not there`
+      }`,
     );
   }
   refuseOther(`run image ${name}`, image.config, flags.platform);

@@ -36,6 +36,10 @@ Deno.test({
     match(kept.err, /^registry\.test\/app:1 is the store's; want --pull-policy always to ask/m);
     const asked = ["run", "registry.test/app:1", "--pull-policy", "if-not-present"];
     equal((await shell.wherry(...asked)).err, "");
+    const other = await shell.wherry(
+      ...["run", "registry.test/app:1", "--offline", "--platform", "linux/s390x"],
+    );
+    match(other.err, /^ERROR: .*; the store has none for linux\/s390x$/m);
     const sh = async (script: string, ...flags: readonly string[]) =>
       await shell.wherry("run", "oci:base:1", ...flags, "--", "sh", "-c", script);
     const about = await sh(

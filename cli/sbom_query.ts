@@ -63,7 +63,7 @@ export async function querySboms(
   if (failed.length > MAX_TOLD) session.log.warn(`... and ${failed.length - MAX_TOLD} more`);
   session.log.info(
     `${found.length} of ${count(answers.length, "image")} ${
-      found.length === 1 ? "holds" : "hold"
+      found.length === 1 || answers.length === 1 ? "holds" : "hold"
     } it` +
       (none.length > 0
         ? `; ${none.length} ${none.length === 1 ? "has" : "have"} no bill of materials`

@@ -134,4 +134,6 @@ Deno.test("every image of an index is asked, the second time with one request; -
   const one = await shop.wherry("sbom", "query", QUERY, ...names, ...amd);
   equal(one.out.trim().split("\n").length, 2);
   match(one.err, /1 of 2 images holds it$/m);
+  const none = await shop.wherry("sbom", "query", "no-such-package", names[0]!);
+  match(none.err, /^0 of 1 image holds it/m);
 });

@@ -38,6 +38,14 @@ Deno.test("what a word names and is not there exits with 3: a file, a directory,
   const name = `${shop.host}/app:1`;
   await push(appImage(), shop.registry, "app", "1");
   equal((await shop.wherry("copy", name, "oci:dir:1")).code, 0);
+  const both = `${shop.host}/both:1`;
+  for (
+    const words of [["manifest", "create", both, name], ["manifest", "push", both], [
+      "copy",
+      both,
+      "oci:both",
+    ]]
+  ) equal((await shop.wherry(...words)).code, 0);
   const archive = `Cannot open archive ${shop.dir}/no: no such file`;
   const platform = "Cannot find oci:dir:1 for linux/arm64: it is one image, for linux/amd64";
   for (
@@ -49,6 +57,11 @@ Deno.test("what a word names and is not there exits with 3: a file, a directory,
       [["inspect", "oci:dir:2"], "Cannot find 2 in oci:dir: it has 1"],
       [["copy", "oci:dir:2", "oci:out"], "Cannot find 2 in oci:dir: it has 1"],
       [["inspect", "oci:dir:1", "--platform", "linux/arm64"], platform],
+      [
+        ["copy", "oci:both", "oci:out", "--platform", "linux/s390x"],
+        "Cannot copy oci:both for linux/s390x: it has linux/amd64",
+      ],
+      [["buildpack", "inspect", "no.cnb"], 'Cannot find "no.cnb": no such file or directory'],
       [["ls", "no"], "Cannot list no: the store has no image of that name (see: wherry ls)"],
     ] as const
   ) {

@@ -108,7 +108,7 @@ class Copy {
         const have = document.index.manifests.map((entry) => formatPlatform(entry.platform));
         throw new OciError(
           "MANIFEST_UNKNOWN",
-          `Cannot copy ${this.#fromRepository}:${reference} for ${
+          `Cannot copy ${this.#options.named ?? `${this.#fromRepository}:${reference}`} for ${
             formatPlatform(platform)
           }: it has ${have.join(", ") || "none"}`,
         );

@@ -120,6 +120,10 @@ Deno.test("bundle: the closure of a builder is found by itself, mirrors that are
   );
   equal(code, 0, err);
   const { images } = JSON.parse(out);
+  const filter = ["--run-image", `${at.host}/run:1`, "--filter", "jdk=21.*"];
+  const alone = await at.shell.wherry("bundle", "create", "no.tar", ...filter);
+  equal(alone.code, 3);
+  match(alone.err, /^ERROR: Cannot use --filter without --with-dependencies: /);
   deepEqual(
     images.map((one: { reference: string; role: string }) => [one.reference, one.role]),
     [[`${at.host}/builder:1`, "builder"], [`${at.host}/run:1`, "run"]],

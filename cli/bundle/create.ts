@@ -66,6 +66,10 @@ interface Taken {
   readonly closure: Closure;
 }
 
+function namesOf(dependencies: readonly Dependency[]): string {
+  return [...new Set(dependencies.map(({ id, version }) => `${id} ${version}`))].join(", ");
+}
+
 /** Writes a bundle. */
 export async function createBundle(
   io: Io,
@@ -75,6 +79,10 @@ export async function createBundle(
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
   const platforms = (flags.platform ?? []).map(readPlatform);
+  const isWanted = readFilters(flags.filter ?? []);
+  if (flags.filter !== undefined && !flags.withDependencies) {
+    throw new UsageError("Cannot use --filter without --with-dependencies: it chooses among those");
+  }
   const partBytes = flags.split === undefined ? undefined : parseSize(flags.split, "--split");
   const sign = flags.sign === undefined ? undefined : await readSigner(session.path(flags.sign));
   const before = flags.since === undefined
@@ -84,12 +92,13 @@ export async function createBundle(
   const store = await session.store();
   stack.use(await store.lease());
   const dependencies: Dependency[] = [];
-  const isWanted = readFilters(flags.filter ?? []);
   const taken = await takeAll(session, flags, platforms, dependencies, stack);
   const wanted = dependencies.filter(isWanted);
+  if (wanted.length === 0 && dependencies.length > 0) {
+    session.log.warn(`No dependency fits --filter: buildpacks name ${namesOf(dependencies)}`);
+  }
   if (flags.dryRun && wanted.length > 0) {
-    const names = new Set(wanted.map(({ id, version }) => `${id} ${version}`));
-    session.log.info(`Buildpacks download, and were not asked for: ${[...names].join(", ")}`);
+    session.log.info(`Would be downloaded, too: ${namesOf(wanted)}`);
   }
   const files = flags.dryRun ? undefined : await takeDependencies(session, wanted, store, SCRATCH);
   const tool = flags.includeTool ? toolImage() : undefined;

@@ -172,6 +172,13 @@ uri = "lifecycle"
         ...["bundle", "create", file, "--builder", builder],
         ...["--with-dependencies", "--filter", "jdk=21.*"],
       ]);
+    const dry = (filter: string) =>
+      scene.run([
+        ...["bundle", "create", "no.tar", "--builder", builder, "--dry-run"],
+        ...["--with-dependencies", "--filter", filter],
+      ]);
+    assert.match((await dry("jdk=21.*")).stderr, /^Would be downloaded, too: jdk 21/m);
+    assert.match((await dry("jre=*")).stderr, /^Warning: No dependency fits --filter: .*jdk 21/m);
     const made = await create("out.tar");
     assert.equal(made.code, 0, made.stderr);
     assert.deepEqual(asked.splice(0), ["/moved", "/jdk-21.tar"]);

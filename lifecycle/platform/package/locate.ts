@@ -95,7 +95,9 @@ async function locate(
     // What comes out of an archive has its parts in packages, not in directories of this machine (X-02).
     return await readDirectory(root, kind);
   }
-  if (name.startsWith(".") || name.startsWith("/") || name.startsWith("file:")) {
+  // In a registry somebody might call an image p.cnb; without a host it can only be meant as a file.
+  const isFile = name.endsWith(".cnb") && !/^[^/]*[.:][^/]*\//.test(name);
+  if (isFile || name.startsWith(".") || name.startsWith("/") || name.startsWith("file:")) {
     throw new LifecycleError(3, `Cannot find ${JSON.stringify(name)}: no such file or directory`);
   }
   return await fromImage(name, sources);
