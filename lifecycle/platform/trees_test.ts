@@ -147,6 +147,11 @@ Deno.test("trees: the collector takes what nobody wants and nobody uses", () =>
       deepEqual(await collect(0, new Date(Date.now() + 1e6)), { trees: 0, bytes: 0 }, "in use");
     }
     deepEqual(await collect(60_000), { trees: 0, bytes: 0 }, "used just now");
-    deepEqual(await collect(0, new Date(Date.now() + 1000)), { trees: 1, bytes: 3 });
+    let collected = await collect(0, new Date(Date.now() + 1000));
+    // Between fork and exec, children of other tests hold our locks: the collector leaves alone what is locked.
+    for (let tries = 0; collected.trees === 0 && tries < 100; tries++) {
+      collected = await collect(0, new Date(Date.now() + 1000));
+    }
+    deepEqual(collected, { trees: 1, bytes: 3 });
     deepEqual(await namesIn(dir), [`${options.owner}-N`, `${options.owner}-N.lock`]);
   }));
