@@ -17,6 +17,7 @@ import { bundleMirror } from "./bundle_mirror.ts";
 import { flaggedCerts } from "./ca_certs.ts";
 import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
+import { rateOf } from "./rate.ts";
 import { hostPolicy } from "./host_policy.ts";
 import type { Io } from "./io.ts";
 import { readRegistrySettings } from "./registry_settings.ts";
@@ -154,16 +155,6 @@ function insecureHosts(entries: readonly string[]): {
     (scheme === "http" ? plain : scheme === "https" ? unverified : either).push(host);
   }
   return { either, unverified, plain };
-}
-
-/** `--max-rps`: requests a second to each registry. */
-function rateOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const rate = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
-  if (rate > 0) return rate;
-  throw new UsageError(
-    `Cannot use --max-rps ${JSON.stringify(text)}: want requests a second, as in 50 or 0.5`,
-  );
 }
 
 /** The host of a location, as it is dialled. */

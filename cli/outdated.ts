@@ -1,5 +1,5 @@
 /** `wherry outdated`: which images of a fleet stand on which base, and what a rebase would change. Writes nothing. */
-import type { FleetResult } from "../lifecycle/fleet/result.ts";
+import { type FleetResult, whyOf } from "../lifecycle/fleet/result.ts";
 import type { PreparedRebase } from "../lifecycle/platform/rebase_read.ts";
 import type { Image } from "../registry/image.ts";
 import { describeImage, readMetadata } from "../lifecycle/platform/image_info.ts";
@@ -174,12 +174,9 @@ function driftOf(
 }
 
 function wordsOf(reason: string, check: FleetResult["check"]): Pick<Drift, "reason" | "why"> {
-  if (check === undefined) return { reason, why: reason };
-  const { name, app, base } = check;
-  return {
-    reason: reason || `${name}: ${app} / ${base}`,
-    why: `${name}: ${app || "nothing"} / ${base || "nothing"}`,
-  };
+  const why = whyOf({ reason, check });
+  if (check === undefined) return { reason, why };
+  return { reason: reason || `${check.name}: ${check.app} / ${check.base}`, why };
 }
 
 async function tell(io: Io, rows: readonly Drift[], output: ListFormat): Promise<void> {

@@ -31,7 +31,7 @@ export async function attachSboms(io: Io, name: string, flags: AttachFlags): Pro
   const to = await writable(session, name, opened.located);
   const { image } = opened;
   const given = flags.file === undefined ? undefined : await readGiven(session, flags);
-  const documents = given === undefined ? await documentsOf(image, session.ctx) : [];
+  const documents = given === undefined ? await documentsOf(name, image, session.ctx) : [];
   const formats: readonly BomFormat[] = given === undefined ? flags.format : [given.format];
   const rows: { format: BomFormat; digest: string }[] = [];
   for (const format of formats) {
@@ -99,13 +99,15 @@ async function readGiven(
   );
 }
 
-async function documentsOf(image: Image, ctx: Context): Promise<readonly BomDocument[]> {
+async function documentsOf(
+  name: string,
+  image: Image,
+  ctx: Context,
+): Promise<readonly BomDocument[]> {
   const metadata = readMetadata(image.config);
   const layer = bomLayer(image, metadata);
   if (layer !== undefined) return await readBomLayer(layer, metadata, ctx.signal);
-  throw new Error(
-    `Cannot attach a bill of materials to ${image.raw.digest}: it has none; want --file FILE`,
-  );
+  throw new Error(`Cannot attach a bill of materials to ${name}: it has none; want --file FILE`);
 }
 
 async function encoded(

@@ -111,6 +111,10 @@ Deno.test("demand 30: plan, then apply just that: the base is pinned, and what s
   match(planned.stdout, /^reference,decision,reason,/);
   match(planned.stdout, /app-0:stuck,refused,.*,distro,debian 11,debian 12,/);
   match(planned.stdout, /app-0:old,not CNB,/);
+  const table = await it.wherry(["rebase", "plan", pattern, "--run-image", `${it.host}/run:2`]);
+  match(table.stdout, /app-0:stuck +refused .* distro: debian 11 \/ debian 12$/m);
+  match(table.stdout, /app-0:old +not CNB .* it has no label /m);
+  equal(table.stdout.includes("Cannot"), false, table.stdout);
   // Meanwhile the run image's tag moves on, and somebody pushes an app.
   await put(it.place, "run", "2", madeBase("3"));
   await put(it.place, "team/app-1", "v1", madeApp(old, "somebody's", { run: `${it.host}/run:2` }));
@@ -263,12 +267,18 @@ Deno.test("one image with a flag of fleets is a fleet of one; a flag that cannot
   await using it = await fleet(1);
   const name = it.names[0]!;
   for (
-    const words of [["--shard", "3/2"], ["--canary", "0"], ["--then", "2"], ["--pause", "soon"]]
+    const words of [["--shard", "3/2"], ["--canary", "0"], ["--then", "2"], [
+      "--pause",
+      "soon",
+    ]]
   ) {
     const { code, stderr } = await it.wherry([...it.rebase, name, ...words]);
     equal(code, 3, stderr);
     match(stderr, /^ERROR: Cannot use /);
   }
+  const near = await it.wherry(["rebase", "app", "--run-image", "oci:base", "--max-rps", "0"]);
+  equal(near.code, 3);
+  match(near.stderr, /^ERROR: Cannot use --max-rps "0": /, "also where nothing is dialled");
   equal(puts(it).length, 0);
   const done = await it.wherry([...it.rebase, name, "--report", "said", "--canary", "1"]);
   equal(done.code, 0, done.stderr);

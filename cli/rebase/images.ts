@@ -17,6 +17,7 @@ import type { Memo } from "../../registry/store/store.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { inRegistry, inStore, readPlace } from "../places.ts";
+import { rateOf } from "../rate.ts";
 import type { Session } from "../session.ts";
 import { formatSize } from "../ui/size.ts";
 import { runHook } from "./hook.ts";
@@ -262,6 +263,7 @@ export function settingsOf(flags: FleetFlags, count: number, concurrency: number
   if (flags.canary === undefined && flags.then !== undefined) {
     throw new UsageError("Cannot use --then without --canary: want the size of the first wave");
   }
+  rateOf(flags.maxRps); // said before a run in the store, which never connects
   try {
     if (flags.pause !== undefined) parsePause(flags.pause);
     return {

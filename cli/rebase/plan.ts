@@ -1,7 +1,7 @@
 /** `wherry rebase plan` and `apply`: what would be done, and just that. */
 import type { Intent, JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { formatCsv, formatPlan, parsePlan, type Plan } from "../../lifecycle/fleet/plan.ts";
-import type { FleetResult } from "../../lifecycle/fleet/result.ts";
+import { type FleetResult, whyOf } from "../../lifecycle/fleet/result.ts";
 import { runFleet } from "../../lifecycle/fleet/run.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { collect } from "../../registry/source.ts";
@@ -9,6 +9,7 @@ import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
+import { count } from "../ui/count.ts";
 import { liveLine } from "../ui/live.ts";
 import { fitTable } from "../ui/table.ts";
 import { Bases } from "./bases.ts";
@@ -88,7 +89,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   const counts = new Map<string, number>();
   for (const { decision } of inOrder) counts.set(decision, (counts.get(decision) ?? 0) + 1);
   session.log.info(
-    `${inOrder.length} images: ${
+    `${count(inOrder.length, "image")}: ${
       [...counts].map(([what, n]) => `${n} ${what}`).join(", ") || "none"
     }`,
   );
@@ -108,7 +109,7 @@ function tableOf({ stdout }: Io, results: readonly FleetResult[]): string {
       one.decision,
       short(one.old?.digest),
       short(one.new?.digest),
-      one.check?.name ?? one.reason ?? "",
+      whyOf(one),
     ]),
     { width: stdout.isTerminal ? stdout.columns() : undefined, optional: ["THEN", "NOW"] },
   );

@@ -73,6 +73,12 @@ export function isGood({ decision }: Pick<FleetResult, "decision">): boolean {
     .includes(decision);
 }
 
+/** Why, for a row of a table that names the image: the check with both values, or the reason without the name. */
+export function whyOf({ check, reason = "" }: Pick<FleetResult, "check" | "reason">): string {
+  if (check === undefined) return reason.replace(/^Cannot rebase \S+( \([^()]+\))?: /, "");
+  return `${check.name}: ${check.app || "nothing"} / ${check.base || "nothing"}`;
+}
+
 /** How a run ended, for its exit code. */
 export function outcomeOf(good: number, bad: number): "all" | "some" | "none" {
   return bad === 0 ? "all" : good === 0 ? "none" : "some";
