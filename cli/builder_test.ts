@@ -151,6 +151,10 @@ Deno.test({
     const none = await shell.wherry("detect", "--builder", "oci:base:1", "--path", "app");
     notEqual(none.code, 0);
     match(none.err, /Cannot use oci:base:1 as build image: CNB_USER_ID is not set/);
+    const other = await shell.wherry(
+      ...["detect", "--builder", "oci:builder", "--path", "app", "--buildpack", "no/such@9"],
+    );
+    match(other.err, /^ERROR: Cannot find buildpack "no\/such@9": .* and no package$/m);
     const gone = await shell.wherry(
       "detect",
       "--builder",

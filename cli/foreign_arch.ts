@@ -42,7 +42,7 @@ export async function refuseForeign(
   const why = await whyNotArch(architecture, entry, signal);
   if (why === undefined) return;
   throw new UsageError(
-    `Cannot enter ${name}: it is for ${formatPlatform(platform)}, this machine is ${
+    `Cannot enter ${name} for ${formatPlatform(platform)}: this machine is ${
       formatPlatform(here)
     }, and ${why}`,
   );

@@ -243,11 +243,13 @@ async function resolveOne(
       return await fromPackage(text, request, found, add);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
+      // id@version is no name of an image, so what is wrong with it as one helps nobody.
+      const why = /@(?!sha256:)/.test(text) ? "" : ` (${reason})`;
       throw new LifecycleError(
         ExitCode.arguments,
         `Cannot find buildpack ${JSON.stringify(text)}: no such directory, ${
           found.size > 0 ? `none of ${[...found.keys()].join(", ")}, ` : ""
-        }and no package (${reason})`,
+        }and no package${why}`,
         { cause },
       );
     }

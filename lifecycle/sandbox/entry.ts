@@ -55,7 +55,9 @@ export function chooseEntry(
     return { mode, owner: mode === "namespaces" && namespaces?.user ? "self" : "real" };
   }
   const why = order.map((one) => reasons[one]).join("; ");
-  throw new Error(`Cannot enter an image here: ${why}. ${adviceFor(probe)}`);
+  // A root that lacks nothing is helped by no rights: the reason says what it wants.
+  const advice = wanted === "takeover" && asRoot === undefined ? "" : `. ${adviceFor(probe)}`;
+  throw new Error(`Cannot enter an image here: ${why}${advice}`);
 }
 
 function adviceFor(probe: Probe): string {

@@ -187,10 +187,10 @@ Deno.test({
     await using scene = await bothScene();
     for (const platform of [["--platform", `linux/${OTHER}`], BOTH]) {
       const refused = await scene.run(["build", "oci:out", ...BUILD, ...platform]);
-      assertOneError(refused, 3, /oci:builder: it is for linux\/\w+, .* qemu-user-static/);
+      assertOneError(refused, 3, /oci:builder for linux\/\w+: .* qemu-user-static/);
     }
     const run = await scene.run(["run", "oci:base:runs", "--platform", `linux/${OTHER}`]);
-    assertOneError(run, 3, /oci:base:runs: it is for .* qemu-user-static/);
+    assertOneError(run, 3, /oci:base:runs for .* qemu-user-static/);
     assert.match(await scene.ok(["doctor"]), new RegExp(`images for ${OTHER} +no: .*binfmt_misc`));
     // Nobody can choose from an image that stands alone.
     const only = await scene.run([
