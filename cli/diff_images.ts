@@ -105,7 +105,7 @@ export async function diffImages(
   session.log.info(
     `${changed.length} of ${count(found.platforms.length, "platform")} differ${
       changed.length === 1 ? "s" : ""
-    }; ${summary(changed)}`,
+    }; ${changed.length === 0 ? "only the index itself does" : summary(changed)}`,
   );
   return 1;
 }

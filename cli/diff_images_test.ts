@@ -141,6 +141,12 @@ Deno.test("two indexes are compared platform by platform; --platform compares on
   match(out, /^ {2}\* \/workspace\/a: content/m);
   match(out, /^Platform linux\/riscv64: only in b$/m);
   match(err, /2 of 3 platforms differ; \d+ fields? and 1 layer differ; made by: app$/m);
+  const raw = (await shop.registry.manifest("app", "a"))!;
+  const bytes = new TextEncoder().encode(new TextDecoder().decode(raw.bytes) + "\n");
+  await shop.registry.pushManifest("app", { ...raw, bytes }, { tags: ["c"] });
+  const form = await shop.wherry("diff", names[0], `${shop.host}/app:c`);
+  equal(form.code, 1);
+  match(form.err, /^0 of 2 platforms differ; only the index itself does$/m);
   const json = JSON.parse((await shop.wherry("diff", ...names, "-o", "json")).out);
   deepEqual(
     json.platforms.map(({ platform, how }: Record<string, string>) => `${platform} ${how}`),

@@ -142,7 +142,14 @@ function bare(
 
 function plain(descriptor: Descriptor, family: Family): Descriptor {
   const { data: _, annotations, artifactType: __, ...rest } = descriptor;
-  return { ...rest, ...bare({ annotations }, family) };
+  return { ...rest, ...platformOf(descriptor), ...bare({ annotations }, family) };
+}
+
+/** In the order that everybody writes, so that an index which is turned there and back is what it was. */
+function platformOf({ platform }: Descriptor): Pick<Descriptor, "platform"> {
+  if (platform === undefined) return {};
+  const { architecture, os, ...more } = platform;
+  return { platform: { architecture, os, ...more } };
 }
 
 /** BuildKit's record of how an image was made: no image. */

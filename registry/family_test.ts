@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepEqual, equal, notEqual, rejects } from "node:assert/strict";
 import { copy } from "./copy.ts";
 import { type Family, inFamily } from "./family.ts";
 import { encodeJson } from "./image.ts";
@@ -120,6 +120,21 @@ Deno.test("C-MT-05 an index is turned with all of its images; attestations stay 
   const platform = linux("amd64");
   await copy(inFamily(from, "docker"), "src", "all", chosen, "dst", { platform });
   equal((await chosen.stat("dst", "all"))?.digest, manifests[0].digest);
+});
+
+Deno.test("C-MT-05 an index that is turned into the other family and back is what it was", async () => {
+  const from = memoryRegistry();
+  const manifests = [];
+  for (const [at, architecture] of ["amd64", "arm64"].entries()) {
+    const platform = { architecture, os: "linux", variant: `v${at}` };
+    manifests.push({ ...await image(from, "oci", {}, at + 1), platform });
+  }
+  const bytes = encodeJson({ schemaVersion: 2, mediaType: MediaType.ociIndex, manifests });
+  const index = { mediaType: MediaType.ociIndex, bytes };
+  const { digest } = await from.pushManifest("src", index, { tags: ["all"] });
+  const there = inFamily(from, "docker");
+  notEqual((await there.stat("src", "all"))?.digest, digest);
+  equal((await inFamily(there, "oci").stat("src", "all"))?.digest, digest);
 });
 
 Deno.test("C-MT-05 an artefact and an unknown layer are no image of the other family", async () => {
