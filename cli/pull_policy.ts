@@ -1,6 +1,6 @@
 /** `--pull-policy`: where an image is taken from that both its registry and the store may have. */
-import type { Reference } from "../registry/oci/reference.ts";
 import { isOciError } from "../registry/oci/error.ts";
+import type { Reference } from "../registry/oci/reference.ts";
 import { readImage } from "../registry/image.ts";
 import { fromRegistry, inStore, type Located } from "./places.ts";
 import { readPlatform } from "./platform.ts";
@@ -37,7 +37,7 @@ export async function withStoreHint<T>(
   try {
     return await work();
   } catch (error) {
-    if (policy !== "always" || !(error instanceof Error) || session.ctx.signal.aborted) throw error;
+    if (policy !== "always" || !isAbsence(error) || session.ctx.signal.aborted) throw error;
     for (const reference of references) {
       const local = await inStore(session, reference);
       if (!await isAt(local).catch(() => false)) continue;
@@ -46,6 +46,12 @@ export async function withStoreHint<T>(
     }
     throw error;
   }
+}
+
+/** Whether a registry had nothing, or could not be asked: other faults have nothing to do with the store. */
+function isAbsence(error: unknown): error is Error {
+  return isOciError(error) ||
+    error instanceof Error && /^(?:Cannot|failed to) find /.test(error.message);
 }
 
 /**
