@@ -87,6 +87,7 @@ int seccomp_deny(void);
 /* supervise.c */
 int supervise(pid_t target, const struct options *o, bool init);
 int relay(pid_t reaper, const struct options *o);
+int relay_once(pid_t program);
 void block_signals(void);
 
 /* terminal.c */

@@ -65,7 +65,7 @@ int subids(char **words) {
   }
   if (strcmp(words[4], "--") != 0) fail(EXIT_HELPER, "understand option", words[4], EINVAL);
   close_from_three();
-  prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGPWR, 0, 0, 0);
   block_signals();
   int go[2];
   if (pipe2(go, O_CLOEXEC) != 0) fail(EXIT_HELPER, "make", "pipe", errno);
@@ -78,6 +78,5 @@ int subids(char **words) {
   write_map(words[0], child, words[1]);
   write_map(words[2], child, words[3]);
   if (write(go[1], "", 1) != 1) fail(EXIT_HELPER, "start", words[5], errno);
-  const struct options none = {.pidns = true}; /* it ends what it started by itself */
-  return relay(child, &none);
+  return relay_once(child);
 }

@@ -123,3 +123,21 @@ int relay(pid_t reaper, const struct options *o) {
   if (!o->pidns) kill_rest(false); /* in case the program shot the reaper */
   return as_exit_code(status);
 }
+
+/* As relay(), for a program that ends by itself what it started. A caller of several threads dies one
+ * by one, and each death is told: the program hears of it once, for a second SIGTERM would end it before
+ * it has cleaned up. */
+int relay_once(pid_t program) {
+  int status = 0;
+  for (bool told = false;;) {
+    int signal = next_signal(0);
+    if (signal == SIGCHLD) {
+      if (waitpid(program, &status, WNOHANG) == program) return as_exit_code(status);
+    } else if (signal == ORPHANED) {
+      if (!told) kill(program, SIGTERM);
+      told = true;
+    } else if (signal > 0) {
+      kill(program, signal);
+    }
+  }
+}
