@@ -455,8 +455,9 @@ export class FileStore implements Store, UploadHost {
     reference: string,
     _options: CallOptions = {},
   ): Promise<boolean> {
-    if (this.#rows.repository(repository) === undefined) return false;
-    const deleted = this.#db.write(() => this.#rows.removeManifest(repository, reference));
+    const id = this.#rows.repository(repository);
+    if (id === undefined) return false;
+    const deleted = this.#db.write(() => this.#rows.removeManifest(id, reference));
     await this.#db.durable();
     return deleted;
   }

@@ -236,25 +236,18 @@ export class Rows {
   }
 
   /** Writes: takes a tag away, or with a digest a manifest and all its tags. Gives whether it was there. */
-  removeManifest(repository: string, reference: string): boolean {
-    const id = this.repository(repository);
-    if (id === undefined) return false;
+  removeManifest(repository: number, reference: string): boolean {
     if (!reference.includes(":")) {
-      return this.#db.run("DELETE FROM tag WHERE repository = ? AND name = ?", id, reference) > 0;
+      const sql = "DELETE FROM tag WHERE repository = ? AND name = ?";
+      return this.#db.run(sql, repository, reference) > 0;
     }
     const row = this.#db.get("SELECT id FROM content WHERE digest = ?", parseDigest(reference));
     if (row === undefined) return false;
     const content = Number(row["id"]);
-    for (
-      const table of [
-        "tag WHERE repository = ? AND content",
-        "child WHERE repository = ? AND parent",
-      ]
-    ) {
-      this.#db.run(`DELETE FROM ${table} = ?`, id, content);
-    }
+    this.#db.run("DELETE FROM tag WHERE repository = ? AND content = ?", repository, content);
+    this.#db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
     const sql = "DELETE FROM manifest WHERE repository = ? AND content = ?";
-    return this.#db.run(sql, id, content) > 0;
+    return this.#db.run(sql, repository, content) > 0;
   }
 
   /** Repositories with manifests, by name. */
