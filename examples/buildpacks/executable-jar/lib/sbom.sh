@@ -3,12 +3,12 @@
 # licences from its manifest, else from the text of its licence.
 set -eu
 quoted() { printf '%s' "$1" | tr -d '\r\n' | sed -e 's/[\\"]/\\&/g'; }
-# A manifest folds long lines: a line that begins with a blank goes on with the one before.
-value() { printf '%s\n' "$manifest" | sed -e 's/\r$//' | sed -e ':a' -e 'N' -e '$!ba' -e 's/\n //g' | sed -n "s/^$1: *//p" | head -1; }
+. "$(dirname "$0")/manifest.sh"
+of_manifest() { printf '%s\n' "$manifest" | value "$1"; }
 
 manifest=$(cat META-INF/MANIFEST.MF 2>/dev/null || true)
-own=$(value Sbom-Location)
-if [ "$(value Sbom-Format)" = CycloneDX ] && [ -f "${own:-/nowhere}" ]; then
+own=$(of_manifest Sbom-Location)
+if [ "$(of_manifest Sbom-Format)" = CycloneDX ] && [ -f "${own:-/nowhere}" ]; then
 	cat "$own"
 	exit
 fi
@@ -36,7 +36,7 @@ licence() {
 }
 # licences JAR : all elements; a manifest may name several.
 licences() {
-	named=$(value Bundle-License)
+	named=$(of_manifest Bundle-License)
 	if [ -n "$named" ]; then
 		separator=
 		printf '%s\n' "$named" | sed -e 's/;link=[^,]*//g' -e 's/"//g' | tr ',' '\n' | while read -r one; do
