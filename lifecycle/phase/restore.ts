@@ -11,6 +11,7 @@ import { directoryOf, layersOf, restoreContents } from "./restore_contents.ts";
 import { decideMetadata } from "./restore_decide.ts";
 import { copySboms } from "./restore_sbom.ts";
 import type { RestoreInput, RestoreResult } from "./restore_types.ts";
+import { removeContents } from "./restore_remove.ts";
 
 /**
  * Restores `store.toml`, layer TOML files without `[types]`, layer directories and SBOM files (RE-6..RE-21).
@@ -24,7 +25,7 @@ export async function restore(input: RestoreInput, ctx: Context): Promise<Restor
     for (const member of group) await restoreStore(member, input);
     if (input.skipLayers) {
       ctx.log.info("Skipping buildpack layer analysis");
-      await Deno.remove(`${layers.outside}/sbom`, { recursive: true }).catch(ignoreAbsent);
+      await removeContents(layers.outside, "sbom");
       return { metadata: [], contents: [], written: [] };
     }
     const known = cache ? await cache.metadata() : EMPTY_CACHE_METADATA;
@@ -77,8 +78,4 @@ async function restoreMetadata(
     );
     shas.set(id, sha);
   }
-}
-
-function ignoreAbsent(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -10,6 +10,7 @@ import type { Dir } from "../sandbox/executor.ts";
 import { within } from "./export_directory.ts";
 import { decideContents } from "./restore_decide.ts";
 import type { LayerToRestore } from "./restore_layer.ts";
+import { ignoreAbsent, removeContents } from "./restore_remove.ts";
 import { restoreTars } from "./restore_tars.ts";
 import type { RestoredLayer, RestoreInput } from "./restore_types.ts";
 
@@ -105,9 +106,7 @@ async function layerNames(directory: string): Promise<string[]> {
 }
 
 async function removeLayer(directory: string, name: string): Promise<void> {
-  for (const file of [name, `${name}.toml`, `${name}.sha`]) {
-    await Deno.remove(`${directory}/${file}`, { recursive: true }).catch(ignoreAbsent);
-  }
+  for (const file of [name, `${name}.toml`, `${name}.sha`]) await removeContents(directory, file);
 }
 
 /** Runs jobs a few at a time; after a failure none is started, and those under way end first. */
@@ -125,8 +124,4 @@ async function runAll(jobs: readonly (() => Promise<void>)[]): Promise<void> {
   };
   const ends = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker));
   for (const end of ends) if (end.status === "rejected") throw end.reason;
-}
-
-function ignoreAbsent(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }

@@ -6,6 +6,7 @@ import { type Digest, parseDigest } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
 import type { Cache, UncheckedLayer } from "../cache/cache.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import { removeContents } from "./restore_remove.ts";
 import { SBOM_LIMITS } from "./restore_sbom.ts";
 
 /** What is to be on disk. */
@@ -73,7 +74,7 @@ export async function restoreLayer(
     ctx.signal.throwIfAborted();
     if (!isBadArchive(error)) throw error;
     skip(error);
-    await removeContents(directory, name);
+    await removeContents(directory.outside, name);
     return undefined;
   }
 }
@@ -97,7 +98,7 @@ async function restoreInOnePass(
     return true;
   } catch (error) {
     // Also when the restore ends here: nobody may find what was not checked.
-    await removeContents(directory, name);
+    await removeContents(directory.outside, name);
     ctx.signal.throwIfAborted();
     if (!isBadArchive(error)) throw error;
     return false;
@@ -149,12 +150,6 @@ export async function restoreCacheSbom(
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Skipping restore for SBOM: ${messageOf(error)}`);
   }
-}
-
-async function removeContents(directory: Dir, name: string): Promise<void> {
-  await Deno.remove(`${directory.outside}/${name}`, { recursive: true }).catch((error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
 }
 
 function messageOf(error: unknown): string {

@@ -8,6 +8,7 @@ import type { Cache, UncheckedLayer } from "../cache/cache.ts";
 import { restoreWith, type TarLayer } from "../sandbox/run.ts";
 import { within } from "./export_directory.ts";
 import type { LayerToRestore } from "./restore_layer.ts";
+import { removeContents } from "./restore_remove.ts";
 import type { RestoredLayer, RestoreInput } from "./restore_types.ts";
 
 interface Tar {
@@ -65,11 +66,7 @@ export async function restoreTars(
     );
   } finally {
     // Also when the restore ends here: nobody may find what was not checked.
-    for (const { words } of unsure) {
-      await Deno.remove(`${words.directory}/${words.name}`, { recursive: true }).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      });
-    }
+    for (const { words } of unsure) await removeContents(words.directory, words.name);
   }
   ctx.signal.throwIfAborted();
   return restored;

@@ -5,7 +5,7 @@ import type { Image, Layer } from "../../registry/image.ts";
 import { readTar } from "../../registry/layer/tar_reader.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
-import type { Digest } from "../../registry/oci/digest.ts";
+import { type Digest, hexOf } from "../../registry/oci/digest.ts";
 import type { Source } from "../../registry/source.ts";
 import { parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { escapeId } from "../file/module.ts";
@@ -140,8 +140,4 @@ export async function writeMapping(
     const hex = hexOf(digest);
     await Deno.writeTextFile(join(dir, hex), `file://${inside}/${DIR}/${hex}`);
   }
-}
-
-function hexOf(digest: Digest): string {
-  return digest.slice(digest.indexOf(":") + 1);
 }
