@@ -47,15 +47,13 @@ export async function openRun(
     );
   }
   const { pullPolicy } = flags;
-  const { name, mirrors } = asked === undefined
-    ? { name: images[0]!.image, mirrors: images[0]!.mirrors }
-    : { name: asked, mirrors: [] };
+  const names = asked === undefined ? images[0]! : { image: asked, mirrors: [] };
   const { place, located, image } = await withStoreHint(
     session,
-    [name, ...mirrors].flatMap(referenceOf),
+    [names.image, ...names.mirrors].flatMap(referenceOf),
     pullPolicy,
     async () => {
-      const chosen = asked ?? await resolveRunImage({ image: name, mirrors }, target.host, {
+      const chosen = asked ?? await resolveRunImage(names, target.host, {
         registryOf: (text) => readName(text).registry,
         readable: async (text) =>
           await isAt(await underPolicy(session, readName(text), pullPolicy, flags.platform))

@@ -33,6 +33,14 @@ export function platformsOf(text: string | undefined): readonly Platform[] | und
   return [...new Map(all.map((one) => [formatPlatform(one), one])).values()];
 }
 
+/** Whether an image is for a platform. Variants are told apart where there is a choice, by who chooses. */
+export function suits(
+  has: { readonly os: string; readonly architecture: string },
+  wanted: Platform,
+): boolean {
+  return has.os === wanted.os && has.architecture === wanted.architecture;
+}
+
 /**
  * Refuses an image that stands alone, so that nobody could choose, and is for another platform than was asked for.
  *
@@ -44,8 +52,6 @@ export function refuseOther(
   has: { readonly os: string; readonly architecture: string },
   asked: string | undefined,
 ): void {
-  if (asked === undefined) return;
-  const { os, architecture } = readPlatform(asked);
-  if (has.os === os && has.architecture === architecture) return;
+  if (asked === undefined || suits(has, readPlatform(asked))) return;
   throw new UsageError(`Cannot use ${name} for ${asked}: it is for ${has.os}/${has.architecture}`);
 }

@@ -3,7 +3,7 @@ import { isOciError } from "../registry/oci/error.ts";
 import type { Reference } from "../registry/oci/reference.ts";
 import { readImage } from "../registry/image.ts";
 import { fromRegistry, inStore, type Located } from "./places.ts";
-import { readPlatform } from "./platform.ts";
+import { readPlatform, suits } from "./platform.ts";
 import type { Session } from "./session.ts";
 
 /** Whether an image in the store will do. */
@@ -67,7 +67,7 @@ export async function isAt(
   const wanted = readPlatform(asked);
   try {
     const image = await readImage(registry, repository, reference, wanted);
-    return image?.config.os === wanted.os && image.config.architecture === wanted.architecture;
+    return image !== undefined && suits(image.config, wanted);
   } catch (error) {
     if (isOciError(error)) return false;
     throw error;

@@ -32,6 +32,7 @@ import { openImage } from "./open_image.ts";
 import { ownLifecycle } from "./own_lifecycle.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";
+import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of the command. */
@@ -158,7 +159,7 @@ async function forPlatform(
     stack,
   });
   const seen = formatPlatform(base.config);
-  if (base.config.os !== platform.os || base.config.architecture !== platform.architecture) {
+  if (!suits(base.config, platform)) {
     throw new UsageError(
       `Cannot make a builder for ${
         formatPlatform(platform)

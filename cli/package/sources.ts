@@ -5,6 +5,7 @@ import type { ModuleSources } from "../../lifecycle/platform/package/locate.ts";
 import { UsageError } from "../exit.ts";
 import type { Session } from "../session.ts";
 import { openImage } from "./open_image.ts";
+import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
 /** Options of {@linkcode moduleSources}. */
@@ -56,9 +57,7 @@ export async function openPackageFile(
     if (image !== undefined) found.push(image);
   }
   const [first] = found;
-  const fits = found.find(({ config }) =>
-    config.os === platform.os && config.architecture === platform.architecture
-  );
+  const fits = found.find(({ config }) => suits(config, platform));
   if (fits ?? first) return (fits ?? first)!;
   throw new UsageError(`Cannot use package ${path}: it holds no image`);
 }
