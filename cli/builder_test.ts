@@ -225,6 +225,37 @@ Deno.test({
 });
 
 Deno.test({
+  name: "build --builder: what was made here under a name without a host is found without a policy",
+  ...options,
+  async fn() {
+    await using shell = await builderShell();
+    const config = await Deno.readTextFile(`${shell.dir}/builder.toml`);
+    await shell.write({ "mine.toml": config.replaceAll("oci.example/run:1", "run:1") });
+    await shell.ok("copy", "oci:base:1", "store:run:1");
+    await shell.ok("builder", "create", "my/builder", "--config", "mine.toml");
+    const build = ["build", "app", "--builder", "my/builder", "--path", "app", "--offline"];
+    const made = await shell.wherry(...build);
+    equal(made.code, 0, made.err);
+    match(
+      made.err,
+      /^my\/builder:latest is the store's \(Cannot read my\/builder:latest: .*offline/m,
+    );
+    match(made.err, /^run:1 is the store's \(/m);
+    const asked = await shell.wherry(...build, "--pull-policy", "always");
+    equal(asked.code, 1);
+    match(
+      asked.err,
+      /^ERROR: .*offline.* \(the store has my\/builder:latest: --pull-policy if-not-present takes it\)$/m,
+    );
+    await shell.write({ "broken.tar": "no bundle" });
+    const broken = await shell.wherry(...build, "--from", "broken.tar");
+    notEqual(broken.code, 0);
+    match(broken.err, /^ERROR: Cannot [^\n]*broken\.tar[^\n]*$/m);
+    equal(broken.err.includes("the store has"), false, broken.err);
+  },
+});
+
+Deno.test({
   name: "builder create: a run image has to be a name, for images keep it",
   ...options,
   async fn() {

@@ -26,7 +26,7 @@ import { readRegistrySettings } from "./registry_settings.ts";
 export interface Connected extends Connections {
   /** The same for images that are only read: mirrors come first. Disposed with the rest. */
   readonly sources: Pick<Connections, "client">;
-  /** Who may be asked when a repository is read: mirrors, and the place itself last. */
+  /** Who may be asked when a repository is read: mirrors and bundles, and the place itself last. */
   readonly readFrom: (registry: string, repository: string) => readonly Try[];
 }
 
@@ -68,8 +68,7 @@ export async function connect(
   return {
     client: (host) => registries.client(host),
     sources,
-    readFrom: (registry, repository) =>
-      routeOf(mirrors, registry, repository).tries.filter(({ host }) => !isBundleEndpoint(host)),
+    readFrom: (registry, repository) => routeOf(mirrors, registry, repository).tries,
     stats: () => sources.stats(),
     [Symbol.asyncDispose]: () => sources[Symbol.asyncDispose](),
   };

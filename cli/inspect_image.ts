@@ -6,7 +6,7 @@ import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
 import type { AnyFormat } from "./output.ts";
-import { imageAt } from "./open_image.ts";
+import { imageAt, nowhere } from "./open_image.ts";
 import { readPlatform } from "./platform.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { LOOK, Session } from "./session.ts";
@@ -50,17 +50,16 @@ export async function inspectImage(
     io.stdout.write(`Inspecting image: '${harmless(name)}'\n\n${parts.join("\n")}`);
   }
   if (remote.info === undefined && local.info === undefined) {
-    throw nowhere(name, place.kind === "registry", remote, local);
+    const failed = remote.cause !== undefined ? remote : local;
+    if (failed.cause !== undefined) throw failure(failed, place.kind === "registry", local);
+    throw place.kind === "registry"
+      ? await nowhere(session, place.reference)
+      : new UsageError(`Cannot find ${name}: it is not there`);
   }
 }
 
-/** Neither place has it, as the other commands say it; what went wrong comes before what is not there. */
-function nowhere(name: string, both: boolean, remote: Answer, local: Answer): Error {
-  const failed = remote.cause !== undefined ? remote : local;
-  if (failed.cause === undefined) {
-    const why = both ? "the store has none, its registry has none" : "it is not there";
-    return new UsageError(`Cannot find ${name}: ${why}`);
-  }
+/** What went wrong comes before what is not there. */
+function failure(failed: Answer, both: boolean, local: Answer): Error {
   const { code } = failureOf(failed.cause);
   const rest = both && local.cause === undefined ? "; the store has none" : "";
   return Object.assign(new Error(`${failed.error}${rest}`), { exitCode: code });

@@ -11,16 +11,17 @@ import { probeMachine } from "../lifecycle/sandbox/run.ts";
 import { copy } from "../registry/copy.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { familiarName, HUB, type Place, type Reference } from "../registry/oci/reference.ts";
+import { isOciError } from "../registry/oci/error.ts";
+import type { Place } from "../registry/oci/reference.ts";
 import { isLayoutArchive } from "../registry/store/oci_archive.ts";
 import { helperPath } from "./assets.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { moduleSources } from "./package/sources.ts";
-import { fromRegistry, inStore, openForReading, readPlace } from "./places.ts";
+import { inStore, type Located, openForReading, readPlace, type Writable } from "./places.ts";
 import { platformOf, refuseOther } from "./platform.ts";
 import type { Session } from "./session.ts";
-import { isAt, type PullPolicy, withStoreHint } from "./pull_policy.ts";
+import { type PullPolicy, readUnder } from "./pull_policy.ts";
 
 /** Flags of a builder. */
 export interface BuilderFlags {
@@ -46,8 +47,7 @@ export async function openBuilder(
   const { ctx } = session;
   const helper = helperPath();
   const entry = await wayIn(helper, flags.isolation);
-  const policy = flags.pullPolicy ?? "always";
-  const image = await openImageToEnter(session, name, policy, flags, stack);
+  const image = await openImageToEnter(session, name, flags.pullPolicy, flags, stack);
   await refuseForeign(name, image.config, entry, ctx.signal);
   const dir = join((await session.store()).dir, "unpacked");
   const root = await enterable({ image, name, entry, helper, dir }, stack, ctx);
@@ -70,8 +70,8 @@ export async function wayIn(helper: string, isolation: string): Promise<Entry> {
 }
 
 /**
- * An image whose layers will be read: one of a registry is brought into the store first, as `policy` says. Nobody having
- * said one, what the store has will do, and that is told.
+ * An image whose layers will be read: one of a registry is brought into the store first, as `policy` says
+ * (see {@linkcode readUnder}).
  *
  * @throws {UsageError} When it is not there, or not for the platform that was asked for.
  */
@@ -85,21 +85,38 @@ export async function openImageToEnter(
   const place = await placeOf(session, name);
   const platform = platformOf(flags);
   const { signal } = session.ctx;
+  const read = async ({ registry, repository, reference }: Located) =>
+    await readImage(registry, repository, reference, platform, { signal });
+  let image: Image | undefined;
   if (place.kind === "registry") {
-    await withStoreHint(
+    const { reference } = place;
+    const local = await inStore(session, reference);
+    ({ value: image } = await readUnder(
       session,
-      [place.reference],
-      policy ?? "if-not-present",
-      () => pull(session, place.reference, policy, flags),
-    );
-  }
-  const located = place.kind === "registry"
-    ? await inStore(session, place.reference)
-    : await openForReading(session, place, stack);
-  const { registry, repository, reference } = located;
-  const image = await readImage(registry, repository, reference, platform, { signal });
-  if (image === undefined) {
-    throw new UsageError(`Cannot find ${JSON.stringify(name)}: ${located.name} is not there`);
+      reference,
+      policy,
+      flags.platform,
+      async (from) => {
+        if (from.registry !== local.registry) await bring(session, from, local, platform);
+        return await read(local);
+      },
+    ).catch((cause) => {
+      signal.throwIfAborted();
+      throw policy === "if-not-present" && isOciError(cause)
+        ? alsoNotInStore(cause, flags.platform)
+        : cause;
+    }));
+    if (image === undefined) {
+      throw new UsageError(
+        `Cannot find ${local.name} in the store, and --pull-policy is never (see: wherry pull)`,
+      );
+    }
+  } else {
+    const located = await openForReading(session, place, stack);
+    image = await read(located);
+    if (image === undefined) {
+      throw new UsageError(`Cannot find ${JSON.stringify(name)}: ${located.name} is not there`);
+    }
   }
   refuseOther(name, image.config, flags.platform);
   return image;
@@ -118,45 +135,22 @@ async function placeOf(session: Session, name: string): Promise<Place> {
   return readPlace(name);
 }
 
-async function pull(
+async function bring(
   session: Session,
-  reference: Reference,
-  policy: PullPolicy | undefined,
-  flags: { readonly platform?: string },
+  from: Located,
+  to: Writable,
+  platform: Platform,
 ): Promise<void> {
-  const platform = platformOf(flags);
-  const to = await inStore(session, reference);
-  const { signal } = session.ctx;
-  if (policy !== "always" && await isAt(to, flags.platform)) {
-    // A bare name is that of a build here; one with a host may have moved on there.
-    if (policy === undefined && reference.registry !== HUB) {
-      session.log.info(
-        `${familiarName(reference)} is the store's; want --pull-policy always to ask its registry`,
-      );
-    }
-    return;
-  }
-  if (policy === "never") {
-    throw new UsageError(
-      `Cannot find ${
-        familiarName(reference)
-      } in the store, and --pull-policy is never (see: wherry pull)`,
-    );
-  }
-  const from = await fromRegistry(session, reference);
-  const meter = session.ctx.meter(`Pulling ${familiarName(reference)}`);
+  const { ctx } = session;
+  const meter = ctx.meter(`Pulling ${to.name}`);
   try {
     await copy(from.registry, from.repository, from.reference, to.registry, to.repository, {
-      signal,
+      signal: ctx.signal,
       named: from.name,
       platform,
       tags: to.reference.includes(":") ? [] : [to.reference],
       onProgress: (_, bytes) => meter.add(bytes),
     });
-  } catch (cause) {
-    signal.throwIfAborted();
-    if (policy === "always") throw cause;
-    throw alsoNotInStore(cause, flags.platform);
   } finally {
     meter.end();
   }

@@ -3,7 +3,7 @@ import { describeIndex, type IndexInfo } from "../lifecycle/platform/image_info.
 import { type Image, readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { choosePlatform, formatPlatform } from "../registry/oci/platform.ts";
-import { familiarName } from "../registry/oci/reference.ts";
+import { familiarName, type Reference } from "../registry/oci/reference.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { machinePlatform, readPlatform } from "./platform.ts";
@@ -61,10 +61,22 @@ export async function openImage(
     throw which.remote ? cause : alsoNotInStore(cause);
   });
   if (found !== undefined) return { ...found, located, where: "registry" };
-  const store = which.remote ? "" : "the store has none, ";
-  throw new UsageError(
-    `Cannot find ${familiarName(place.reference)}: ${store}its registry has none`,
-  );
+  throw await nowhere(session, place.reference, which.remote);
+}
+
+/**
+ * An image that is not there, with all places that were asked.
+ *
+ * @param remote The store was not.
+ */
+export async function nowhere(
+  session: Session,
+  reference: Reference,
+  remote = false,
+): Promise<UsageError> {
+  const store = remote ? "" : "the store has none, ";
+  const asked = await session.askedFor(reference);
+  return new UsageError(`Cannot find ${familiarName(reference)}: ${store}${asked} has none`);
 }
 
 /** Whether there is a store at all: reading makes none. */

@@ -7,17 +7,12 @@ import { resolveRunImage, runNamesFor } from "../lifecycle/phase/analyze_run_ima
 import type { RunImage } from "../lifecycle/phase/analyze_types.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import {
-  familiarName,
-  parseReference,
-  type Place,
-  type Reference,
-} from "../registry/oci/reference.ts";
+import { familiarName, parseReference, type Place } from "../registry/oci/reference.ts";
 import type { BuildTarget } from "./build_target.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { layout, type Located, openForReading, readName, readPlace } from "./places.ts";
 import { refuseOther } from "./platform.ts";
-import { isAt, underPolicy, withStoreHint } from "./pull_policy.ts";
+import { readUnder, type Taken } from "./pull_policy.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -46,22 +41,10 @@ export async function openRun(
       "--run-image is required when there is no run metadata available: want a name, oci:DIR, or scratch",
     );
   }
-  const { pullPolicy } = flags;
-  const names = asked === undefined ? images[0]! : { image: asked, mirrors: [] };
-  const { place, located, image } = await withStoreHint(
-    session,
-    [names.image, ...names.mirrors].flatMap(referenceOf),
-    pullPolicy,
-    async () => {
-      const chosen = asked ?? await resolveRunImage(names, target.host, {
-        registryOf: (text) => readName(text).registry,
-        readable: async (text) =>
-          await isAt(await underPolicy(session, readName(text), pullPolicy, flags.platform))
-            .catch(() => false),
-      });
-      return await openNamed(session, chosen, flags, platform, stack);
-    },
-  );
+  const open = (name: string) => openNamed(session, name, flags, platform, stack);
+  const { place, located, image } = asked === undefined
+    ? await openFirst(images[0]!, target, open, session.ctx.signal)
+    : await open(asked);
   // A path of this machine has no meaning for whoever gets the image, and would change its digest.
   const known = place.kind === "registry" || place.kind === "store"
     ? familiarName(place.reference)
@@ -81,19 +64,63 @@ export async function openRun(
   };
 }
 
+interface Opened {
+  readonly place: Place;
+  readonly located: Located;
+  readonly image: Image;
+}
+
+/** Of a run image and its mirrors the one that {@linkcode resolveRunImage} chooses. */
+async function openFirst(
+  names: RunImageNames,
+  target: BuildTarget,
+  open: (name: string) => Promise<Opened>,
+  signal: AbortSignal,
+): Promise<Opened> {
+  const opened = new Map<string, Opened>();
+  const faults: string[] = [];
+  const readable = async (name: string): Promise<boolean> => {
+    try {
+      opened.set(name, await open(name));
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      faults.push(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+  };
+  try {
+    const registryOf = (name: string) => readName(name).registry;
+    return opened.get(await resolveRunImage(names, target.host, { registryOf, readable }))!;
+  } catch (error) {
+    if (error instanceof LifecycleError && faults.length > 0) {
+      error.message += `: ${faults.join("; ")}`;
+    }
+    throw error;
+  }
+}
+
 async function openNamed(
   session: Session,
   name: string,
   flags: BuildFlags,
   platform: Platform,
   stack: AsyncDisposableStack,
-): Promise<{ readonly place: Place; readonly located: Located; readonly image: Image }> {
+): Promise<Opened> {
   const place = readPlace(name);
-  const located = await openRunPlace(session, flags, place, stack);
-  const { registry, repository, reference } = located;
-  const image = await readImage(registry, repository, reference, platform, {
-    signal: session.ctx.signal,
-  });
+  const { signal } = session.ctx;
+  const read = async ({ registry, repository, reference }: Located) =>
+    await readImage(registry, repository, reference, platform, { signal });
+  let found: Taken<Image>;
+  if (place.kind === "registry") {
+    found = await readUnder(session, place.reference, flags.pullPolicy, flags.platform, read);
+  } else {
+    const located = place.kind === "oci"
+      ? await layout(session, place, false)
+      : await openForReading(session, place, stack);
+    found = { located, value: await read(located) };
+  }
+  const { located, value: image } = found;
   if (image === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,
@@ -106,20 +133,4 @@ async function openNamed(
   }
   refuseOther(`run image ${name}`, image.config, flags.platform);
   return { place, located, image };
-}
-
-function referenceOf(name: string): readonly Reference[] {
-  const place = readPlace(name);
-  return place.kind === "registry" ? [place.reference] : [];
-}
-
-async function openRunPlace(
-  session: Session,
-  flags: BuildFlags,
-  place: Place,
-  stack: AsyncDisposableStack,
-): Promise<Located> {
-  if (place.kind === "oci") return await layout(session, place, false);
-  if (place.kind !== "registry") return await openForReading(session, place, stack);
-  return await underPolicy(session, place.reference, flags.pullPolicy, flags.platform);
 }

@@ -1,7 +1,8 @@
 /** `--pull-policy`: where an image is taken from that both its registry and the store may have. */
-import { isOciError } from "../registry/oci/error.ts";
-import type { Reference } from "../registry/oci/reference.ts";
+import { isOciError, type OciError } from "../registry/oci/error.ts";
+import { HUB, type Reference } from "../registry/oci/reference.ts";
 import { readImage } from "../registry/image.ts";
+import { UsageError } from "./exit.ts";
 import { fromRegistry, inStore, type Located } from "./places.ts";
 import { readPlatform, suits } from "./platform.ts";
 import type { Session } from "./session.ts";
@@ -27,31 +28,67 @@ export async function underPolicy(
   return await fromRegistry(session, reference);
 }
 
-/** What `work` gives; when it fails under `always`, the error says whether the store has one of `references`. */
-export async function withStoreHint<T>(
-  session: Session,
-  references: readonly Reference[],
-  policy: PullPolicy,
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (policy !== "always" || !isAbsence(error) || session.ctx.signal.aborted) throw error;
-    for (const reference of references) {
-      const local = await inStore(session, reference);
-      if (!await isAt(local).catch(() => false)) continue;
-      error.message += ` (the store has ${local.name}: --pull-policy if-not-present takes it)`;
-      break;
-    }
-    throw error;
-  }
+/** What {@linkcode readUnder} has read, and where. */
+export interface Taken<T> {
+  /** `undefined` when nothing is there. */
+  readonly value: T | undefined;
+  /** The store, or what stands for the registry. */
+  readonly located: Located;
 }
 
-/** Whether a registry had nothing, or could not be asked: other faults have nothing to do with the store. */
-function isAbsence(error: unknown): error is Error {
-  return isOciError(error) ||
-    error instanceof Error && /^(?:Cannot|failed to) find /.test(error.message);
+/**
+ * Reads an image where the policy takes it from.
+ *
+ * `policy` is what was said. Without a word the registry is asked, as under `always`; but a name without a registry's host
+ * is most often that of an image made here, so where Docker Hub has none or cannot be asked the store's will do, and that is
+ * told. Any other name fails then, and the error says that the store has one.
+ *
+ * @param asked See {@linkcode isAt}.
+ * @param read Gives `undefined` when there is no such image.
+ */
+export async function readUnder<T>(
+  session: Session,
+  reference: Reference,
+  policy: PullPolicy | undefined,
+  asked: string | undefined,
+  read: (located: Located) => Promise<T | undefined>,
+): Promise<Taken<T>> {
+  const located = await underPolicy(session, reference, policy ?? "always", asked);
+  let absence: OciError | undefined;
+  try {
+    const value = await read(located);
+    if (value !== undefined) return { value, located };
+  } catch (error) {
+    session.ctx.signal.throwIfAborted();
+    if (!isAbsence(error)) throw error;
+    absence = error;
+  }
+  const local = await inStore(session, reference);
+  const kept = (policy ?? "always") === "always" && await isAt(local, asked).catch(() => false);
+  if (kept && policy === undefined && reference.registry === HUB) {
+    const why = absence?.message ?? `${await session.askedFor(reference)} has none`;
+    session.log.info(`${local.name} is the store's (${why})`);
+    return { value: await read(local), located: local };
+  }
+  const hint = ` (the store has ${local.name}: --pull-policy if-not-present takes it)`;
+  if (absence !== undefined) {
+    if (kept) absence.message += hint;
+    throw absence;
+  }
+  if (kept) {
+    const asked = await session.askedFor(reference);
+    throw new UsageError(`Cannot find ${local.name}: ${asked} has none${hint}`);
+  }
+  return { value: undefined, located };
+}
+
+/** A registry had nothing, or could not be asked: other faults have nothing to do with the store. */
+function isAbsence(error: unknown): error is OciError {
+  return isOciError(
+    error,
+    ...["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "UNAUTHORIZED", "DENIED"] as const,
+    ...["UNAVAILABLE", "TOOMANYREQUESTS"] as const,
+  );
 }
 
 /**

@@ -7,6 +7,7 @@ import { removeTrees } from "../lifecycle/sandbox/run.ts";
 import { unpackLayers } from "../lifecycle/sandbox/unpack.ts";
 import type { Context } from "../registry/context.ts";
 import type { Image } from "../registry/image.ts";
+import { HUB } from "../registry/oci/reference.ts";
 import { runImage } from "../lifecycle/platform/run_image.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";
 import { helperPath } from "./assets.ts";
@@ -15,6 +16,8 @@ import type { RunFlags } from "./command/run.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { openImageToEnter, wayIn } from "./open_builder.ts";
+import { inStore, readPlace } from "./places.ts";
+import { isAt } from "./pull_policy.ts";
 import { Session } from "./session.ts";
 import { volumesOf } from "./site_request.ts";
 
@@ -30,7 +33,9 @@ export async function runCommand(
   const { ctx } = session;
   const store = await session.store();
   stack.use(await store.lease());
-  const image = await openImageToEnter(session, name, flags.pullPolicy, flags, stack);
+  const policy = flags.pullPolicy ?? "if-not-present";
+  if (flags.pullPolicy === undefined) await tellOfStore(session, name, flags.platform);
+  const image = await openImageToEnter(session, name, policy, flags, stack);
   const helper = helperPath();
   const entry = await wayIn(helper, flags.isolation);
   await refuseForeign(name, image.config, entry, ctx.signal);
@@ -59,6 +64,15 @@ export async function runCommand(
     (chunk, stream) => io[stream].write(chunk),
   );
   return outcome.code;
+}
+
+/** Nobody having said a policy, what the store has is started. A bare name is that of a build here; one with a host may have moved on there. */
+async function tellOfStore(session: Session, name: string, asked?: string): Promise<void> {
+  const place = readPlace(name);
+  if (place.kind !== "registry" || place.reference.registry === HUB) return;
+  const local = await inStore(session, place.reference);
+  if (!await isAt(local, asked)) return;
+  session.log.info(`${local.name} is the store's; want --pull-policy always to ask its registry`);
 }
 
 /** The shared tree, or one of this run's own where what it writes could not be kept apart. */

@@ -120,6 +120,14 @@ export class Session implements AsyncDisposable {
     return (await this.#connected()).sources.client(host);
   }
 
+  /** For people, where an image was looked for that is not there: `its registry`, or the mirrors and bundles in its place. */
+  async askedFor({ registry, repository }: Reference): Promise<string> {
+    const tries = (await this.#connected()).readFrom(registry, repository);
+    return tries.every(({ primary }) => primary)
+      ? "its registry"
+      : tries.map(({ host, primary }) => primary ? "its registry" : host).join(", ");
+  }
+
   /**
    * The manifest that a bundle of `--from` has under this name, and the bundle to read it from.
    *

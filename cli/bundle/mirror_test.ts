@@ -55,6 +55,13 @@ Deno.test("C-MIRROR endpoints = [bundle:FILE]: read by name, offline too; away, 
   await shell.ok("copy", `${host}/team/other:1`, "oci:other");
   equal(requests.length > 0, true);
 
+  await shell.ok(...mirrors, "add", "gone.test", "--mirror", "bundle:out.tar", "--no-fallback");
+  const absent = await shell.wherry("inspect", "gone.test/absent:1");
+  equal(
+    absent.err,
+    `ERROR: Cannot find gone.test/absent:1: the store has none, bundle:${shell.dir}/out.tar has none\n`,
+  );
+
   // A medium that was taken out: said once, and the next place is asked; offline there is none.
   await Deno.rename(`${shell.dir}/out.tar`, `${shell.dir}/away.tar`);
   const away = await shell.wherry("copy", `${host}/team/run:1`, "oci:away");

@@ -23,7 +23,7 @@ export interface BuildFlags extends SiteFlags {
   readonly reportOutputDir?: string;
   readonly sbomOutputDir?: string;
   readonly sbomReferrer?: boolean;
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
   readonly from?: readonly string[];
   readonly output: string;
 }
@@ -86,8 +86,11 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--cache-image <image>", "the same as --cache 'type=build;format=image;name=IMAGE'")
     .option("--clear-cache", "forget the cache first")
     .addOption(
-      new Option("--pull-policy <policy>", "whether an image in the store will do")
-        .choices(["always", "if-not-present", "never"]).default("always"),
+      new Option(
+        "--pull-policy <policy>",
+        "whether an image in the store will do (default: always)",
+      )
+        .choices(["always", "if-not-present", "never"]),
     );
   addRunFlags(command)
     .option("--sub-ids", "with the ids of /etc/subuid, for extensions that need several users")

@@ -121,11 +121,14 @@ export function defineModules(
 /** Flags about where parts come from. */
 export function addSourceFlags(
   command: Command,
-  policy: "always" | "if-not-present" = "always",
+  policy?: "if-not-present",
 ): Command {
   return command
     .addOption(
-      new Option("--pull-policy <policy>", "whether images in the store will do")
+      new Option(
+        "--pull-policy <policy>",
+        `whether images in the store will do${policy === undefined ? " (default: always)" : ""}`,
+      )
         .choices(["always", "if-not-present", "never"]).default(policy),
     )
     .option(

@@ -16,8 +16,11 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   command.optionsGroup("What comes out:")
     .addOption(outputFlag())
     .addOption(
-      new Option("--pull-policy <policy>", "whether a builder in the store will do")
-        .choices(["always", "if-not-present", "never"]).default("always"),
+      new Option(
+        "--pull-policy <policy>",
+        "whether a builder in the store will do (default: always)",
+      )
+        .choices(["always", "if-not-present", "never"]),
     );
   addRegistryFlags(command);
   addCommonFlags(command);

@@ -1,4 +1,5 @@
 /** Images in registries, with all that takes: loaded when a phase asks for one. */
+import { isBundleEndpoint } from "../../registry/client/bundle_endpoint.ts";
 import type { AccessCheck } from "../../lifecycle/phase/analyze_types.ts";
 import type { CredentialSource, RegistryClient } from "../../registry/client/options.ts";
 import type { Log } from "../../registry/context.ts";
@@ -51,6 +52,7 @@ export async function openRegistries(input: RegistriesInput): Promise<PhaseImage
   for (const { reference: { registry, repository } } of references) {
     await ask(registry, repository);
     for (const { host, repository: there } of registries.readFrom(registry, repository)) {
+      if (isBundleEndpoint(host)) continue;
       await ask(host, there);
     }
   }

@@ -3,6 +3,7 @@ import { type BuilderInfo, readBuilder } from "../../lifecycle/platform/package/
 import { orderJson } from "../../lifecycle/platform/package/module.ts";
 import type { CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
+import { nowhere } from "../open_image.ts";
 import type { Io } from "../io.ts";
 import type { AnyFormat } from "../output.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "../places.ts";
@@ -46,10 +47,9 @@ export async function inspectBuilder(
   if (remote.info === undefined && local.info === undefined) {
     const failed = remote.cause !== undefined ? remote : local;
     if (failed.cause !== undefined) throw failed.cause;
-    const why = place.kind === "registry"
-      ? "the store has none, its registry has none"
-      : "it is not there";
-    throw new UsageError(`Cannot find ${name}: ${why}`);
+    throw place.kind === "registry"
+      ? await nowhere(session, place.reference)
+      : new UsageError(`Cannot find ${name}: it is not there`);
   }
   if (flags.output !== "human") {
     const value = {

@@ -20,7 +20,7 @@ import type { PullPolicy } from "../pull_policy.ts";
 export interface InspectModuleFlags extends CommonFlags {
   readonly depth?: string;
   readonly output: AnyFormat;
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
   readonly buildpackRegistry?: string;
 }
 

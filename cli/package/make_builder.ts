@@ -47,7 +47,7 @@ export interface BuilderFlags extends CommonFlags {
   readonly flatten?: readonly string[];
   readonly lifecycle?: readonly string[];
   readonly appendImageNameSuffix?: boolean;
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
   readonly buildpackRegistry?: string;
   readonly output: string;
 }

@@ -3,14 +3,14 @@ import { type Image, readImage } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import { UsageError } from "../exit.ts";
 import { type Located, openForReading, readPlace } from "../places.ts";
-import { type PullPolicy, underPolicy } from "../pull_policy.ts";
+import { type PullPolicy, readUnder } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
 
 /** Options of {@linkcode openImage}. */
 export interface OpenImage {
   /** Chooses from an index. */
   readonly platform: Platform;
-  /** Default always. */
+  /** See {@linkcode readUnder}. */
   readonly policy?: PullPolicy | undefined;
   /** Closes archives with the command. */
   readonly stack: AsyncDisposableStack;
@@ -24,24 +24,20 @@ export interface OpenImage {
 export async function openImage(
   session: Session,
   name: string,
-  { platform, policy = "always", stack }: OpenImage,
+  { platform, policy, stack }: OpenImage,
 ): Promise<Image> {
-  const located = await locate(session, name, policy, stack);
-  const { registry, repository, reference } = located;
-  const image = await readImage(registry, repository, reference, platform, {
-    signal: session.ctx.signal,
-  });
-  if (image !== undefined) return image;
-  throw new UsageError(`Cannot find image ${JSON.stringify(name)}: ${located.name} is not there`);
+  const place = readPlace(name);
+  const { signal } = session.ctx;
+  const read = async ({ registry, repository, reference }: Located) =>
+    await readImage(registry, repository, reference, platform, { signal });
+  if (place.kind === "registry") {
+    const { value, located } = await readUnder(session, place.reference, policy, undefined, read);
+    return value ?? absent(name, located);
+  }
+  const located = await openForReading(session, place, stack);
+  return await read(located) ?? absent(name, located);
 }
 
-async function locate(
-  session: Session,
-  name: string,
-  policy: PullPolicy,
-  stack: AsyncDisposableStack,
-): Promise<Located> {
-  const place = readPlace(name);
-  if (place.kind !== "registry") return await openForReading(session, place, stack);
-  return await underPolicy(session, place.reference, policy);
+function absent(name: string, located: Located): never {
+  throw new UsageError(`Cannot find image ${JSON.stringify(name)}: ${located.name} is not there`);
 }

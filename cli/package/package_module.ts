@@ -43,7 +43,7 @@ export interface PackageFlags extends CommonFlags {
   readonly target?: readonly string[];
   readonly flatten?: boolean;
   readonly flattenExclude?: readonly string[];
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
   readonly buildpackRegistry?: string;
   readonly output: string;
 }
