@@ -1,5 +1,5 @@
 /** `wherry build --builder` and `detect --builder`, as command lines. */
-import { equal, match, notEqual } from "node:assert/strict";
+import { doesNotMatch, equal, match, notEqual } from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
 
 const options = { ignore: !canMakeBuilder };
@@ -151,6 +151,7 @@ Deno.test({
     const none = await shell.wherry("detect", "--builder", "oci:base:1", "--path", "app");
     notEqual(none.code, 0);
     match(none.err, /Cannot use oci:base:1 as build image: CNB_USER_ID is not set/);
+    doesNotMatch(none.err, /Unpack/);
     const other = await shell.wherry(
       ...["detect", "--builder", "oci:builder", "--path", "app", "--buildpack", "no/such@9"],
     );

@@ -20,7 +20,8 @@ export async function againWithSubIds(io: Io): Promise<number> {
   const { program, args } = ownCommand();
   return await runWithSubIds(helper, found, {
     program,
-    args: [...args, ...io.args],
+    // In there it would be root's, who has no use for it.
+    args: [...args, ...io.args.filter((word) => word !== "--sub-ids")],
     env: io.env,
     signal: io.signal,
     abort: () => io.signal.reason instanceof Interrupted ? io.signal.reason.signal : "SIGTERM",

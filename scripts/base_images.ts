@@ -10,7 +10,7 @@
  *     deno run -A scripts/base_images.ts --small DIR           of static busybox and bash, a second: build, 1, 2
  *
  * The last line printed is the OCI layout they are in, below $WHERRY_TOOLS (default ~/.cache/wherry-build): what was made
- * once is not made again; remove it to get newer packages. The same packages give the same digests. Needs root and
+ * once is not made again until its own recipe changes; remove it to get newer packages. The same packages give the same digests. Needs root and
  * mmdebstrap; about a minute an image. Those of the other processor need qemu-user-static and take four.
  */
 import { createHash } from "node:crypto";
@@ -61,24 +61,35 @@ const INDEXES = {
 /** The names of all. */
 export const BASE_TAGS = Object.keys(IMAGES) as readonly BaseTag[];
 
-/** The layout where images are kept; another one for each change of the recipe. */
+/** The layout where images are kept. */
 export function cachedLayout(): string {
   const tools = Deno.env.get("WHERRY_TOOLS") ||
     `${Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME")}/.cache`}/wherry-build`;
-  const recipe = JSON.stringify([IMAGES, Object.values(ROOTS).map(recipeOf)]);
-  const hash = createHash("sha256").update(recipe).digest("hex").slice(0, 12);
-  return `${tools}/base-images/${hash}`;
+  return `${tools}/base-images/by-recipe`;
 }
 
-/** Which of the images are not kept yet. */
-export async function missingImages(
+/** A second tag of each image, which says what it was made of: another one for each change of its own recipe. */
+export function stampOf(tag: BaseTag | keyof typeof INDEXES): string {
+  const recipe = isIndex(tag)
+    ? INDEXES[tag].map(stampOf)
+    : [IMAGES[tag], recipeOf(ROOTS[IMAGES[tag].root])];
+  return `${tag}.${createHash("sha256").update(JSON.stringify(recipe)).digest("hex").slice(0, 12)}`;
+}
+
+/** Which of the images are not kept yet, or not as they are made now. */
+export async function missingImages<Tag extends BaseTag | keyof typeof INDEXES>(
   dir: string,
-  tags: readonly string[],
-): Promise<readonly string[]> {
+  tags: readonly Tag[],
+): Promise<readonly Tag[]> {
   if (await Deno.stat(`${dir}/index.json`).then(() => false, () => true)) return tags;
   const layout = await openLayout(dir);
-  const have = new Set(await Array.fromAsync(layout.tags(LAYOUT_REPOSITORY)));
-  return tags.filter((tag) => !have.has(tag));
+  const digest = async (tag: string) => (await layout.stat(LAYOUT_REPOSITORY, tag))?.digest;
+  const missing: Tag[] = [];
+  for (const tag of tags) {
+    const stamped = await digest(stampOf(tag));
+    if (stamped === undefined || stamped !== await digest(tag)) missing.push(tag);
+  }
+  return missing;
 }
 
 /** One small file, so that two run images differ. */
@@ -104,22 +115,35 @@ function layerIn(layout: Registry, { diffId, descriptor }: WrittenLayer): Layer 
   return { diffId, descriptor, blob, origin: { registry: layout, repository: LAYOUT_REPOSITORY } };
 }
 
-/** Makes images into the layout `dir`; each gets its tag when all of it is there. */
+/** Makes images into the layout `dir`; each gets its tags when all of it is there. */
 async function make(dir: string, tags: readonly BaseTag[]): Promise<void> {
   const layout = await openLayout(dir, { create: true });
-  const roots = new Map<string, Layer>();
   for (const tag of tags) {
     const { root, mark, builds, arch } = IMAGES[tag];
     const start = performance.now();
-    const key = `${root} ${arch}`;
-    const lowest = roots.get(key) ?? layerIn(layout, await debianRoot(ROOTS[root], arch, layout));
-    roots.set(key, lowest);
+    const lowest = await rootIn(layout, tag) ??
+      layerIn(layout, await debianRoot(ROOTS[root], arch, layout));
     const image = imageOf(root, builds, arch, [lowest, await markLayer(layout, mark)]);
-    await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [tag] });
+    await pushImage(image, layout, LAYOUT_REPOSITORY, { tags: [tag, stampOf(tag)] });
     const seconds = ((performance.now() - start) / 1000).toFixed(0);
     const size = ((lowest.descriptor.size ?? 0) / 1e6).toFixed(0);
     await say(`${tag} ${image.raw.digest} ${size} MB, ${seconds} s`);
   }
+}
+
+/** The root file system of `tag` where an image of the same one is there: two that differ in a mark differ in nothing else. */
+async function rootIn(layout: Registry, tag: BaseTag): Promise<Layer | undefined> {
+  const recipe = recipeOf(ROOTS[IMAGES[tag].root]).join("\n");
+  const { arch } = IMAGES[tag];
+  const same = BASE_TAGS.filter((one) =>
+    IMAGES[one].arch === arch && recipeOf(ROOTS[IMAGES[one].root]).join("\n") === recipe
+  );
+  for (const one of same) {
+    const platform = { os: "linux", architecture: arch };
+    const image = await readImage(layout, LAYOUT_REPOSITORY, stampOf(one), platform);
+    if (image !== undefined) return image.layers[0];
+  }
+  return undefined;
 }
 
 /** Both images under one name. */
@@ -131,7 +155,9 @@ async function makeIndex(dir: string, tag: keyof typeof INDEXES): Promise<void> 
     images.push((await readImage(layout, LAYOUT_REPOSITORY, one, platform))!);
   }
   const index = { mediaType: MediaType.ociIndex, bytes: encodeIndex(images) };
-  const { digest } = await layout.pushManifest(LAYOUT_REPOSITORY, index, { tags: [tag] });
+  const { digest } = await layout.pushManifest(LAYOUT_REPOSITORY, index, {
+    tags: [tag, stampOf(tag)],
+  });
   await say(`${tag} ${digest}`);
 }
 
@@ -195,12 +221,12 @@ async function main(args: string[]): Promise<number> {
     await small(values.small);
     return 0;
   }
-  const known = [...BASE_TAGS, ...Object.keys(INDEXES)];
+  const known: readonly string[] = [...BASE_TAGS, ...Object.keys(INDEXES)];
   const unknown = positionals.find((word) => !known.includes(word));
   if (unknown !== undefined) {
     throw new Error(`Cannot make "${unknown}": wanted ${known.join(", ")}`);
   }
-  const asked = positionals.length > 0
+  const asked: readonly string[] = positionals.length > 0
     ? positionals
     : BASE_TAGS.filter((tag) => IMAGES[tag].arch === HERE && !tag.endsWith(`-${HERE}`));
   const indexes = Object.keys(INDEXES).filter(isIndex).filter((tag) => asked.includes(tag));

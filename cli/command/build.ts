@@ -108,7 +108,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
         throw new UsageError(`Cannot use ${flags.replace(/^-\w, /, "").split(" ")[0]}: ${instead}`);
       }
     }
-    // Root has all ids.
     if (flags.subIds && io.user.uid !== 0) {
       if (flags.shell) {
         throw new UsageError("Cannot use --shell with --sub-ids: it has no terminal");
@@ -119,6 +118,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     const { buildApp } = await import("../build_app.ts");
     const notes = Object.entries(IGNORED).filter(([key]) => given[key] !== undefined)
       .map(([, { flags, why }]) => `${flags.split(" ")[0]} has no meaning here: ${why}`);
+    if (flags.subIds) notes.push("--sub-ids has no meaning here: root has all ids");
     await buildApp(
       io,
       name,

@@ -63,10 +63,7 @@ export async function readBuilderRoot(
   tree: string,
   entry: Entry,
 ): Promise<BuilderRoot> {
-  const owner = buildOwner(image.config, name);
-  if (owner.uid === 0) {
-    throw new LifecycleError(1, `Cannot use ${name}: it wants builds to run as root`);
-  }
+  const owner = buildUser(image, name);
   const document = async <T>(path: string, parse: (text: string, file: string) => T) => {
     const file = await locate(tree, path);
     return file === undefined ? undefined : await readDocument(file, parse);
@@ -86,6 +83,17 @@ export async function readBuilderRoot(
     ...await readSystem(tree),
     platformEnv: await readPlatformEnv(tree),
   };
+}
+
+/**
+ * Whom builds run as; asked before anything is unpacked.
+ *
+ * @throws {LifecycleError} When the image says nobody, and so is no builder, or root.
+ */
+export function buildUser({ config }: Image, name: string): BuilderRoot["owner"] {
+  const owner = buildOwner(config, name);
+  if (owner.uid !== 0) return owner;
+  throw new LifecycleError(1, `Cannot use ${name}: it wants builds to run as root`);
 }
 
 /** What buildpacks are told about the system they run on. */

@@ -6,7 +6,7 @@ import { ExitCode, LifecycleError } from "../error.ts";
 import type { Entry } from "../sandbox/entry.ts";
 import { bringNames } from "../sandbox/chroot.ts";
 import { unpackLayers } from "../sandbox/unpack.ts";
-import { type BuilderRoot, readBuilderRoot } from "./builder_root.ts";
+import { type BuilderRoot, buildUser, readBuilderRoot } from "./builder_root.ts";
 import { clearPlaces, journalOf } from "./place_inside.ts";
 import { chainOf, holdAlone, openTree } from "./trees.ts";
 
@@ -37,6 +37,7 @@ export async function enterable(
   ctx: Context,
 ): Promise<BuilderRoot> {
   const { image, name, entry, helper, dir } = request;
+  buildUser(image, name);
   const started = performance.now();
   const unpacked = (how: string) =>
     ctx.log.info(`Unpacked ${name}${how} in ${Math.round(performance.now() - started)} ms`);

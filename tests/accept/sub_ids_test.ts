@@ -84,6 +84,9 @@ Deno.test({
     const many = await ann("build", "image", ...words, "--sub-ids");
     assert.equal(many.code, 0, many.stderr);
     assert.equal(JSON.parse(many.stdout).digest, root.digest);
+    assert.doesNotMatch(many.stderr, /no meaning/);
+    const idle = await scene.run(["build", "image", "--path", "nowhere", "--sub-ids"]);
+    assert.match(idle.stderr, /--sub-ids has no meaning here: root has all ids/);
 
     const inside = [...words, "--builder", "oci:builder", "--env", "WITH_BUILDER=1"];
     const both = await ann("build", "both", ...inside, "--sub-ids");

@@ -86,8 +86,8 @@ int seccomp_deny(void);
 
 /* supervise.c */
 int supervise(pid_t target, const struct options *o, bool init);
-int relay(pid_t reaper, const struct options *o);
-int relay_once(pid_t program);
+int relay(pid_t child, int end);
+int relay_view(pid_t reaper, const struct options *o);
 void block_signals(void);
 
 /* terminal.c */

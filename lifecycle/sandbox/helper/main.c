@@ -201,7 +201,7 @@ static int run(char **words, size_t count) {
   close(alive[0]);
   /* After the clone: the child writes its own /proc/self/uid_map, which needs dumpable. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  return relay(reaper, &o);
+  return relay_view(reaper, &o);
 }
 
 int main(int argc, char **argv) {

@@ -78,5 +78,5 @@ int subids(char **words) {
   write_map(words[0], child, words[1]);
   write_map(words[2], child, words[3]);
   if (write(go[1], "", 1) != 1) fail(EXIT_HELPER, "start", words[5], errno);
-  return relay_once(child);
+  return relay(child, SIGTERM);
 }

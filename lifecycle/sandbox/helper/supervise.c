@@ -107,37 +107,27 @@ int supervise(pid_t target, const struct options *o, bool init) {
   return code;
 }
 
-/* The outer half of a view: hands signals to the reaper inside and takes over its exit code. */
-int relay(pid_t reaper, const struct options *o) {
-  int status = 0;
-  for (;;) {
-    int signal = next_signal(0);
-    if (signal == SIGCHLD) {
-      if (waitpid(reaper, &status, WNOHANG) == reaper) break;
-    } else if (signal == ORPHANED) {
-      kill(reaper, o->pidns ? SIGKILL : ORPHANED);
-    } else if (signal > 0) {
-      kill(reaper, signal);
-    }
-  }
-  if (!o->pidns) kill_rest(false); /* in case the program shot the reaper */
-  return as_exit_code(status);
-}
-
-/* As relay(), for a program that ends by itself what it started. A caller of several threads dies one
- * by one, and each death is told: the program hears of it once, for a second SIGTERM would end it before
- * it has cleaned up. */
-int relay_once(pid_t program) {
+/* Hands signals to `child` and takes over its exit code. `end`: what it is sent when our caller is gone. A caller of
+ * several threads dies one by one, and each death is told: the child hears of it once, for a second SIGTERM would
+ * end it before it has cleaned up. */
+int relay(pid_t child, int end) {
   int status = 0;
   for (bool told = false;;) {
     int signal = next_signal(0);
     if (signal == SIGCHLD) {
-      if (waitpid(program, &status, WNOHANG) == program) return as_exit_code(status);
+      if (waitpid(child, &status, WNOHANG) == child) return as_exit_code(status);
     } else if (signal == ORPHANED) {
-      if (!told) kill(program, SIGTERM);
+      if (!told) kill(child, end);
       told = true;
     } else if (signal > 0) {
-      kill(program, signal);
+      kill(child, signal);
     }
   }
+}
+
+/* The outer half of a view. */
+int relay_view(pid_t reaper, const struct options *o) {
+  int code = relay(reaper, o->pidns ? SIGKILL : ORPHANED);
+  if (!o->pidns) kill_rest(false); /* in case the program shot the reaper */
+  return code;
 }
