@@ -347,14 +347,13 @@ Deno.test("memory is bounded: metadata that asks for too much is refused", async
   assert.match(larger.stderr, /metadata\.toml: file too large\n$/);
 });
 
-Deno.test("a wide metadata.toml is read in well under a second", async () => {
+Deno.test("a wide metadata.toml is read in less than two seconds of a processor", async () => {
   await using scene = await Scene.make();
   const labels = Array.from({ length: 50_000 }, (_, at) => `key${at} = ${at}`).join("\n");
   const processes = `[[processes]]\ntype = "web"\ncommand = ["${scene.probe}"]\ndirect = true\n`;
   await scene.write("layers/config/metadata.toml", `${processes}[labels]\n${labels}\n`);
-  const start = performance.now();
-  assert.equal((await scene.launch({ type: "web" })).code, 0);
-  assert.ok(performance.now() - start < 5000);
+  const via = ["/bin/sh", "-c", 'ulimit -t 2; exec "$0" "$@"'];
+  assert.equal((await scene.launch({ type: "web", via })).code, 0);
 });
 
 Deno.test("15.1 directories given relative to where the launcher starts", async () => {

@@ -98,10 +98,12 @@ Deno.test("C-CONN-02 who is stopped while it is looked for TLS need not wait for
     const stop = new AbortController();
     const asking = registry.manifest("app", "1", { signal: stop.signal });
     await looking.promise;
-    const start = performance.now();
+    let tenths = 0;
+    const counting = setInterval(() => tenths++, 100); // not a clock: this machine may stand still meanwhile
     stop.abort(new Error("stopped"));
     await rejects(() => asking, /stopped/);
-    ok(performance.now() - start < 2000, "a look takes 3 s where nobody answers");
+    clearInterval(counting);
+    ok(tenths < 20, "a look takes 3 s where nobody answers");
   }
   listener.close();
   await serving;

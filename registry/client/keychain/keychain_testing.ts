@@ -8,7 +8,10 @@ export interface TestWorld extends KeychainWorld {
   readonly lines: string[];
 }
 
-/** Makes one; `files` by absolute path. Metadata services are where nobody listens unless `world` says where. */
+/**
+ * Makes one; `files` by absolute path. Metadata services are where nobody listens unless `world` says where; those
+ * that are there have all the time a loaded machine may take.
+ */
 export function testWorld(
   world: KeychainWorld,
   files: Readonly<Record<string, string>> = {},
@@ -19,6 +22,7 @@ export function testWorld(
   return {
     readFile: (path) => Promise.resolve(files[path]),
     log: { ...quietContext().log, debug: say, info: say, warn: say, error: say },
+    probeMs: 60_000,
     ...world,
     endpoints: {
       awsContainer: nowhere,
