@@ -2,12 +2,17 @@
 import type { Meter } from "../registry/context.ts";
 import { copy } from "../registry/copy.ts";
 import type { Family } from "../registry/family.ts";
-import { readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
-import { familiarName, type Place, type Reference } from "../registry/oci/reference.ts";
+import {
+  familiarName,
+  formatPlace,
+  type Place,
+  type Reference,
+} from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { imageAt } from "./open_image.ts";
 import type { OutputFormat } from "./output.ts";
 import {
   fromRegistry,
@@ -20,7 +25,7 @@ import {
   readPlace,
   type Writable,
 } from "./places.ts";
-import { machinePlatform, readPlatform } from "./platform.ts";
+import { readPlatform } from "./platform.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 import { count } from "./ui/count.ts";
@@ -109,24 +114,33 @@ async function copyBetween(
     case "oci":
       return await move(session, source, await layout(session, place, true), flags);
     default: {
-      const wanted = platformOf(flags) ?? machinePlatform();
-      const { signal } = session.ctx;
-      stack.use(await leaseFor(session, source));
-      const { registry, repository, reference } = await inFormat(source, flags);
-      const image = await readImage(registry, repository, reference, wanted, { signal });
-      if (image === undefined) throw new UsageError(`Cannot copy ${source.name}: it is not there`);
-      const file = session.path(place.path);
-      if (place.kind === "oci-archive") {
-        const { writeOciArchive } = await import("../registry/store/oci_archive.ts");
-        await writeOciArchive(file, [{ image, names: [place.tag ?? "latest"] }], { signal });
+      const { copyToArchive } = await import("./copy_archive.ts");
+      await using _lease = await leaseFor(session, source);
+      await checkPlatform(session, source, flags);
+      const digest = await copyToArchive(
+        session,
+        await inFormat(source, flags),
+        place,
+        platformOf(flags),
+      );
+      const name = formatPlace(place);
+      if (flags.output === "json") {
+        session.io.stdout.write(JSON.stringify({ name, digest }, null, 2) + "\n");
       } else {
-        const { writeDockerArchive } = await import("../registry/store/docker_archive.ts");
-        const names = place.reference ? [familiarName(place.reference)] : [];
-        await writeDockerArchive(file, [{ image, names }], { signal });
+        session.log.info(`Copied ${source.name} to ${name}`);
+        session.io.stdout.write(`${place.kind}:${place.path}@${digest}\n`);
       }
-      session.io.stdout.write(`${image.raw.digest}\n`);
     }
   }
+}
+
+/** An image that stands alone is for one platform; `--platform` chooses only from an index. */
+async function checkPlatform(
+  session: Session,
+  located: Located,
+  { platform }: CopyFlags,
+): Promise<void> {
+  if (platform !== undefined) await imageAt(session, located, { platform });
 }
 
 function platformOf(flags: CopyFlags): Platform | undefined {
@@ -158,6 +172,7 @@ async function move(
 ): Promise<void> {
   const format = flags.output;
   await using _lease = await leaseFor(session, from, to);
+  await checkPlatform(session, from, flags);
   const { ctx, log, io } = session;
   const meters = new Map<string, Meter>();
   const short = (blob: Descriptor) => blob.digest.slice(7, 19);

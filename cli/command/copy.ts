@@ -7,11 +7,11 @@ import { outputFlag } from "../output.ts";
 /** `wherry copy FROM TO`. */
 export function define(command: Command, io: Io): void {
   command
-    .argument("<from>", "a name, store:NAME, oci:DIR, oci-archive:FILE or docker-archive:FILE")
     .argument(
-      "<to>",
-      "a name, store:NAME or oci:DIR; oci-archive:FILE or docker-archive:FILE for one image",
+      "<from>",
+      "NAME (docker://NAME), store:NAME, oci:DIR, oci-archive:FILE or docker-archive:FILE",
     )
+    .argument("<to>", "the same; an index stays whole, but docker-archive:FILE holds one image")
     .usage("FROM TO [FLAGS]")
     .option("--platform <os/arch>", "only this image of an index")
     .option("--allow-nondistributable", "layers, too, that say they are not to be distributed")

@@ -81,7 +81,8 @@ export async function pushToAll(
   ctx: Context,
 ): Promise<void> {
   const { log, signal } = ctx;
-  log.info(`Saving ${destinations[0]?.name ?? image.raw.digest}...`);
+  const [first] = destinations;
+  log.info(`Saving ${first === undefined ? image.raw.digest : labelOf(first)}...`);
   const failures = new Map<Destination, unknown>();
   /** What came of the blobs of each repository; they are sent once for all its tags. */
   const contents = new Map<string, Promise<unknown>>();
@@ -110,7 +111,7 @@ export async function pushToAll(
   for (const destination of destinations) {
     const error = failures.get(destination);
     const end = error === undefined ? "" : ` - ${messageOf(error)}`;
-    log.info(`      ${destination.name}${end}`);
+    log.info(`      ${labelOf(destination)}${end}`);
   }
   const failed = [...failures];
   if (failed.length === 0) return;
@@ -121,6 +122,11 @@ export async function pushToAll(
     }`,
     { cause: failed[0]?.[1] },
   );
+}
+
+/** One of several platforms' images has no name of its own: that is the index's, once all are there. */
+function labelOf({ name, tag }: Destination): string {
+  return tag === undefined ? `${name} (by its digest alone)` : name;
 }
 
 async function finishEarly(

@@ -550,6 +550,17 @@ Deno.test("LOG-7 what export says, in its order", async () => {
   ]);
 });
 
+Deno.test("LOG-7 one image of several for an index is not said to be saved under the name", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const { ctx, lines } = recordingContext();
+  const destinations = [{ repository: "app", name: "registry.example/app:1" }];
+  const input = exportInput(dir.path, memoryStore(), memoryRegistry(), {});
+  await exportImage({ ...input, destinations }, ctx);
+  assert.ok(lines.includes("Saving registry.example/app:1 (by its digest alone)..."));
+  assert.ok(lines.includes("      registry.example/app:1 (by its digest alone)"));
+});
+
 Deno.test("CA-5 a damaged cache layer is written anew at export", async () => {
   await using dir = await tempDir();
   await sampleBuild(dir.path);

@@ -37,6 +37,8 @@ export interface ClosureOptions extends CallOptions {
   readonly named?: string | undefined;
   /** Platforms to keep; none: all. */
   readonly platforms?: readonly Platform[] | undefined;
+  /** Without what speaks of it. */
+  readonly alone?: boolean | undefined;
 }
 
 const MAX_DOCUMENTS = 10_000;
@@ -100,7 +102,7 @@ export async function closureOf(from: Found, options: ClosureOptions = {}): Prom
   }
   const referrers: Descriptor[] = [];
   // A copy: what speaks of a referrer is not looked for.
-  for (const digest of [...documents.keys()]) {
+  for (const digest of options.alone ? [] : [...documents.keys()]) {
     for (const one of await from.registry.referrers?.(from.repository, digest, { signal }) ?? []) {
       if (documents.has(one.digest)) continue;
       referrers.push(one);

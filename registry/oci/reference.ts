@@ -40,6 +40,9 @@ const HOST_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?";
 const HOST = new RegExp(
   `^(?:${HOST_LABEL}(?:\\.${HOST_LABEL})*|\\[[0-9a-f:.]{2,45}\\])(?::([1-9][0-9]{0,4}))?$`,
 );
+/** Transports of skopeo and podman that lead nowhere here. */
+const FOREIGN = /^(docker-daemon|containers-storage|dir|ostree|sif|tarball|atomic):/;
+
 const PREFIX = /^(oci|oci-archive|docker-archive|store):/;
 /** What `org.opencontainers.image.ref.name` may hold, a little wider than a tag. */
 const REF_NAME = /^[A-Za-z0-9_][A-Za-z0-9._:@/+-]{0,254}$/;
@@ -126,7 +129,7 @@ export function sameRepository(a: Reference, b: Reference): boolean {
  */
 export function parsePlace(text: string): Place {
   const match = PREFIX.exec(text);
-  if (match === null) return { kind: "registry", reference: parseReference(text) };
+  if (match === null) return { kind: "registry", reference: parseRegistryPlace(text) };
   const kind = match[1] as "oci" | "oci-archive" | "docker-archive" | "store";
   const rest = text.slice(match[0].length);
   if (kind === "store") return { kind, reference: parseReference(rest) };
@@ -140,6 +143,20 @@ export function parsePlace(text: string): Place {
   if (name === undefined) return { kind, path };
   if (!REF_NAME.test(name)) throw invalid(text, `${quote(name)} cannot name an image in a layout`);
   return { kind, path, tag: name };
+}
+
+/** A name, also in skopeo's spelling; its other transports are told from names that are merely wrong. */
+function parseRegistryPlace(text: string): Reference {
+  if (text.startsWith("docker://")) return parseReference(text.slice("docker://".length));
+  try {
+    return parseReference(text);
+  } catch (error) {
+    const foreign = FOREIGN.exec(text)?.[1];
+    throw foreign === undefined ? error : invalid(
+      text,
+      `wherry has no ${foreign}: want NAME, store:NAME, oci:DIR, oci-archive:FILE or docker-archive:FILE`,
+    );
+  }
 }
 
 /** The text {@linkcode parsePlace} reads back to the same value. */

@@ -81,6 +81,16 @@ Deno.test.each([
   );
 });
 
+Deno.test("C-REF-09 docker://NAME is a name; another tool's transport is told with what there is here", () => {
+  assert.deepEqual(parsePlace("docker://h.io/x:1"), parsePlace("h.io/x:1"));
+  assert.throws(
+    () => parsePlace("docker-daemon:x:latest"),
+    /wherry has no docker-daemon: want NAME, store:NAME, oci:DIR/,
+  );
+  assert.throws(() => parsePlace("dir:/tmp/x"), /wherry has no dir:/);
+  assert.deepEqual(parsePlace("dir:1").kind, "registry", "it may be the name of an image");
+});
+
 Deno.test("C-REF-02 the API of Docker Hub has its own host", () => {
   assert.equal(apiHost(HUB), "registry-1.docker.io");
   assert.equal(apiHost("docker.io"), "registry-1.docker.io");

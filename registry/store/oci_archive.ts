@@ -1,8 +1,9 @@
 /** An OCI image layout in one tar: `oci-archive:`. */
+import type { Descriptor } from "../oci/descriptor.ts";
 import { isForeignLayerType, MediaType } from "../oci/media_type.ts";
 import { algorithmOf, type Digest, hexOf } from "../oci/digest.ts";
 import { encodeJson, type Layer } from "../image.ts";
-import type { CallOptions } from "../registry.ts";
+import type { CallOptions, RawManifest } from "../registry.ts";
 import type { Source } from "../source.ts";
 import type { ArchiveImage, OpenArchive } from "./archive.ts";
 import {
@@ -29,43 +30,94 @@ export async function writeOciArchive(
   images: readonly ArchiveImage[],
   options: CallOptions = {},
 ): Promise<void> {
+  const entries = images.flatMap(({ image: { raw, config }, names }) => {
+    const { os, architecture, variant } = config;
+    const platform = os === "" ? {} : {
+      platform: { architecture, os, ...(variant === undefined ? {} : { variant }) },
+    };
+    const { mediaType, digest, bytes } = raw;
+    const entry: Descriptor = { mediaType, digest, size: bytes.byteLength, ...platform };
+    return names.length === 0 ? [entry] : names.map((name) => named(entry, name));
+  });
+  const contents = images.map(({ image }) =>
+    [
+      [image.raw.digest, image.raw.bytes],
+      [image.manifest.config.digest, image.rawConfig],
+      ...image.layers.filter(({ descriptor }) => !isForeignLayerType(descriptor.mediaType))
+        .map((layer) => [layer.descriptor.digest, layerSource(layer)] as const),
+    ] as const
+  );
+  await writeLayout(file, entries, contents, options);
+}
+
+/** A document and all it names, where it lies: an index with its images. */
+export interface ArchiveTree {
+  /** What the name stands for; among the documents, too. */
+  readonly top: RawManifest;
+  /** Manifests and indexes. */
+  readonly documents: ReadonlyMap<Digest, RawManifest>;
+  /** Configs and layers. */
+  readonly blobs: ReadonlyMap<Digest, Descriptor>;
+  /** Opens one of `blobs`. */
+  readonly blob: (digest: Digest) => Promise<Source>;
+}
+
+/**
+ * Writes an index with its images as one OCI archive, as {@linkcode writeOciArchive} writes images.
+ *
+ * @param name Its tag.
+ */
+export async function writeOciArchiveTree(
+  file: string,
+  { top, documents, blobs, blob }: ArchiveTree,
+  name: string,
+  options: CallOptions = {},
+): Promise<void> {
+  const { mediaType, digest, bytes } = top;
+  const contents = [
+    ...[...documents.values()].map((raw) => [raw.digest, raw.bytes] as const),
+    ...[...blobs.values()].map((one) =>
+      [one.digest, checked(one, () => blob(one.digest))] as const
+    ),
+  ];
+  const entry = { mediaType, digest, size: bytes.byteLength };
+  await writeLayout(file, [named(entry, name)], [contents], options);
+}
+
+type Content = readonly [Digest, Uint8Array | Source];
+
+function named(entry: Descriptor, name: string): Descriptor {
+  return { ...entry, annotations: { [REF_NAME]: name } };
+}
+
+async function writeLayout(
+  file: string,
+  manifests: readonly Descriptor[],
+  contents: readonly (readonly Content[])[],
+  options: CallOptions,
+): Promise<void> {
   await writeArchive(file, async (sink) => {
     await sink.file("oci-layout", encodeJson({ imageLayoutVersion: "1.0.0" }));
-    const manifests = images.flatMap(({ image: { raw, config }, names }) => {
-      const { os, architecture, variant } = config;
-      const platform = os === "" ? {} : {
-        platform: { architecture, os, ...(variant === undefined ? {} : { variant }) },
-      };
-      const { mediaType, digest, bytes } = raw;
-      const entry = { mediaType, digest, size: bytes.byteLength, ...platform };
-      return names.length === 0
-        ? [entry]
-        : names.map((name) => ({ ...entry, annotations: { [REF_NAME]: name } }));
-    });
     const index = { schemaVersion: 2, mediaType: MediaType.ociIndex, manifests };
     await sink.file("index.json", encodeJson(index));
     await sink.directory("blobs");
-    for (const { image } of images) {
-      for (const algorithm of algorithmsOf(image.raw.digest, image.layers)) {
+    for (const content of contents) {
+      for (const algorithm of new Set(["sha256", ...content.map(([one]) => algorithmOf(one))])) {
         await sink.directory(`blobs/${algorithm}`);
       }
-      await sink.file(blobPath(image.raw.digest), image.raw.bytes);
-      await sink.file(blobPath(image.manifest.config.digest), image.rawConfig);
-      for (const layer of image.layers) {
-        if (isForeignLayerType(layer.descriptor.mediaType)) continue;
-        await sink.file(blobPath(layer.descriptor.digest), layerSource(layer));
-      }
+      for (const [digest, bytes] of content) await sink.file(blobPath(digest), bytes);
     }
   }, options);
 }
 
 /** A layer's blob, opened when its turn comes and checked while it is read. */
 export function layerSource({ descriptor, blob }: Layer): Source {
-  const lazy: Source = {
-    size: descriptor.size,
-    open: async (options) => await (await blob()).open(options),
-  };
-  return verifiedSource(lazy, descriptor.digest, "an image");
+  return checked(descriptor, blob);
+}
+
+function checked({ size, digest }: Descriptor, blob: () => Promise<Source>): Source {
+  const open: Source["open"] = async (options) => await (await blob()).open(options);
+  return verifiedSource({ size, open }, digest, "an image");
 }
 
 /**
@@ -116,11 +168,4 @@ export async function isLayoutArchive(file: string): Promise<boolean> {
 
 function blobPath(digest: Digest): string {
   return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
-}
-
-function algorithmsOf(manifest: Digest, layers: readonly Layer[]): Set<string> {
-  return new Set([
-    "sha256",
-    ...[manifest, ...layers.map((l) => l.descriptor.digest)].map(algorithmOf),
-  ]);
 }
