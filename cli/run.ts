@@ -168,6 +168,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "wherry itself:",
     load: () => import("./command/lifecycle.ts"),
   },
+  completion: {
+    summary: "Print what makes a shell complete wherry's words",
+    group: "wherry itself:",
+    load: () => import("./command/completion.ts"),
+  },
   doctor: {
     summary: "Say what this machine allows, and how buildpacks would be kept apart",
     group: "wherry itself:",
@@ -195,42 +200,9 @@ export async function run(io: Io): Promise<number> {
   const phase = await lifecyclePhase(io);
   if (phase !== undefined) return await phase();
   let code = 0;
-  const program = new Command("wherry")
-    .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
-    .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show the help of a command")
-    .option("--version", "print the version")
-    .enablePositionalOptions() // buildpack new has a --version of its own
-    .usage("COMMAND [FLAGS]")
-    .configureHelp({ showGlobalOptions: false })
-    .addHelpText(
-      "after",
-      "\nStart with: wherry build my-app --path . --buildpack DIR --run-image REF",
-    );
   const args = helpLast(commandFirst(io.args));
   const asked = chosen(args);
-  for (const [name, entry] of Object.entries(COMMANDS)) {
-    const command = new Command(name).summary(entry.summary).description(entry.summary)
-      .helpGroup(entry.group).helpOption("-h, --help", "show this help");
-    for (const alias of entry.aliases ?? []) command.alias(alias);
-    if (name === asked || entry.aliases?.includes(asked ?? "")) {
-      (await entry.load()).define(command, io, (result) => code = result);
-    }
-    program.addCommand(command, { hidden: entry.hidden ?? false });
-  }
-  const lines = {
-    writeOut: (text: string) => io.stdout.write(text),
-    writeErr: () => {}, // commander's own error texts: ours are printed once, by main.ts
-    getOutHelpWidth: () => Math.min(io.stdout.columns(), 100),
-    getErrHelpWidth: () => Math.min(io.stderr.columns(), 100),
-    // help has no colours; asking for them would load Deno's Node layer, twice the time of all else
-    getOutHasColors: () => false,
-    getErrHasColors: () => false,
-  };
-  const all = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(all)];
-  for (const command of all(program)) {
-    command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
-  }
+  const program = await commandTree(io, args, (result) => code = result);
   if (asked === undefined && args.includes("--version")) {
     (await import("./command/version.ts")).printVersion(io);
     return 0;
@@ -261,6 +233,54 @@ export async function run(io: Io): Promise<number> {
     });
   }
   return code;
+}
+
+/**
+ * The tree of commands; of the one that `args` ask for with all that is below it.
+ *
+ * @param done Gets the exit code.
+ */
+export async function commandTree(
+  io: Io,
+  args: readonly string[],
+  done: (code: number) => void = () => {},
+): Promise<Command> {
+  const program = new Command("wherry")
+    .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .option("--version", "print the version")
+    .enablePositionalOptions() // buildpack new has a --version of its own
+    .usage("COMMAND [FLAGS]")
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText(
+      "after",
+      "\nStart with: wherry build my-app --path . --buildpack DIR --run-image REF",
+    );
+  const asked = chosen(args);
+  for (const [name, entry] of Object.entries(COMMANDS)) {
+    const command = new Command(name).summary(entry.summary).description(entry.summary)
+      .helpGroup(entry.group).helpOption("-h, --help", "show this help");
+    for (const alias of entry.aliases ?? []) command.alias(alias);
+    if (name === asked || entry.aliases?.includes(asked ?? "")) {
+      (await entry.load()).define(command, io, done);
+    }
+    program.addCommand(command, { hidden: entry.hidden ?? false });
+  }
+  const lines = {
+    writeOut: (text: string) => io.stdout.write(text),
+    writeErr: () => {}, // commander's own error texts: ours are printed once, by main.ts
+    getOutHelpWidth: () => Math.min(io.stdout.columns(), 100),
+    getErrHelpWidth: () => Math.min(io.stderr.columns(), 100),
+    // help has no colours; asking for them would load Deno's Node layer, twice the time of all else
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  };
+  const all = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(all)];
+  for (const command of all(program)) {
+    command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
+  }
+  return program;
 }
 
 /** The command that the first words of `args` lead to. */

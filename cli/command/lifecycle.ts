@@ -1,17 +1,19 @@
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import type { Io } from "../io.ts";
+
+const PHASES = ["analyze", "detect", "restore", "extend", "build", "export", "create", "rebase"];
 
 /** `wherry lifecycle PHASE`, for `--help` only: the words behind it are read in Go's way, by `run_lifecycle.ts`. */
 export function define(command: Command, _io: Io): void {
   command
-    .argument("<phase>", "analyze, detect, restore, build, export, create, rebase; extend: not yet")
+    .addArgument(new Argument("<phase>", "which").choices(PHASES))
     .usage("PHASE [-FLAGS] [IMAGE...]")
     .addHelpText("after", HELP);
 }
 
 const HELP = `
 wherry is a lifecycle: put it (or links to it) where a platform looks for /cnb/lifecycle/analyzer, detector, restorer,
-builder, exporter, creator, rebaser. CNB_PLATFORM_API (0.7 to 0.15) must be set; flags are the specification's, with one dash.
+builder, exporter, creator, rebaser, extender. CNB_PLATFORM_API (0.7 to 0.15) must be set; flags are the specification's, with one dash.
 
 Examples:
   CNB_PLATFORM_API=0.13 wherry lifecycle analyze -layers=/layers -run-image=registry.example/run registry.example/app
