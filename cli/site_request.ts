@@ -61,6 +61,7 @@ export async function siteRequest(
     appDir: flags.workspace,
     buildpacks: {
       named: flags.buildpack ?? [],
+      platform,
       orderFile: flags.order ?? (builder ? undefined : await defaultOrder(io)),
       dir: flags.buildpacks !== undefined
         ? session.path(flags.buildpacks)

@@ -19,6 +19,7 @@ import {
   layModules,
   type ModuleDir,
   readModuleDir,
+  withTree,
 } from "../../lifecycle/platform/package/module_dir.ts";
 import { makePackage } from "../../lifecycle/platform/package/package.ts";
 import { writeOciArchive } from "../../registry/store/oci_archive.ts";
@@ -172,7 +173,7 @@ async function packageFor(
   stack: AsyncDisposableStack,
 ): Promise<Image> {
   const { kind, dir, file, dependencies } = request;
-  const self = await forPlatform(await readModuleDir(dir, kind), wanted, request.targets);
+  const self = await withTree(await readModuleDir(dir, kind), wanted.trees, request.targets);
   const sources = await moduleSources(session, {
     cwd: dirname(file),
     platform: wanted.platform,
@@ -201,26 +202,6 @@ function groups(modules: readonly FoundModule[], flags: PackageFlags): readonly 
   const flat = dirs.filter(({ info }) => !out.has(keyOf(info)));
   const alone = dirs.filter(({ info }) => out.has(keyOf(info)));
   return [...(flat.length > 0 ? [flat] : []), ...alone.map((one) => [one])];
-}
-
-/** The tree of a platform over the files that all platforms share: `<root>/<os>/<arch>/...` where there is one. */
-async function forPlatform(
-  module: ModuleDir,
-  { trees }: WantedPlatform,
-  targets: readonly Target[],
-): Promise<ModuleDir> {
-  const root = module.dirs[0]!;
-  const isDirectory = async (path: string) =>
-    (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
-  for (const tree of trees) {
-    const dir = join(root, tree);
-    if (!await isDirectory(join(dir, "bin"))) continue;
-    const systems = new Set(
-      [tree, ...targets.map(({ os }) => os)].map((one) => one.split("/")[0]!),
-    );
-    return { ...module, dirs: [root, dir], without: systems };
-  }
-  return module;
 }
 
 async function writeFiles(

@@ -35,6 +35,7 @@ export async function moduleSources(
   stack.defer(() => Deno.remove(scratch, { recursive: true }));
   return {
     cwd,
+    platform,
     scratch,
     index: index && session.path(index),
     image: async (name) => await openImage(session, name, { platform, policy, stack }),

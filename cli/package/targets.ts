@@ -1,5 +1,6 @@
 /** `--target`, and the platforms that targets come to. */
 import type { Target } from "../../lifecycle/file/module.ts";
+import { treesOf } from "../../lifecycle/platform/platform_tree.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import { UsageError } from "../exit.ts";
 import { machinePlatform } from "../platform.ts";
@@ -53,18 +54,8 @@ export function platformsOf(targets: readonly Target[]): readonly WantedPlatform
     const { variant } = target;
     const key = [os, architecture, variant].join("/");
     if (wanted.has(key)) continue;
-    const base = [
-      os,
-      `${os}/${architecture}`,
-      ...(variant ? [`${os}/${architecture}/${variant}`] : []),
-    ];
-    const distros = target.distros.map(({ name, version }) =>
-      `${base.at(-1)}/${version ? `${name}@${version}` : name}`
-    );
-    wanted.set(key, {
-      platform: { os, architecture, ...(variant ? { variant } : {}) },
-      trees: [...distros, ...base.reverse()],
-    });
+    const platform = { os, architecture, ...(variant ? { variant } : {}) };
+    wanted.set(key, { platform, trees: treesOf(platform, target.distros) });
   }
   return [...wanted.values()];
 }

@@ -17,6 +17,7 @@ import { type CarriedDependency, writeDependencies, writeMapping } from "./bundl
 import type { BuilderRoot } from "./builder_root.ts";
 import {
   bringNear,
+  type BuildpackRequest,
   gatherBuildpacks,
   type Gathered,
   type OpenPackage,
@@ -45,6 +46,8 @@ export interface SiteRequest {
     readonly named: readonly string[];
     /** See `BuildpackRequest.orderFile`. */
     readonly orderFile?: string | undefined;
+    /** See `BuildpackRequest.platform`. */
+    readonly platform?: BuildpackRequest["platform"];
     /** See `BuildpackRequest.buildpacksDir`. */
     readonly dir?: string | undefined;
     /** What relative names are relative to. */
@@ -183,7 +186,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
       app: await steady("app", request.appDir),
     }
     : visible;
-  const { named, orderFile, dir, cwd } = request.buildpacks;
+  const { named, platform, orderFile, dir, cwd } = request.buildpacks;
   const found = await findProject(request.descriptor, request.app, request.execEnv);
   const project = found?.project;
   for (const warning of project?.warnings ?? []) ctx.log.warn(warning);
@@ -201,6 +204,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     orderFile,
     buildpacksDir: dir,
     cwd,
+    platform,
     scratch: work.buildpacks,
   });
   for (const warning of gathered.warnings) ctx.log.warn(warning);

@@ -11,6 +11,7 @@ import type { Buildpack, BuildpackStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
 import { refuseLinksOut, unpackArchive } from "./archive_root.ts";
 import { isPassable } from "./passable.ts";
+import { findTree, layTree, type TreePlatform, treesOf } from "./platform_tree.ts";
 import { compareVersions } from "./module_version.ts";
 
 /** One buildpack somebody asks for: a name as typed, or a script that stands for a whole one (PRJ-5). */
@@ -46,6 +47,8 @@ export interface BuildpackRequest {
   readonly cwd: string;
   /** An empty directory of ours, for archives. */
   readonly scratch: string;
+  /** What is built for: a directory may have files for it alone, in `linux/amd64` and the like. */
+  readonly platform?: TreePlatform | undefined;
 }
 
 /** See {@linkcode BuildpackRequest.openPackage}. */
@@ -201,7 +204,7 @@ async function readOrder(request: BuildpackRequest): Promise<Order> {
 }
 
 /** What parts of a composite are had with. */
-type Means = Pick<BuildpackRequest, "openPackage" | "scratch">;
+type Means = Pick<BuildpackRequest, "openPackage" | "scratch" | "platform">;
 
 type Add = (buildpack: Buildpack) => BuildpackDescriptor;
 
@@ -341,7 +344,10 @@ async function readDirectory(
       for (const one of buildpacks) add(one);
     }
   }
-  return { descriptor, dir: { outside: dir, inside: insideOf(descriptor) } };
+  const { platform, scratch } = means;
+  const tree = platform && await findTree(dir, treesOf(platform), descriptor.targets);
+  const outside = tree === undefined ? dir : await layTree(dir, tree, scratch);
+  return { descriptor, dir: { outside, inside: insideOf(descriptor) } };
 }
 
 /** A buildpack in a (compressed) tar. */

@@ -8,7 +8,8 @@ import { parsePackageToml } from "../../file/package_toml.ts";
 import { unpackArchive } from "../archive_root.ts";
 import { lookUp } from "./index_dir.ts";
 import { keyOf, type ModuleInfo, type ModuleKind, type PackagedModule } from "./module.ts";
-import { type ModuleDir, readModuleDir } from "./module_dir.ts";
+import { type TreePlatform, treesOf } from "../platform_tree.ts";
+import { type ModuleDir, readModuleDir, withTree } from "./module_dir.ts";
 import { readPackage } from "./package.ts";
 
 /** A module that still has to become a layer, or has one. */
@@ -28,6 +29,8 @@ export interface ModuleSources {
   readonly cwd: string;
   /** An empty directory of ours, for archives. */
   readonly scratch: string;
+  /** What a directory may have files of its own for. */
+  readonly platform: TreePlatform;
   /** Opens a package image by name. */
   image(name: string): Promise<Image>;
   /** Opens a package file (`.cnb`). */
@@ -93,7 +96,8 @@ async function locate(
       `Cannot use ${JSON.stringify(name)}: it is no package file and no (compressed) tar`,
     );
     // What comes out of an archive has its parts in packages, not in directories of this machine (X-02).
-    return await readDirectory(root, kind);
+    const module = await readOwn(root, kind, sources);
+    return { main: module.info, modules: [module] };
   }
   // In a registry somebody might call an image p.cnb; without a host it can only be meant as a file.
   const isFile = name.endsWith(".cnb") && !/^[^/]*[.:][^/]*\//.test(name);
@@ -111,9 +115,13 @@ function located(image: Image, name: string): Located {
   return readPackage(image, name);
 }
 
-async function readDirectory(path: string, kind: ModuleKind): Promise<Located> {
+async function readOwn(
+  path: string,
+  kind: ModuleKind,
+  { platform }: ModuleSources,
+): Promise<ModuleDir> {
   const module = await readModuleDir(path, kind);
-  return { main: module.info, modules: [module] };
+  return await withTree(module, treesOf(platform), module.info.targets);
 }
 
 async function fromDirectory(
@@ -126,7 +134,7 @@ async function fromDirectory(
   const described = await readDocument(file, parsePackageToml);
   const module = described?.module;
   // A package.toml of its own module; one that names another directory is read by its own command.
-  const self = await readModuleDir(resolve(path, module?.uri ?? "."), kind);
+  const self = await readOwn(resolve(path, module?.uri ?? "."), kind, sources);
   const parts = self.info.order.length === 0
     ? []
     : await locateParts(described?.dependencies ?? [], file, sources, kind, depth, path);

@@ -8,8 +8,10 @@ import { LifecycleError } from "../../error.ts";
 import { parseBuildpackToml } from "../../file/buildpack_toml.ts";
 import { readDocument } from "../../file/document.ts";
 import { type ExtensionDescriptor, parseExtensionToml } from "../../file/extension_toml.ts";
+import type { Target } from "../../file/module.ts";
 import { makeLayers } from "../../phase/export_make.ts";
 import type { LayerStore } from "../../phase/export_types.ts";
+import { findTree } from "../platform_tree.ts";
 import {
   insideOf,
   keyOf,
@@ -184,4 +186,15 @@ function* joined(modules: readonly ModuleDir[]): Iterable<TreeEntry> {
       yield entry;
     }
   }
+}
+
+/** The module with the first of `trees` that it has, such as `linux/arm64`, over the files that all platforms share. */
+export async function withTree(
+  module: ModuleDir,
+  trees: readonly string[],
+  targets: readonly Target[],
+): Promise<ModuleDir> {
+  const root = module.dirs[0]!;
+  const tree = await findTree(root, trees, targets);
+  return tree === undefined ? module : { ...module, dirs: [root, tree.dir], without: tree.systems };
 }
