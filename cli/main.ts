@@ -54,7 +54,7 @@ async function main(): Promise<number> {
   try {
     if (io.args.length === 1 && /^(--)?version$/.test(io.args[0] ?? "")) {
       // Without the library that reads command lines: it loads much of Node, which takes twice as long as all else.
-      (await import("./command/version.ts")).printVersion(io);
+      (await import("./version.ts")).printVersion(io);
       return 0;
     }
     const phase = await lifecyclePhase(io);

@@ -204,7 +204,7 @@ export async function run(io: Io): Promise<number> {
   const asked = chosen(args);
   const program = await commandTree(io, args, (result) => code = result);
   if (asked === undefined && args.includes("--version")) {
-    (await import("./command/version.ts")).printVersion(io);
+    (await import("./version.ts")).printVersion(io);
     return 0;
   }
   if (io.args.length === 0) {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Io } from "../io.ts";
 import { outputFlag } from "../output.ts";
-import { VERSION } from "../version.ts";
+import { printVersion, VERSION } from "../version.ts";
 
 /** `wherry version`: one line, or with `-o json` everything this file was made of. */
 export function define(command: Command, io: Io): void {
@@ -19,9 +19,4 @@ export function define(command: Command, io: Io): void {
         ) + "\n",
       );
     });
-}
-
-/** Prints the one line. */
-export function printVersion(io: Io): void {
-  io.stdout.write(`${VERSION}\n`);
 }

@@ -5,21 +5,7 @@
  * path is opened with O_NOFOLLOW from the step above, so a symlink that lies there, or is put there while we look,
  * is never followed. There is one resolver, and it is the one that creates (X-04).
  */
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  type Stats,
-  symlinkSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
-
-// `constants` is asked where it is used: a look at it here would load Node's file system at the start of every command.
+import { closeFile, OPEN, openFile, setMode, writeFile } from "./descriptors.ts";
 
 /** Longer paths are an attack on our time: no layer of a buildpack is deeper. */
 const MAX_STEPS = 1024;
@@ -63,7 +49,7 @@ export class ConfinedDirectory implements Disposable {
   /** @param path An existing directory. Symlinks up to here are the caller's, and followed. */
   constructor(path: string) {
     this.#path = path;
-    this.#root = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    this.#root = openFile(path, OPEN.directory);
   }
 
   /** Makes a directory and those above it; `mode` is applied by {@linkcode finish}. An existing one keeps its own. */
@@ -72,37 +58,37 @@ export class ConfinedDirectory implements Disposable {
     const path = this.#at(steps);
     const key = steps.join("/");
     // Nearly always it is not there: to look first would cost more than to try.
-    if (isMade(() => mkdirSync(path, 0o700))) {
+    if (isMade(() => Deno.mkdirSync(path, { mode: 0o700 }))) {
       this.#modes.set(key, { steps, mode });
       return;
     }
-    const there = lstatSync(path);
-    if (!there.isDirectory()) throw this.#inTheWay(steps, there);
+    const there = Deno.lstatSync(path);
+    if (!there.isDirectory) throw this.#inTheWay(steps, there);
     if (this.#modes.has(key)) this.#modes.set(key, { steps, mode });
   }
 
   /** Makes a file, in the place of another file but of nothing else. */
   makeFile(steps: readonly string[], mode: number): ConfinedFile {
     if (steps.length === 0) this.#free(steps);
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+    const flags = OPEN.writeOnly | OPEN.create | OPEN.exclusive | OPEN.noFollow;
     const path = this.#at(steps);
     let fd = -1;
     const isNew = isMade(() => {
-      fd = openSync(path, flags, 0o600);
+      fd = openFile(path, flags, 0o600);
     });
-    if (!isNew) fd = openSync(this.#free(steps), flags, 0o600);
+    if (!isNew) fd = openFile(this.#free(steps), flags, 0o600);
     let open = true;
     const close = () => {
-      if (open) closeSync(fd);
+      if (open) closeFile(fd);
       open = false;
     };
     return {
       write(bytes) {
-        for (let at = 0; at < bytes.byteLength;) at += writeSync(fd, bytes, at);
+        writeFile(fd, bytes);
       },
       end() {
         try {
-          fchmodSync(fd, mode);
+          setMode(fd, mode);
         } finally {
           close();
         }
@@ -114,7 +100,7 @@ export class ConfinedDirectory implements Disposable {
   /** Makes a symlink. Its text is kept as it is, since nothing here ever follows it (X-13). */
   makeSymlink(steps: readonly string[], target: string): void {
     const path = this.#free(steps);
-    symlinkSync(target, path);
+    Deno.symlinkSync(target, path);
   }
 
   /** Makes a hard link to a regular file of this directory (X-03). */
@@ -124,16 +110,16 @@ export class ConfinedDirectory implements Disposable {
     try {
       const from = `/proc/self/fd/${parent}/${target.at(-1)}`;
       const there = target.length === 0 ? undefined : statOf(from);
-      if (there?.isFile() !== true) {
+      if (there?.isFile !== true) {
         throw new TypeError(
           `Cannot extract ${this.#name(steps)}: it links to ${
             this.#name(target)
           }, want a file that was extracted`,
         );
       }
-      linkSync(from, this.#free(steps));
+      Deno.linkSync(from, this.#free(steps));
     } finally {
-      closeSync(parent);
+      closeFile(parent);
     }
   }
 
@@ -143,9 +129,9 @@ export class ConfinedDirectory implements Disposable {
     for (const { steps, mode } of all) {
       const fd = this.#open(steps, false);
       try {
-        fchmodSync(fd, mode);
+        setMode(fd, mode);
       } finally {
-        closeSync(fd);
+        closeFile(fd);
       }
     }
     this.#modes.clear();
@@ -153,9 +139,9 @@ export class ConfinedDirectory implements Disposable {
 
   /** Closes what is open. */
   [Symbol.dispose](): void {
-    if (this.#last !== undefined) closeSync(this.#last.fd);
+    if (this.#last !== undefined) closeFile(this.#last.fd);
     this.#last = undefined;
-    closeSync(this.#root);
+    closeFile(this.#root);
   }
 
   /** A path the kernel resolves from the open parent; parents are made when missing. */
@@ -165,7 +151,7 @@ export class ConfinedDirectory implements Disposable {
     if (parent.length === 0) return `/proc/self/fd/${this.#root}/${name}`;
     if (this.#last === undefined || !same(this.#last.steps, parent)) {
       const fd = this.#open(parent, true);
-      if (this.#last !== undefined) closeSync(this.#last.fd);
+      if (this.#last !== undefined) closeFile(this.#last.fd);
       this.#last = { steps: parent, fd };
     }
     return `/proc/self/fd/${this.#last.fd}/${name}`;
@@ -179,8 +165,8 @@ export class ConfinedDirectory implements Disposable {
     const path = this.#at(steps);
     const there = statOf(path);
     if (there === undefined) return path;
-    if (!there.isFile()) throw this.#inTheWay(steps, there);
-    unlinkSync(path);
+    if (!there.isFile) throw this.#inTheWay(steps, there);
+    Deno.removeSync(path);
     return path;
   }
 
@@ -190,20 +176,20 @@ export class ConfinedDirectory implements Disposable {
     const short = last !== undefined && last.steps.length <= steps.length &&
       last.steps.every((step, at) => step === steps[at]);
     let at = short ? last.steps.length : 0;
-    let fd = openSync(
+    let fd = openFile(
       `/proc/self/fd/${short ? last.fd : this.#root}/.`,
-      constants.O_RDONLY | constants.O_DIRECTORY,
+      OPEN.directory,
     );
     try {
       for (; at < steps.length; at++) {
         const path = `/proc/self/fd/${fd}/${steps[at]}`;
         const next = this.#openStep(path, steps.slice(0, at + 1), make);
-        closeSync(fd);
+        closeFile(fd);
         fd = next;
       }
       return fd;
     } catch (error) {
-      closeSync(fd);
+      closeFile(fd);
       throw error;
     }
   }
@@ -211,10 +197,10 @@ export class ConfinedDirectory implements Disposable {
   #openStep(path: string, steps: readonly string[], make: boolean): number {
     for (let attempt = 0;; attempt++) {
       try {
-        return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+        return openFile(path, OPEN.directory | OPEN.noFollow);
       } catch (cause) {
         const { code } = cause as { code?: unknown };
-        if (code === "ENOENT" && make && attempt === 0) mkdirSync(path);
+        if (code === "ENOENT" && make && attempt === 0) Deno.mkdirSync(path);
         else if (code === "ENOENT" && !make) {
           throw new TypeError(`Cannot extract: ${this.#name(steps)} was not extracted`, { cause });
         } else if (code === "ELOOP" || code === "ENOTDIR") {
@@ -229,12 +215,8 @@ export class ConfinedDirectory implements Disposable {
     }
   }
 
-  #inTheWay(steps: readonly string[], there: Stats): TypeError {
-    const kind = there.isSymbolicLink()
-      ? "a symlink"
-      : there.isDirectory()
-      ? "a directory"
-      : "a file";
+  #inTheWay(steps: readonly string[], there: Deno.FileInfo): TypeError {
+    const kind = there.isSymlink ? "a symlink" : there.isDirectory ? "a directory" : "a file";
     return new TypeError(`Cannot extract ${this.#name(steps)}: ${kind} lies in its place`);
   }
 
@@ -254,8 +236,13 @@ function isMade(make: () => void): boolean {
   }
 }
 
-function statOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
+function statOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 function same(a: readonly string[], b: readonly string[]): boolean {

@@ -1,5 +1,6 @@
 import { pipeline, Readable, type Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
+import { gunzipSmall } from "./gunzip_small.ts";
 import type { ReadLimits } from "./tar_reader.ts";
 import { zstdDecoder } from "./zstd.ts";
 import { type FramePiece, ZstdFrames } from "./zstd_frames.ts";
@@ -17,6 +18,8 @@ const RATIO_FREE_BYTES = 64 * 1024 * 1024;
 /** 128 MiB: what every zstd decoder must take and more than any layer tool uses (X-11). */
 const ZSTD_WINDOW_LOG = 27;
 const CHUNK = 256 * 1024;
+/** What is not longer may be inflated without Node's `zlib`. */
+const SMALL = 32 * 1024;
 
 /**
  * The plain bytes of a blob. gzip (also of several members), zstd and plain are told apart by their first bytes,
@@ -88,7 +91,7 @@ function codecOf(head: Uint8Array): Codec | undefined {
   if (head[0] === 0x1f && head[1] === 0x8b) {
     return {
       name: "gzip",
-      decode: (first, rest) => inflate(chain(first, rest), createGunzip({ chunkSize: CHUNK })),
+      decode: gunzip,
     };
   }
   // A frame, or a skippable frame as seekable formats put in front.
@@ -97,6 +100,27 @@ function codecOf(head: Uint8Array): Codec | undefined {
     head[3] === 0x18;
   if (!zstd && !skip) return undefined;
   return { name: "zstd", decode: (first, rest) => inflateFrames(chain(first, rest)) };
+}
+
+async function* gunzip(
+  first: Uint8Array,
+  rest: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  let head = first;
+  let next: IteratorResult<Uint8Array> | undefined;
+  while (head.byteLength <= SMALL && !(next = await rest.next()).done) {
+    head = joined(head, next.value);
+  }
+  const plain = next?.done ? await gunzipSmall(new Uint8Array(head)) : undefined;
+  if (plain === undefined) yield* inflate(chain(head, rest), createGunzip({ chunkSize: CHUNK }));
+  else if (plain.byteLength > 0) yield plain;
+}
+
+function joined(head: Uint8Array, chunk: Uint8Array): Uint8Array {
+  const both = new Uint8Array(head.byteLength + chunk.byteLength);
+  both.set(head);
+  both.set(chunk, head.byteLength);
+  return both;
 }
 
 /** `first`, then `rest`, which ends with it. */
@@ -171,10 +195,7 @@ async function* withMagic(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Ui
       yield chunk;
       continue;
     }
-    const joined: Uint8Array = new Uint8Array(head.byteLength + chunk.byteLength);
-    joined.set(head);
-    joined.set(chunk, head.byteLength);
-    head = joined;
+    head = joined(head, chunk);
     if (head.byteLength < 4) continue;
     yield head;
     head = undefined;

@@ -1,5 +1,5 @@
 /** Reading a whole file on this thread: what was read is still in the processor's cache when it is used. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeFile, OPEN, openFile, readFile } from "./descriptors.ts";
 import { nextTurn, SLICE_MS } from "./turn.ts";
 
 /**
@@ -19,11 +19,11 @@ export async function eachChunk(
   take: (chunk: Uint8Array) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const fd = openSync(path, "r");
+  const fd = openFile(path, OPEN.readOnly);
   try {
     const buffer = new Uint8Array(CHUNK);
     let deadline = performance.now() + SLICE_MS;
-    for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) {
+    for (let got = readFile(fd, buffer); got > 0; got = readFile(fd, buffer)) {
       take(buffer.subarray(0, got));
       if (performance.now() < deadline) continue;
       await nextTurn();
@@ -31,6 +31,6 @@ export async function eachChunk(
       deadline = performance.now() + SLICE_MS;
     }
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }

@@ -155,3 +155,23 @@ export function becomeIds(uid: number, gid: number): boolean {
     libc.close();
   }
 }
+
+const DESCRIPTORS = {
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+} as const;
+
+/** The calls of the C library that take or give a descriptor, each below 0 when it failed. */
+export type DescriptorCalls = Deno.DynamicLibrary<typeof DESCRIPTORS>["symbols"];
+
+/** Opens the C library for the rest of the process; `undefined` where there is none that we can call. */
+export function openDescriptorCalls(): DescriptorCalls | undefined {
+  try {
+    return Deno.dlopen("libc.so.6", DESCRIPTORS).symbols;
+  } catch {
+    return undefined;
+  }
+}

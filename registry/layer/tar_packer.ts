@@ -1,5 +1,5 @@
 /** Makes the bytes of a layer's tar, into memory it is given: no promise, no copy, one open file at a time. */
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeFile, OPEN, openFile, readFile } from "./descriptors.ts";
 import { type FileBody, LAYER_MTIME, type TreeEntry } from "./entry.ts";
 import { encodeHeader } from "./tar_encode.ts";
 import { BLOCK, padded } from "./tar_format.ts";
@@ -94,20 +94,20 @@ export class TarPacker implements Disposable {
   #read(file: OpenFile, into: Uint8Array): number {
     if (file.left === 0) {
       // One more byte would be a file that grew while it was read.
-      const more = readSync(file.fd, ONE_BYTE);
+      const more = readFile(file.fd, ONE_BYTE);
       this.#close();
       if (more !== 0) throw changed(file.path, file.size);
       return 0;
     }
     const want = into.subarray(0, Math.min(file.left, into.byteLength));
-    const got = readSync(file.fd, want);
+    const got = readFile(file.fd, want);
     if (got === 0) throw changed(file.path, file.size);
     file.left -= got;
     return got;
   }
 
   #close(): void {
-    if (this.#file !== undefined) closeSync(this.#file.fd);
+    if (this.#file !== undefined) closeFile(this.#file.fd);
     this.#file = undefined;
   }
 
@@ -144,10 +144,9 @@ function openBody(
   body: FileBody,
   size: number,
 ): { readonly fd: number; readonly path: string; readonly size: number } {
-  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   let fd: number;
   try {
-    fd = openSync(body.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    fd = openFile(body.path, OPEN.noFollow | OPEN.noBlock);
   } catch (cause) {
     if ((cause as { code?: unknown }).code !== "ELOOP") throw cause;
     throw new RangeError(`Cannot pack ${body.path}: it became a symlink while it was read`, {
@@ -159,13 +158,13 @@ function openBody(
     // What the descriptor stands for. fstat of node:fs would take ten times as long (6.5 us).
     now = Deno.statSync(`/proc/self/fd/${fd}`);
   } catch (error) {
-    closeSync(fd);
+    closeFile(fd);
     throw error;
   }
   if (now.dev === body.dev && now.ino === body.ino && now.size === size && now.isFile) {
     return { fd, path: body.path, size };
   }
-  closeSync(fd);
+  closeFile(fd);
   if (now.dev !== body.dev || now.ino !== body.ino) {
     throw new RangeError(`Cannot pack ${body.path}: another file took its place while it was read`);
   }

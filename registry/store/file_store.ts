@@ -1,7 +1,7 @@
 /** The store over files and one database; see `store.ts` for what it promises. */
 import { resolve } from "node:path";
-import { setImmediate } from "node:timers";
 import { orAborted } from "../abort.ts";
+import { soon } from "../layer/turn.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Algorithm, algorithmOf, type Digest, digestOf, digestOfMade } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
@@ -18,7 +18,7 @@ import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
 import { Ballast } from "./ballast.ts";
 import { BlobFiles, TEMPORARY_SHAPE } from "./blob_files.ts";
 import { checkName, checkTagName, expectDigest } from "./checks.ts";
-import { Database, type Row, translate } from "./database.ts";
+import { Database, loadSqlite, type Row, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { previewGarbage } from "./gc_preview.ts";
 import { Leases, TOUCH_MS } from "./leases.ts";
@@ -104,6 +104,7 @@ export class FileStore implements Store, UploadHost {
       create: !readOnly && options.create !== false,
       foreignOwner: options.foreignOwner ?? false,
     });
+    await loadSqlite();
     if (readOnly) {
       return new FileStore(dir, new Database(dir, true), new Leases(dir), {
         ...options,
@@ -260,7 +261,7 @@ export class FileStore implements Store, UploadHost {
       if (this.#following.get(digest) === recorded) this.#following.delete(digest);
     };
     // A failure is kept for the manifest, which fails in the same batch.
-    recorded.then(forget, () => setImmediate(forget));
+    recorded.then(forget, () => soon(forget));
   }
 
   /** Goes on with what an earlier try left of a long blob; if that was something else, begins anew. */

@@ -5,7 +5,7 @@ import { isForeignLayerType } from "../oci/media_type.ts";
 import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { BlobFiles } from "./blob_files.ts";
-import { Database, type Row, translate } from "./database.ts";
+import { Database, loadSqlite, type Row, translate } from "./database.ts";
 import { claimDirectory, onReadOnlyMount } from "./open.ts";
 import { hashFile } from "./hash_file.ts";
 import { DigestMender, withoutFlip } from "./mend_digests.ts";
@@ -87,6 +87,7 @@ export async function checkStore(dir: string, options: CheckOptions = {}): Promi
   await checkModes(path, options.repair ?? false, (finding) => check.found(finding));
   let db: Database | undefined;
   try {
+    await loadSqlite();
     db = openDatabase(path, options.repair ?? false);
   } catch (error) {
     db = await check.damaged([(error as Error).message]);

@@ -1,5 +1,5 @@
 /** SQLite checks no page it reads: what a flipped bit must never turn into a wrong answer proves itself. */
-import { crc32 } from "node:zlib";
+import { crc32 } from "../layer/crc32.ts";
 import { OciError } from "../oci/error.ts";
 
 /** Of one tag: stored beside it, made again when it is read. */

@@ -1,6 +1,6 @@
 /** What takes how much room, and how much of it a collection would give back. */
 import { join, resolve } from "node:path";
-import { Database } from "./database.ts";
+import { Database, loadSqlite } from "./database.ts";
 import { floorOf, GRACE_MS } from "./gc.ts";
 import { Leases } from "./leases.ts";
 import { claimDirectory } from "./open.ts";
@@ -63,6 +63,7 @@ export async function measureStore(
 ): Promise<StoreUsage> {
   const path = resolve(dir);
   await claimDirectory(path, { create: false, foreignOwner: options.foreignOwner ?? false });
+  await loadSqlite();
   const db = new Database(path, true);
   try {
     db.keepTemporaryInMemory();

@@ -8,8 +8,10 @@ import { lazyZod, ZOD_CHUNK } from "./lazy_zod.ts";
 
 /** Bundled code and what it was made from. */
 export interface Bundle {
-  /** Name to ASCII text that evaluates to `(require, module, exports) => void`. */
+  /** Name to ASCII text that evaluates to a function of what `loader.js` gives it. */
   readonly chunks: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  /** The chunks that each chunk imports at its start, sorted by name; those that import none are not in it. */
+  readonly needs: ReadonlyMap<string, readonly string[]>;
   /** One record per npm package in it, sorted by name. */
   readonly records: readonly InputRecord[];
   /** npm package folders in it, sorted, relative to the checkout. */
@@ -77,19 +79,61 @@ export async function bundle(name: string, entry: string, root: string): Promise
   }
   const chunks = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const file of files) {
-    const { code } = await transform(file.text, {
+    const { code } = await transform(file.text.replaceAll(BUILTIN_ON_DEMAND, "require.load($1)"), {
       ...shape,
+      platform: "neutral",
       format: "cjs",
       supported: { "dynamic-import": false },
     });
-    const text = `(function(require,module,exports){"use strict";${code}})`;
+    const text = `(function(require,module,exports,process,__export,__toESM,__toCommonJS){` +
+      `"use strict";${withoutHelpers(code)}})`;
     // deno-lint-ignore no-control-regex
     if (/[^\x00-\x7f]/.test(text)) {
       throw new Error(`Cannot bundle ${entry}: the result is not ASCII`);
     }
     chunks.set(basename(file.path), new TextEncoder().encode(text));
   }
-  return { chunks, ...packagesOf(outputs, root) };
+  return { chunks, needs: needsOf(outputs), ...packagesOf(outputs, root) };
+}
+
+/** `import("node:sqlite")`: the loader asks for that module alone, and `require` has it from then on. */
+const BUILTIN_ON_DEMAND = /\bimport\(("node:[a-z/_]+")\)/g;
+
+/** What `loader.js` gives each chunk, and what esbuild makes it of. */
+const HELPER =
+  /^var __(create|defProp|getOwnPropDesc|getOwnPropNames|getProtoOf|hasOwnProp|export|copyProps|toESM|toCommonJS)=/;
+
+/** Those that only helpers call. */
+const INNER =
+  /\b__(create|defProp|getOwnPropDesc|getOwnPropNames|getProtoOf|hasOwnProp|copyProps)\b/;
+
+/** Takes away the few functions that esbuild puts at the start of every chunk, unless the chunk is those functions. */
+function withoutHelpers(code: string): string {
+  let rest = code;
+  while (HELPER.test(rest)) rest = rest.slice(endOfStatement(rest));
+  return INNER.test(rest) ? code : rest;
+}
+
+/** Behind the first semicolon outside of all brackets. No helper has a bracket or semicolon in a string. */
+function endOfStatement(code: string): number {
+  let depth = 0;
+  for (let at = 0; at < code.length; at++) {
+    const char = code[at]!;
+    if ("([{".includes(char)) depth++;
+    if (")]}".includes(char)) depth--;
+    if (char === ";" && depth === 0) return at + 1;
+  }
+  return code.length;
+}
+
+function needsOf(outputs: Metafile["outputs"]): Map<string, readonly string[]> {
+  const needs = Object.entries(outputs).map(([path, { imports }]) => {
+    const own = imports.filter(({ kind, external }) => kind === "import-statement" && !external);
+    return [basename(path), own.map((each) => basename(each.path)).sort()] as const;
+  });
+  return new Map(
+    needs.filter(([, names]) => names.length > 0).toSorted(([a], [b]) => a < b ? -1 : 1),
+  );
 }
 
 /**

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { stop } from "esbuild";
-import { bundle } from "./bundle.ts";
+import { type Bundle, bundle } from "./bundle.ts";
 import { makeRequire } from "./loader.js";
-
-type Chunk = Uint8Array<ArrayBuffer>;
 
 /** A throw-away checkout with these files. */
 async function inTree<T>(
@@ -24,11 +22,10 @@ async function inTree<T>(
   }
 }
 
-/** Runs the program of `chunks`; it leaves what it has to say in `globalThis.said`. */
-async function runChunks(chunks: ReadonlyMap<string, Chunk>): Promise<unknown> {
+/** Runs the program of a bundle; it leaves what it has to say in `globalThis.said`. */
+async function runChunks({ chunks, needs }: Pick<Bundle, "chunks" | "needs">): Promise<unknown> {
   const scope = globalThis as unknown as { said?: Promise<unknown> };
-  // The loader takes the whole buffer of what it is given.
-  makeRequire((name: string) => chunks.get(name)?.slice())("./main.js");
+  makeRequire((name: string) => chunks.get(name)?.slice(), Object.fromEntries(needs))("./main.js");
   const said = await scope.said;
   delete scope.said;
   return said;
@@ -54,11 +51,11 @@ Deno.test({
         export const later = () => basename("/a/é" + count());`,
       "shared.ts": `let n = 0; export const count = () => n++;`,
     }, async (root) => {
-      const { chunks, records } = await bundle("main", "main.ts", root);
+      const { chunks, needs, records } = await bundle("main", "main.ts", root);
       assert(chunks.has("main.js") && chunks.size >= 2, [...chunks.keys()].join());
       assert.deepEqual(records, []);
       assert(!new TextDecoder().decode(chunks.get("main.js")).includes("basename"));
-      assert.deepEqual(await runChunks(chunks), [0, "é1", 2, "Kind", true]);
+      assert.deepEqual(await runChunks({ chunks, needs }), [0, "é1", 2, "Kind", true]);
     }),
 });
 
@@ -122,7 +119,7 @@ Deno.test({
             new Readable() instanceof Readable, "prototype" in Readable, typeof Hash],
         });`,
     }, async (root) => {
-      const { chunks } = await bundle("main", "main.ts", root);
+      const made = await bundle("main", "main.ts", root);
       const { getBuiltinModule } = process;
       const asked: string[] = [];
       process.getBuiltinModule = ((name: string) => {
@@ -130,7 +127,7 @@ Deno.test({
         return getBuiltinModule(name);
       }) as typeof getBuiltinModule;
       try {
-        const said = await runChunks(chunks) as {
+        const said = await runChunks(made) as {
           readonly path: string;
           readonly hash: () => string;
           readonly rest: () => unknown;
@@ -140,6 +137,83 @@ Deno.test({
         assert.equal(said.hash(), "2d71");
         assert.deepEqual(asked, ["node:crypto"]);
         assert.deepEqual(said.rest(), [0x1f, 1, true, true, "function"]);
+      } finally {
+        process.getBuiltinModule = getBuiltinModule;
+      }
+    }),
+});
+
+Deno.test({
+  name: "a chunk is compiled at once with all that it imports, each of them once",
+  ...quiet,
+  fn: () =>
+    inTree({
+      "main.ts": `import { a } from "./a.ts";
+        globalThis.said = (async () => [a, await (await import("./b.ts")).b(), await import("./c.ts")])();`,
+      "a.ts": `export let a = 0; export const more = () => ++a;`,
+      "b.ts": `import { more } from "./a.ts"; import { shared } from "./shared.ts";
+        export const b = async () => [more(), shared, (await import("./c.ts")).c];`,
+      "c.ts":
+        `import { a } from "./a.ts"; import { shared } from "./shared.ts"; export const c = a + shared;`,
+      "shared.ts": `export const shared = 40;`,
+    }, async (root) => {
+      const { chunks, needs } = await bundle("main", "main.ts", root);
+      assert.deepEqual(
+        [...needs.keys()].map((name) => name.replace(/-[^-]*$/, "")),
+        ["b", "c", "main.js"],
+      );
+      const read: string[] = [];
+      const counted = new Map([...chunks].map(([name, bytes]) => [name, bytes]));
+      counted.get = (name) => {
+        read.push(name);
+        return chunks.get(name);
+      };
+      const said = await runChunks({ chunks: counted, needs });
+      assert.deepEqual(said, [0, [1, 40, 41], { c: 41 }]);
+      assert.deepEqual(read.toSorted(), [...chunks.keys()].toSorted());
+    }),
+});
+
+Deno.test({
+  name: "a library that asks process for variables does not load Node's layer",
+  ...quiet,
+  fn: () =>
+    inTree({
+      "main.ts": `globalThis.said = [typeof process, process.env.HOME, process.env.NO_SUCH,
+        "HOME" in process.env, process.platform, process.getuid()];`,
+    }, async (root) => {
+      const made = await bundle("main", "main.ts", root);
+      const home = Deno.env.get("HOME");
+      assert.deepEqual(await runChunks(made), [
+        "object",
+        home,
+        undefined,
+        home !== undefined,
+        "linux",
+        Deno.uid(),
+      ]);
+    }),
+});
+
+Deno.test({
+  name:
+    "a module of Node's that is imported on demand is loaded alone, and is there for all from then on",
+  ...quiet,
+  fn: () =>
+    inTree({
+      "main.ts": `import { DatabaseSync } from "node:sqlite";
+        globalThis.said = (async () => {
+          await import("node:sqlite");
+          return new DatabaseSync(":memory:").prepare("select 7 as n").get().n;
+        })();`,
+    }, async (root) => {
+      const made = await bundle("main", "main.ts", root);
+      const { getBuiltinModule } = process;
+      process.getBuiltinModule = () => {
+        throw new Error("asked for all of it");
+      };
+      try {
+        assert.equal(await runChunks(made), 7);
       } finally {
         process.getBuiltinModule = getBuiltinModule;
       }

@@ -4,8 +4,6 @@
 // bundle. Both are read from the executable, which is /proc/self/exe.
 import { makeRequire } from "./loader.js";
 
-// Where each asset stands in the part "assets", and that part in the executable.
-const places = "@PLACES@";
 const hidden = "WHERRY__HIDDEN_";
 const stubbed = Deno.env.get("WHERRY__ARGV0");
 // Without the stub (WHERRY_UNPACK wrote the parts, and someone runs them by hand) the parts are files beside us.
@@ -13,7 +11,18 @@ const here = stubbed === undefined
   ? decodeURIComponent(new URL(".", Deno.mainModule).pathname)
   : undefined;
 const file = here === undefined ? "/proc/self/exe" : here + "assets";
-if (here === undefined) { for (const place of Object.values(places)) place[0] += +"@START@"; }
+const opened = Deno.openSync(file);
+const readAt = (offset, size) => {
+  const bytes = new Uint8Array(size);
+  opened.seekSync(offset, 0);
+  for (let at = 0; at < size;) at += opened.readSync(bytes.subarray(at)) ?? size;
+  return bytes;
+};
+// Where the part "assets" starts in the executable, and where in it the index stands.
+const start = here === undefined ? +"@START@" : 0;
+const index = JSON.parse(new TextDecoder().decode(readAt(start + +"@INDEX@", +"@INDEX_SIZE@")));
+const { places, needs } = index;
+for (const place of Object.values(places)) place[0] += start;
 
 // What the stub set goes; then variables that would have steered the loader, Deno or Node, and were hidden by the stub,
 // come back for children. Those that Deno reads late are only kept in `environment`.
@@ -33,18 +42,9 @@ for (const [name, value] of Object.entries(environment)) {
   if (!/^(DENO|OTEL|NODE_CHANNEL)_/.test(original)) Deno.env.set(original, value);
 }
 
-const read = (name) => {
-  if (places[name] === undefined) return undefined;
-  const [offset, size] = places[name];
-  const bytes = new Uint8Array(size);
-  const opened = Deno.openSync(file);
-  opened.seekSync(offset, 0);
-  for (let at = 0; at < size;) at += opened.readSync(bytes.subarray(at)) ?? size;
-  opened.close();
-  return bytes;
-};
+const read = (name) => places[name] === undefined ? undefined : readAt(...places[name]);
 
-const require = makeRequire(read);
+const require = makeRequire(read, needs);
 
 globalThis.__wherry = {
   file,
@@ -60,7 +60,7 @@ globalThis.__wherry = {
         JSON.stringify(file)
       });f.seekSync(${offset},0);` +
         `for(let a=0;a<${size};)a+=f.readSync(s.subarray(a))??${size};f.close();` +
-        `(0,eval)(new TextDecoder("latin1").decode(s))(n=>process.getBuiltinModule(n),{},{})`,
+        `(0,eval)(new TextDecoder("latin1").decode(s))(n=>process.getBuiltinModule(n),{},{},process)`,
     );
   },
 };

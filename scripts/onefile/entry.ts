@@ -25,19 +25,23 @@ export type Places = Readonly<Record<string, readonly [number, number]>>;
 /**
  * Prepares the entry script.
  *
- * @param places Where each asset stands in the part that holds them.
+ * @param index Where the index stands in the part that holds the assets: [offset, size]. It is JSON: `places` of all
+ *   assets, and `needs`, the chunks that each chunk imports.
  * @returns A function from that part's offset in the executable to the script's bytes.
  */
-export async function prepareEntry(places: Places): Promise<(start: number) => Uint8Array> {
+export async function prepareEntry(
+  index: readonly [number, number],
+): Promise<(start: number) => Uint8Array> {
   const code = await bundleScript("entry.js");
-  for (const mark of ['"@PLACES@"', '"@START@"', "@HELPER@"]) {
+  for (const mark of ['"@INDEX@"', '"@INDEX_SIZE@"', '"@START@"', "@HELPER@"]) {
     if (code.split(mark).length !== 2) {
       throw new Error(`Cannot make the entry script: ${mark} is not in it once`);
     }
   }
   return (start) =>
     new TextEncoder().encode(
-      code.replace('"@PLACES@"', () => JSON.stringify(places))
+      code.replace('"@INDEX@"', String(index[0]))
+        .replace('"@INDEX_SIZE@"', String(index[1]))
         .replace('"@START@"', String(start))
         .replace("@HELPER@", String(HELPER_FD)),
     );

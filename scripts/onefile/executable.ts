@@ -4,7 +4,7 @@ import { compileC } from "../compile_c.ts";
 import { assemble, type PartInput } from "./assemble.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { DENO_ARGS, DENO_SETTINGS } from "./deno_args.ts";
-import { type Places, prepareEntry } from "./entry.ts";
+import { prepareEntry } from "./entry.ts";
 import { fetchDeno, fetchLibraries, type InputRecord, type Say } from "./inputs.ts";
 import { writeNotices } from "./notices.ts";
 import { type Arch, DENO_VERSION, PINS } from "./pins.ts";
@@ -103,7 +103,7 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   }
   assets.set("inputs.json", text.encode(JSON.stringify(records)));
 
-  const { bytes, places } = packAssets(assets);
+  const { bytes, index } = packAssets(assets, main.needs);
   const firstFd = HELPER_FD - 1 - pins.libraries.length;
   const helper = native.find((each) => each.name === "helper");
   const file = (name: string) => libraries.files.get(name) ?? new Uint8Array();
@@ -123,7 +123,7 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
     deno: deno.bytes,
     stub,
     parts,
-    entryScript: await prepareEntry(places),
+    entryScript: await prepareEntry(index),
     entryFd: HELPER_FD - 1,
     args: ["wherry", ...DENO_ARGS],
     settings: DENO_SETTINGS,
@@ -145,10 +145,11 @@ function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** One run of bytes with every asset in it, sorted by name. */
+/** One run of bytes with every asset in it, sorted by name, and their index behind them. */
 function packAssets(
   assets: ReadonlyMap<string, Uint8Array>,
-): { bytes: Uint8Array; places: Places } {
+  needs: Bundle["needs"],
+): { readonly bytes: Uint8Array; readonly index: readonly [number, number] } {
   const sorted = [...assets].toSorted(([a], [b]) => a < b ? -1 : 1);
   const places: Record<string, readonly [number, number]> = {};
   let at = 0;
@@ -156,5 +157,8 @@ function packAssets(
     places[name] = [at, bytes.length];
     at += bytes.length;
   }
-  return { bytes: concat(sorted.map(([, bytes]) => bytes)), places };
+  const index = new TextEncoder().encode(
+    JSON.stringify({ places, needs: Object.fromEntries(needs) }),
+  );
+  return { bytes: concat([...sorted.map(([, bytes]) => bytes), index]), index: [at, index.length] };
 }
