@@ -117,6 +117,7 @@ export async function buildOne(
         if (opened.run !== "scratch") return { ...opened, run: opened.run };
         throw new LifecycleError(ExitCode.generate, "Cannot use scratch as run image here");
       },
+      trees: join(session.storeDir(), "unpacked"),
       // For all images: what an instruction makes depends on the base and what was before it, not on the app.
       extendCache: {
         dir: join(session.storeDir(), "cache", "extend"),

@@ -1,7 +1,7 @@
 /** The container we stand in as the root that is changed: what the lifecycle's own extender does (XT-1). */
 import { StartError } from "../sandbox/executor.ts";
 import { runPlain } from "../sandbox/run.ts";
-import type { ExtendRoot, RootCommand } from "./root.ts";
+import { type ExtendRoot, type RootCommand, watchWhole } from "./root.ts";
 import { NO_IMAGE } from "./snapshot.ts";
 
 /**
@@ -22,9 +22,10 @@ export async function openMachineRoot(
     throw new Error("this is no container: the machine itself would be changed");
   }
   const mounts = mountPoints(await Deno.readTextFile("/proc/self/mountinfo").catch(() => ""));
+  const scope = { root: "/", ignore: new Set([...NO_IMAGE, ...mounts, ...ignore]) };
   return {
-    root: "/",
-    ignore: new Set([...NO_IMAGE, ...mounts, ...ignore]),
+    ...scope,
+    ...watchWhole(scope, true),
     realOwners: true,
     async run({ user, ...command }: RootCommand) {
       try {

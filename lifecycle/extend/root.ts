@@ -3,7 +3,8 @@ import { lchown } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command, Outcome } from "../sandbox/executor.ts";
 import { follow, locate } from "../sandbox/tree_files.ts";
-import type { SnapshotScope } from "./snapshot.ts";
+import { type Looking, type Watch, watch } from "./changes.ts";
+import { compareSnapshots, type Snapshot, type SnapshotScope, takeSnapshot } from "./snapshot.ts";
 
 /** A user and a group. */
 export interface Ids {
@@ -20,7 +21,7 @@ export interface RootCommand extends Command {
 }
 
 /** A root file system that can be changed, and commands run in. */
-export interface ExtendRoot extends SnapshotScope {
+export interface ExtendRoot extends SnapshotScope, Watch {
   /** Owners on disk are the image's; else all is the caller's, and instructions say whose it is. */
   readonly realOwners: boolean;
   /**
@@ -29,6 +30,27 @@ export interface ExtendRoot extends SnapshotScope {
    * @throws {StartError} When it could not be started.
    */
   run(command: RootCommand): Promise<Outcome>;
+}
+
+/**
+ * Watches a root that looks like any other tree, by looking at all of it.
+ *
+ * @param pristine See {@linkcode Looking.pristine}.
+ */
+export function watchWhole(
+  scope: SnapshotScope,
+  realOwners: boolean,
+  pristine: Looking<Snapshot>["pristine"] = () => Promise.resolve(undefined),
+): Watch {
+  const top = scope.root === "/" ? "" : scope.root;
+  return watch<Snapshot>({
+    take: (signal) => takeSnapshot(scope, signal),
+    compare: compareSnapshots,
+    outside: (path) => `${top}${path}`,
+    pristine,
+    isOld: (_, was, is) => was.ino === is.ino,
+    capabilities: realOwners,
+  });
 }
 
 /**

@@ -3,7 +3,7 @@
  * whatever changes a file changes its ctime, which no program can set.
  */
 import { compareBytes } from "../../registry/compare_bytes.ts";
-import { type ExactLook, openExactLook } from "../../registry/layer/libc.ts";
+import { openExactLook } from "../../registry/layer/libc.ts";
 import type { EntryType, Owner, TreeEntry } from "../../registry/layer/entry.ts";
 
 /** What was there. */
@@ -37,63 +37,81 @@ export async function takeSnapshot(
   signal: AbortSignal,
 ): Promise<Snapshot> {
   const found = new Map<string, Seen>();
-  using look = openExactLook();
-  const coarse = look === undefined ? SECOND_MS + COARSE_MS : COARSE_MS;
+  using lister = new Lister(signal);
   const top = root === "/" ? "" : root;
-  const started = Date.now();
-  let newest = 0;
   const stack = [""];
   for (let dir = stack.pop(); dir !== undefined; dir = stack.pop()) {
-    signal.throwIfAborted();
-    for (const { name } of readDir(`${top}${dir}/`)) {
+    for (const name of lister.names(`${top}${dir}/`)) {
       const inside = `${dir}/${name}`;
       if (ignore.has(inside)) continue;
-      const info = lstat(`${top}${inside}`);
+      const info = lister.look(`${top}${inside}`);
       // Somebody else on this machine took it away.
       if (info === undefined) continue;
       found.set(inside, info);
-      if (info.isDirectory) {
-        stack.push(inside);
-        continue;
-      }
-      info.changed = changedAt(look, `${top}${inside}`);
-      const changed = info.changed ?? BigInt(info.ctime?.getTime() ?? 0) * NS_IN_MS;
-      newest = Math.max(newest, Number(changed / NS_IN_MS));
+      if (info.isDirectory) stack.push(inside);
     }
   }
-  const wait = newest + coarse - started;
-  if (wait > 0 && wait <= coarse) await new Promise((resolve) => setTimeout(resolve, wait));
+  await lister.settle();
   return found;
 }
 
+/** Looks at the entries of a tree, one after the other. */
+export class Lister implements Disposable {
+  readonly #exact = openExactLook();
+  readonly #started = Date.now();
+  #newest = 0;
+
+  constructor(readonly signal: AbortSignal) {}
+
+  /** Names in a directory; none when it is gone. */
+  names(dir: string): readonly string[] {
+    this.signal.throwIfAborted();
+    try {
+      return Array.from(Deno.readDirSync(dir), ({ name }) => name);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  }
+
+  /** An entry; `undefined` when it is gone. */
+  look(path: string): Seen | undefined {
+    let info: Seen;
+    try {
+      info = Deno.lstatSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+    if (info.isDirectory) return info;
+    info.changed = this.#changedAt(path);
+    const changed = info.changed ?? BigInt(info.ctime?.getTime() ?? 0) * NS_IN_MS;
+    this.#newest = Math.max(this.#newest, Number(changed / NS_IN_MS));
+    return info;
+  }
+
+  /** Waits until a change from now on has another time than any that was seen. */
+  async settle(): Promise<void> {
+    const coarse = this.#exact === undefined ? SECOND_MS + COARSE_MS : COARSE_MS;
+    const wait = this.#newest + coarse - this.#started;
+    if (wait > 0 && wait <= coarse) await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+
+  #changedAt(path: string): bigint | undefined {
+    try {
+      return this.#exact?.(path).changed;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#exact?.[Symbol.dispose]();
+  }
+}
+
 const NS_IN_MS = 1_000_000n;
-
-function changedAt(look: ExactLook | undefined, path: string): bigint | undefined {
-  try {
-    return look?.(path).changed;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function readDir(path: string): Iterable<Deno.DirEntry> {
-  try {
-    return [...Deno.readDirSync(path)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-function lstat(path: string): Seen | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
 
 /** What is other than it was. */
 export interface Difference {
@@ -103,11 +121,23 @@ export interface Difference {
   readonly gone: readonly string[];
 }
 
-/** Compares two looks. */
-export function compareSnapshots(before: Snapshot, after: Snapshot): Difference {
+/**
+ * Compares two looks.
+ *
+ * @param same Told of what may have changed and is no directory; what it knows to be the same does not count.
+ */
+export function compareSnapshots(
+  before: Snapshot,
+  after: Snapshot,
+  same: (path: string, before: Seen, after: Seen) => boolean = () => false,
+): Difference {
   const changed = new Set<string>();
-  for (const [path, info] of after) {
-    if (!isSame(before.get(path), info)) addWithParents(changed, path);
+  for (const [path, is] of after) {
+    const was = before.get(path);
+    if (was !== undefined && (isSame(was, is) || (!is.isDirectory && same(path, was, is)))) {
+      continue;
+    }
+    addWithParents(changed, path);
   }
   const gone: string[] = [];
   for (const path of before.keys()) {
@@ -121,15 +151,17 @@ export function compareSnapshots(before: Snapshot, after: Snapshot): Difference 
   return { changed: [...changed].sort(compareBytes), gone: gone.sort(compareBytes) };
 }
 
-function addWithParents(set: Set<string>, path: string): void {
+/** Adds a path and all directories above it. */
+export function addWithParents(set: Set<string>, path: string): void {
   for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
     if (set.has(at)) return;
     set.add(at);
   }
 }
 
-function isSame(a: Seen | undefined, b: Seen): boolean {
-  if (a === undefined || a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false;
+/** Whether nothing touched an entry; of a directory, itself. */
+export function isSame(a: Seen, b: Seen): boolean {
+  if (a.mode !== b.mode || a.uid !== b.uid || a.gid !== b.gid) return false;
   // Its times and size follow from what is in it.
   if (b.isDirectory) return a.isDirectory;
   return a.changed === b.changed && a.ino === b.ino && a.size === b.size && a.rdev === b.rdev &&
@@ -144,18 +176,24 @@ export interface EntryNotes {
   readonly capability?: ((outside: string) => Uint8Array | undefined) | undefined;
 }
 
+/** What is there now, and where on this machine. */
+export interface Place {
+  /** By path. */
+  readonly after: { get(path: string): Seen | undefined };
+  /** Of a path. */
+  outside(path: string): string;
+}
+
 /** Where tars keep the capabilities of a file. */
 export const CAPABILITY_RECORD = "SCHILY.xattr.security.capability";
 
 /**
- * The layer that makes `before` to what is there now: entries and whiteouts, sorted so that directories come before
+ * The layer that makes what was before to what is there now: entries and whiteouts, sorted so that directories come before
  * what is in them. The first name of a file is the file, others are links to it: whatever changes it changes the
  * ctime of all of them.
  */
 export function* differenceEntries(
-  { changed, gone }: Difference,
-  after: Snapshot,
-  { root }: SnapshotScope,
+  { changed, gone, after, outside: placeOf }: Difference & Place,
   notes: EntryNotes = {},
 ): Generator<TreeEntry> {
   const whiteouts = gone.map((path) => {
@@ -179,7 +217,7 @@ export function* differenceEntries(
       yield { name, type: "link", mode, uid, gid, size: 0, linkName: first.name };
       continue;
     }
-    const outside = `${root === "/" ? "" : root}${name}`;
+    const outside = placeOf(name);
     const found = entryOf(name, info, outside);
     if (found === undefined) continue;
     const rights = info.isFile ? notes.capability?.(outside) : undefined;

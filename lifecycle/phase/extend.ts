@@ -27,12 +27,7 @@ import {
 } from "../extend/copy.ts";
 import { cacheKey, type StepLayer } from "../extend/layer_cache.ts";
 import { type ExtendRoot, findProgram, makeDirectoryIn } from "../extend/root.ts";
-import {
-  compareSnapshots,
-  differenceEntries,
-  type Snapshot,
-  takeSnapshot,
-} from "../extend/snapshot.ts";
+import { differenceEntries } from "../extend/snapshot.ts";
 import { findUser, type ImageUser } from "../extend/users.ts";
 import { StartError } from "../sandbox/executor.ts";
 import type { ExtendInput, ExtendResult, ExtensionDockerfile } from "./extend_types.ts";
@@ -42,7 +37,7 @@ import { DEFAULT_CREATED, formatTime } from "./created.ts";
 const REBASABLE = "io.buildpacks.rebasable";
 
 /** Changes when the same instruction would make something else than before. */
-const CACHE_VERSION = 2;
+const CACHE_VERSION = 3;
 
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -50,12 +45,6 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 interface Added {
   readonly layer: Layer;
   readonly createdBy: string;
-}
-
-/** The root, once it is open, and how it was when last looked at. */
-interface OpenRoot {
-  readonly root: ExtendRoot;
-  snapshot: Snapshot;
 }
 
 /** Everything that goes on between the first instruction and the last. */
@@ -66,7 +55,7 @@ interface Work {
   key: string;
   /** Came from the cache and is not yet in the root. */
   pending: Layer[];
-  opened: OpenRoot | undefined;
+  root: ExtendRoot | undefined;
 }
 
 /**
@@ -83,7 +72,7 @@ export async function extend(input: ExtendInput, ctx: Context): Promise<ExtendRe
       ctx,
       key: cacheKey([CACHE_VERSION, base.raw.digest]),
       pending: [],
-      opened: undefined,
+      root: undefined,
     };
     let { config } = base.config;
     let rebasable = true; // of the base itself it is not asked
@@ -313,38 +302,37 @@ async function cached(
     return known;
   }
   ctx.log.info(step.text.split("\n")[0]!);
-  const opened = await openRoot(work);
-  const owner = await act(opened.root);
-  const { root } = opened;
-  const after = await takeSnapshot(root, ctx.signal);
-  const difference = compareSnapshots(opened.snapshot, after);
-  const ownerOf = root.realOwners ? undefined : (path: string, info: Deno.FileInfo) => {
-    // What was there before is as it was in the image; only whose it was nobody here knows.
-    const before = opened.snapshot.get(path);
-    const isOld = before?.ino === info.ino && before.isDirectory === info.isDirectory;
-    return isOld ? { uid: 0, gid: 0 } : { uid: owner.uid, gid: owner.gid };
-  };
+  const root = await openRoot(work);
+  const owner = await act(root);
+  const changes = await root.changes(ctx.signal);
+  // What was there before is as it was in the image; only whose it was nobody here knows.
+  const ownerOf = root.realOwners
+    ? undefined
+    : (path: string) =>
+      changes.isOld(path) ? { uid: 0, gid: 0 } : { uid: owner.uid, gid: owner.gid };
   // In a user namespace of one id they mean something else, and layers of users would differ from those of root.
   using capabilities = root.realOwners ? openFileCapabilities() : undefined;
   const notes = { owner: ownerOf, capability: capabilities?.get };
-  const entries = [...differenceEntries(difference, after, root, notes)];
-  opened.snapshot = after;
+  const entries = [...differenceEntries(changes, notes)];
   // What cannot be made again has to be made anew each time.
   const key = entries.every(({ type }) => canApply(type)) ? work.key : crypto.randomUUID();
   return await cache.put(key, entries, ctx.signal);
 }
 
 /** Opens the root at the first change, and brings it to where the cache has brought us. */
-async function openRoot(work: Work): Promise<OpenRoot> {
+async function openRoot(work: Work): Promise<ExtendRoot> {
   const { signal } = work.ctx;
-  const root = work.opened?.root ?? await work.input.openRoot();
   const { pending } = work;
-  if (work.opened === undefined || pending.length > 0) {
-    for (const layer of pending) await applyLayer(root, layer, signal);
-    work.pending = [];
-    work.opened = { root, snapshot: await takeSnapshot(root, signal) };
+  if (work.root === undefined) {
+    work.root = await work.input.openRoot();
+    await work.root.changes(signal); // as the image has it
   }
-  return work.opened;
+  if (pending.length > 0) {
+    for (const layer of pending) await applyLayer(work.root, layer, signal);
+    work.pending = [];
+    await work.root.changes(signal);
+  }
+  return work.root;
 }
 
 /** Carries out a RUN; whoever it ran as owns what it made. */

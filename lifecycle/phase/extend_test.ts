@@ -13,6 +13,7 @@ import { openUnpackedRoot } from "../extend/unpacked_root.ts";
 import { busyboxLayer, missingBusybox } from "../sandbox/busybox_testing.ts";
 import { compiledHelper, skipped } from "../sandbox/helper_testing.ts";
 import type { Entry } from "../sandbox/entry.ts";
+import { openTree } from "../platform/trees.ts";
 import { extend } from "./extend.ts";
 import type { ExtendInput } from "./extend_types.ts";
 
@@ -28,6 +29,8 @@ class Workshop implements AsyncDisposable {
   opened = 0;
   /** How the root is entered. */
   entry: Entry | undefined;
+  /** Whether it is a copy where an overlay would do. */
+  copy = false;
   readonly #stack = new AsyncDisposableStack();
 
   constructor(readonly dir: string, readonly base: Image, readonly helper: string) {}
@@ -80,6 +83,15 @@ class Workshop implements AsyncDisposable {
           await openUnpackedRoot({
             helper: this.helper,
             layers: this.base.layers,
+            copy: this.copy,
+            openTree: async (owner) =>
+              stack.use(
+                await openTree(this.base, {
+                  helper: this.helper,
+                  owner,
+                  dir: `${this.dir}/unpacked`,
+                }, ctx),
+              ).path,
             scratchDir: this.dir,
             network: this.entry?.mode === "chroot" ? "host" : "none",
             entry: this.entry,
@@ -301,8 +313,8 @@ Deno.test("XT-4 what cannot be carried out ends with 102, the Dockerfile and the
   }
   assert.deepEqual(
     [...Deno.readDirSync(shop.dir)].map(({ name }) => name).sort(),
-    ["context"],
-    "nothing stays",
+    ["context", "unpacked"],
+    "nothing stays but what is shared",
   );
 });
 

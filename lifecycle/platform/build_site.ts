@@ -408,14 +408,14 @@ async function enterBuilder(
   work: WorkDir,
   dirs: readonly SandboxDir[],
 ): Promise<Sandbox> {
-  const { machine, owner } = request;
+  const { machine } = request;
   const { helper, network } = machine;
   const cgroup = machine.group?.path;
-  const common = { helper, cgroup, scratchDir: work.path, dirs, ...owner };
+  const common = { helper, cgroup, scratchDir: work.path, dirs, ...request.owner };
   const { mode } = builder.entry;
   if (mode === "namespaces") {
-    const { tree, entry } = builder;
-    return await prepareRoot({ ...common, tree, owner: entry.owner, root: "read-only", network });
+    const { tree, held, entry: { owner } } = builder;
+    return await prepareRoot({ ...common, tree, held, owner, root: "read-only", network });
   }
   if (request.volumes?.length) {
     throw new LifecycleError(

@@ -12,6 +12,7 @@ import { parseSystemToml, type System } from "../file/system_toml.ts";
 import type { Buildpack, Extension } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { Entry } from "../sandbox/entry.ts";
+import type { HeldTree } from "../sandbox/held.ts";
 import { locate, readTextIn } from "../sandbox/tree_files.ts";
 import { readDistro } from "./distro.ts";
 import { readExtensions } from "./extension_source.ts";
@@ -25,6 +26,8 @@ export interface BuilderRoot {
   readonly image: Image;
   /** Its root file system on this machine; nobody writes to it. */
   readonly tree: string;
+  /** Where extensions changed it: its root is what this holds over the builder's own. */
+  readonly held?: HeldTree | undefined;
   /** How it is entered, which says how it was unpacked. */
   readonly entry: Entry;
   /** The build user, `CNB_USER_ID` and `CNB_GROUP_ID`. */
@@ -108,16 +111,17 @@ async function readSystem(tree: string): Promise<Pick<BuilderRoot, "distro" | "b
 }
 
 /**
- * `builder` as extensions made it: `image`, whose files are in `tree`. Who takes part was decided before, so what it
+ * `builder` as extensions made it: `image`, whose files are in `changed` where they were changed. Who takes part was decided before, so what it
  * brings for detection stays as it was, and so does the build user (XT-8).
  */
 export async function extendedRoot(
   builder: BuilderRoot,
   image: Image,
-  tree: string,
+  changed?: { readonly root: string; readonly held?: HeldTree | undefined },
 ): Promise<BuilderRoot> {
   const env = envRecord(image.config.config.Env ?? []);
-  return { ...builder, image, tree, env, buildConfig: undefined, ...await readSystem(tree) };
+  const { root: tree = builder.tree, held } = changed ?? {};
+  return { ...builder, image, tree, held, env, buildConfig: undefined, ...await readSystem(tree) };
 }
 
 /** `NAME=value` lines of a config. */

@@ -15,6 +15,7 @@ import { generate } from "../phase/generate.ts";
 import type { ExtendKind } from "../phase/generate_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { BuilderRoot } from "./builder_root.ts";
+import { openTree } from "./trees.ts";
 import { extendBuilder } from "./extend_builder.ts";
 import { runTarget } from "../phase/run_target.ts";
 
@@ -25,6 +26,8 @@ export interface ExtendRequest {
     readonly run: RunImage;
     readonly runNames?: RunImageNames | undefined;
   }>;
+  /** The folder of unpacked images: `unpacked` of the store. */
+  readonly trees: string;
   /** Where layers of instructions are kept for the next build, and how long they are used. Default two weeks. */
   readonly extendCache: { readonly dir: string; readonly ttlMs?: number };
 }
@@ -117,6 +120,8 @@ export async function extendBuild(
         roots.use(
           await openUnpackedRoot({
             ...{ helper, layers, scratchDir: site.scratch, network, signal },
+            openTree: async (owner) =>
+              roots.use(await openTree(run.image, { helper, owner, dir: request.trees }, ctx)).path,
             // Nothing is laid over this container twice.
             entry: builder?.entry.mode === "takeover" ? undefined : builder?.entry,
           }),

@@ -1,7 +1,7 @@
-/** A builder that extensions change: a private copy of its root, as it is before the buildpacks build in it. */
+/** A builder that extensions change: a root of one build over its own, as it is before the buildpacks build in it. */
 import type { Context } from "../../registry/context.ts";
 import type { LayerCache } from "../extend/layer_cache.ts";
-import { openUnpackedRoot } from "../extend/unpacked_root.ts";
+import { openUnpackedRoot, type UnpackedRoot } from "../extend/unpacked_root.ts";
 import { extend } from "../phase/extend.ts";
 import type { ExtensionDockerfile } from "../phase/extend_types.ts";
 import { type BuilderRoot, extendedRoot } from "./builder_root.ts";
@@ -16,7 +16,7 @@ export interface ExtendBuilderRequest {
   readonly cache: LayerCache;
   /** The helper's executable. */
   readonly helper: string;
-  /** An existing private directory; the copy lies in it. */
+  /** An existing private directory; what is changed lies in it. */
   readonly scratch: string;
   /** `none`: commands have no network. */
   readonly network?: "host" | "none" | undefined;
@@ -25,8 +25,8 @@ export interface ExtendBuilderRequest {
 }
 
 /**
- * Unpacks the builder once more and carries the Dockerfiles out in it, so that nobody else's build ever sees
- * what they did. The copy is removed with `stack`.
+ * Carries the Dockerfiles out in a root over the builder's, or in a copy, so that nobody else's build ever sees what
+ * they did. It is removed with `stack`.
  *
  * @throws {LifecycleError} 102 when a Dockerfile cannot be carried out here.
  */
@@ -37,7 +37,7 @@ export async function extendBuilder(
 ): Promise<BuilderRoot> {
   const { builder, helper, network, scratch } = request;
   const { signal } = ctx;
-  let tree = builder.tree;
+  let changed: UnpackedRoot | undefined;
   const { image } = await extend({
     kind: "build",
     base: builder.image,
@@ -50,17 +50,16 @@ export async function extendBuilder(
         scratchDir: scratch,
         network,
         entry: builder.entry,
+        openTree: () => Promise.resolve(builder.tree),
         signal,
       };
-      const root = stack.use(await openUnpackedRoot(options));
-      tree = root.root;
-      return root;
+      return changed = stack.use(await openUnpackedRoot(options));
     },
     cache: request.cache,
     applyAll: true,
     buildId: crypto.randomUUID(),
     output: request.output,
   }, ctx);
-  // Where only the config was changed there is no copy, and none is needed.
-  return await extendedRoot(builder, image, tree);
+  // Where only the config was changed there is no other root, and none is needed.
+  return await extendedRoot(builder, image, changed);
 }

@@ -163,7 +163,7 @@ async function bundleDriver(program: string): Promise<string> {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
   }).output();
   if (!success) throw new Error(`esbuild failed: ${new TextDecoder().decode(stderr)}`);
-  return await keep(program.replace(/\.ts$/, ".js"), stdout);
+  return await keep(program.replace(/^.*\//, "").replace(/\.ts$/, ".js"), stdout);
 }
 
 /** Writes `data` where every user can read and run it; the checkout may be closed to them. */

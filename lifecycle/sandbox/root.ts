@@ -4,6 +4,7 @@ import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
 import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import type { HeldTree } from "./held.ts";
 import { locate, readUsers } from "./tree_files.ts";
 import { binds, type Mount, underlay } from "./underlay.ts";
 
@@ -15,6 +16,8 @@ export interface RootOptions {
   readonly scratchDir: string;
   /** An unpacked image (see {@linkcode unpackLayers}, `furnish`). Written to only with `in-tree`. */
   readonly tree: string;
+  /** The tree is what this holds over one that others use too. */
+  readonly held?: Pick<HeldTree, "pid" | "place"> | undefined;
   /** How it was unpacked; must be what {@linkcode chooseEntry} says for this machine. */
   readonly owner: "self" | "real";
   /** Bound into it, whether the image has the place or not. */
@@ -115,6 +118,9 @@ async function wallsOf(site: Site, home: string): Promise<string[]> {
   if (namespaces.user) args.push("--userns");
   if (namespaces.pid) args.push("--pidns");
   if (options.network === "none") args.push("--netns");
+  const { held, tree } = options;
+  const place = held?.place ?? tree;
+  if (held !== undefined) args.push("--join", `${held.pid}`);
   const most = options.maxProcesses ?? (uid === 0 ? 0 : MAX_PROCESSES);
   if (most > 0) args.push("--nproc", `${most}`);
   const tmp = join(scratch, "tmp");
@@ -126,16 +132,16 @@ async function wallsOf(site: Site, home: string): Promise<string[]> {
     ...options.dirs,
   ];
   if (options.root !== "read-only") {
-    const overlay = ["--overlay", options.tree, join(scratch, "upper"), join(scratch, "work")];
-    args.push(...options.root === "in-tree" ? ["--whole", options.tree] : overlay);
+    const overlay = ["--overlay", tree, join(scratch, "upper"), join(scratch, "work")];
+    args.push(...options.root === "in-tree" ? ["--whole", place] : overlay);
     // /tmp stays the image's where what is written there may become part of a layer.
     const isKept = uid === 0 || options.root === "in-tree";
     const kept = mounts.filter(({ inside }) => !isKept || !/^(\/var)?\/tmp$/.test(inside));
-    args.push(...await binds(options.tree, kept));
+    args.push(...await binds(tree, kept));
   } else {
     mounts.push({ inside: home, outside: join(scratch, "home"), access: "rw" });
     mounts.push(...await usersWith(options, scratch, home));
-    args.push(...await underlay(options.tree, mounts));
+    args.push(...await underlay(tree, mounts, place));
   }
   if (uid === 0) args.push("--keep-caps");
   else if (probe.landlock >= 2) args.push("--landlock", ...landlock(options, home));

@@ -164,6 +164,31 @@ export async function unpackFrames(
   );
 }
 
+/** A process of the helper that holds something for us until it is disposed, or we end. */
+export interface Holder extends AsyncDisposable {
+  /** Its number. */
+  readonly pid: number;
+}
+
+/**
+ * Runs the verb `hold`, until disposed.
+ *
+ * @throws {Error} With the helper's reason.
+ */
+export async function startHolder(helper: string, args: readonly string[]): Promise<Holder> {
+  const child = start(helper, ["hold", ...args], {}, "piped", "piped");
+  const complaint = child.stderr.text();
+  const reader = child.stdout.getReader();
+  const { done } = await reader.read();
+  const close = async () => {
+    await child.stdin.close().catch(() => {});
+    await Promise.all([reader.cancel(), child.status, complaint]);
+  };
+  if (!done) return { pid: child.pid, [Symbol.asyncDispose]: close };
+  await close();
+  throw new Error(complaintOf(await complaint) || "Cannot hold an overlay: the helper ended");
+}
+
 /** A layer for {@linkcode restoreWith}: the directory `name` of `directory`, which is `inside` in the plain tar `tar`. */
 export interface TarLayer {
   readonly tar: string;

@@ -22,8 +22,14 @@ const OWN = new Set(["dev", "proc", "sys"]);
  * The options that make `tree` the root with `mounts` in it. A mount whose place the tree lacks opens the directory
  * it would lie in: that becomes a directory of the view, with all its entries bound. Links of the tree on the way to
  * a place count as inside the root.
+ *
+ * @param called What the tree is called where it is bound from.
  */
-export async function underlay(tree: string, mounts: readonly Mount[]): Promise<string[]> {
+export async function underlay(
+  tree: string,
+  mounts: readonly Mount[],
+  called = tree,
+): Promise<string[]> {
   const places = await placesOf(tree, mounts);
   // Directories that cannot be bound whole: something has to be made in them.
   const opened = new Set<string>();
@@ -38,7 +44,7 @@ export async function underlay(tree: string, mounts: readonly Mount[]): Promise<
       if (below === "" && OWN.has(name)) continue;
       if (isSymlink) args.push("--link", await Deno.readLink(join(tree, path)), `/${path}`);
       else if (isDirectory && opened.has(path)) await expose(path);
-      else if (isDirectory || isFile) args.push("--ro-bind", join(tree, path), `/${path}`);
+      else if (isDirectory || isFile) args.push("--ro-bind", join(called, path), `/${path}`);
     }
   };
   await expose("");

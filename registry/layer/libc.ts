@@ -117,6 +117,29 @@ export function openFileCapabilities(): FileCapabilities | undefined {
   };
 }
 
+/** Whether files have an extended attribute. Close it. */
+export interface AttributeLook extends Disposable {
+  /** Links not followed. */
+  has(path: string): boolean;
+}
+
+/** Opens the C library; `undefined` where there is none that we can call. */
+export function openAttributeLook(name: string): AttributeLook | undefined {
+  let libc: Deno.DynamicLibrary<{ lgetxattr: typeof GET }>;
+  try {
+    libc = Deno.dlopen("libc.so.6", { lgetxattr: GET });
+  } catch {
+    return undefined;
+  }
+  const encoder = new TextEncoder();
+  const attribute = encoder.encode(`${name}\0`);
+  const none = new Uint8Array(1);
+  return {
+    has: (path) => libc.symbols.lgetxattr(encoder.encode(`${path}\0`), attribute, none, 0n) >= 0,
+    [Symbol.dispose]: () => libc.close(),
+  };
+}
+
 const GET = { parameters: ["buffer", "buffer", "buffer", "usize"], result: "isize" } as const;
 const SET = { parameters: ["buffer", "buffer", "buffer", "usize", "i32"], result: "i32" } as const;
 

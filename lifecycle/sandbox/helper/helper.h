@@ -32,6 +32,7 @@ struct options {
   const char *stage; /* an empty directory the view is built on; NULL: the machine's own tree */
   const char *whole; /* the stage becomes this directory itself, writable */
   const char *chroot; /* becomes the root of the program, without a mount; NULL: none */
+  pid_t join; /* whose namespaces it all happens in; 0: ours */
   const char *lower, *upper, *work; /* the stage becomes this overlay, writable; NULL: a tmpfs */
   bool userns, pidns, netns;
   bool input; /* our own stdin; else it is empty */
@@ -71,6 +72,11 @@ unsigned long namespace_flags(const struct options *o);
 /* view.c */
 void view_enter(const struct options *o);
 int view_pivot(void);
+void view_overlay(const struct options *o);
+bool view_has_user_marks(const struct options *o);
+
+/* hold.c */
+void hold_join(const struct options *o);
 
 /* drop.c: everything between fork and execve */
 void close_from_three(void);
@@ -107,6 +113,7 @@ int clear_trees(char **paths);
 int chown_trees(char **words);
 int unpack(char **words);
 int subids(char **words);
+int hold(char **words);
 int restore(char **words);
 
 #endif

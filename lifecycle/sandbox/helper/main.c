@@ -3,6 +3,7 @@
  * helper remove DIR...                   delete trees a build left, whatever their modes
  * helper clear DIR...                    delete what is in them, and leave them
  * helper chown UID GID DIR...            give trees to a user, links not followed
+ * helper hold STAGE LOWER UPPER WORK [user]  an overlay, until stdin ends; see run --join
  * helper subids MAPS -- PROGRAM ARG...   run one program as root of a user namespace with many ids
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
  * helper restore LAYER...                layers out of a cache, hashed on the way
@@ -56,6 +57,7 @@ static void parse(struct options *o, char **words, size_t count) {
     else if (IS("--overlay")) {
       o->lower = word(&words), o->upper = word(&words), o->work = word(&words);
     }
+    else if (IS("--join")) o->join = (pid_t)number(&words);
     else if (IS("--chroot")) o->chroot = word(&words);
     else if (IS("--keep-caps")) o->keep_caps = true;
     else if (IS("--userns")) o->userns = true;
@@ -188,6 +190,7 @@ static int run(char **words, size_t count) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     return watch(&o, false);
   }
+  if (o.join) hold_join(&o);
   int alive[2];
   if (pipe2(alive, O_CLOEXEC) != 0) fail(EXIT_HELPER, "make", "pipe", errno);
   uid_t uid = geteuid();
@@ -212,6 +215,7 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "clear")) return clear_trees(argv + 2);
   if (!strcmp(verb, "chown")) return chown_trees(argv + 2);
   if (!strcmp(verb, "subids")) return subids(argv + 2);
+  if (!strcmp(verb, "hold")) return hold(argv + 2);
   if (!strcmp(verb, "unpack")) return unpack(argv + 2);
   if (!strcmp(verb, "restore")) return restore(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);

@@ -212,14 +212,24 @@ static int open_tree(const char *path) {
   return fd;
 }
 
+/* Whether what an overlay hides is marked by user.* attributes: in a user namespace, ours or the one we stand in, a
+ * mount without them would work and ignore the marks. Elsewhere the user could make such marks. */
+bool view_has_user_marks(const struct options *o) {
+  unsigned long inner, outer, length;
+  FILE *map = fopen("/proc/self/uid_map", "re");
+  if (!map) return o->userns;
+  bool all = fscanf(map, "%lu %lu %lu", &inner, &outer, &length) == 3 && !inner && !outer && length == 4294967295ul;
+  fclose(map);
+  return o->userns || !all;
+}
+
 /* By descriptors: paths may hold commas and colons, which mount options cannot, and /proc/mounts
  * inside would tell them. */
-static void stage_overlay(const struct options *o) {
+void view_overlay(const struct options *o) {
   char options[256];
   int lower = open_tree(o->lower), upper = open_tree(o->upper), work = open_tree(o->work);
-  /* In a user namespace the marks of what is gone are user.*: without saying so the mount would
-   * work and ignore them. Elsewhere the upper directory must stay a plain difference. */
-  const char *rules = o->userns ? "userxattr" : "redirect_dir=off,index=off,metacopy=off";
+  /* The upper directory must stay a plain difference; with user.* marks it always is. */
+  const char *rules = view_has_user_marks(o) ? "userxattr,index=off" : "redirect_dir=off,index=off,metacopy=off";
   snprintf(options, sizeof options,
            "lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d,%s", lower,
            upper, work, rules);
@@ -242,7 +252,7 @@ void view_enter(const struct options *o) {
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
     fail(EXIT_HELPER, "make private", "/", errno);
   }
-  if (o->lower) stage_overlay(o);
+  if (o->lower) view_overlay(o);
   else if (o->whole) stage_whole(o);
   else stage_tmpfs(o);
   root = open(o->stage, O_PATH | O_DIRECTORY | O_CLOEXEC);
