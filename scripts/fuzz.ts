@@ -2,6 +2,7 @@
 /** `deno task fuzz [minutes] [seed] [target]`: every fuzz target in turn, reproducible by its seed. */
 import { fuzzChallenge, fuzzReference } from "../registry/client/fuzz_testing.ts";
 import { fuzzTar } from "../registry/layer/fuzz_testing.ts";
+import type { Span } from "../registry/span_testing.ts";
 import { fuzzLauncherToml } from "./fuzz_launcher.ts";
 import { fuzzDocuments, fuzzLabels, fuzzToml } from "./fuzz/documents.ts";
 import { fuzzHeaders, fuzzHostileRegistry, fuzzHttp } from "./fuzz/registry.ts";
@@ -10,13 +11,13 @@ import { fuzzStore } from "./fuzz/store.ts";
 import { fuzzUploads } from "./fuzz/uploads.ts";
 
 /** A target runs for some seconds and throws at its first find, naming the input. */
-type Target = (seconds: number, seed: number) => Promise<unknown> | unknown;
+type Target = (span: Span, seed: number) => Promise<unknown> | unknown;
 
 const TARGETS: Readonly<Record<string, Target>> = {
   "tar reader": fuzzTar,
   "WWW-Authenticate": fuzzChallenge,
   "image references": fuzzReference,
-  "launcher TOML": fuzzLauncherToml,
+  "launcher TOML": (_, seed) => fuzzLauncherToml(seconds, seed),
   "manifests, indexes, configs": fuzzDocuments,
   "labels": fuzzLabels,
   "lifecycle TOML": fuzzToml,
@@ -43,7 +44,7 @@ console.log(`seed ${seed}, ${seconds.toFixed(0)} s a target`);
 let failed = 0;
 for (const [name, target] of chosen) {
   try {
-    const said = await target(seconds, seed);
+    const said = await target({ seconds }, seed);
     console.log(`${name}: ok${said === undefined ? "" : `, ${JSON.stringify(said)}`}`);
   } catch (error) {
     failed++;

@@ -2,7 +2,7 @@
 import addFormats from "ajv-formats";
 import { Ajv } from "ajv";
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { mergeBom } from "./merge.ts";
 import { type BomDocument, type BomFormat, formatOfFile } from "./document.ts";
 import { isExpression, spdxId } from "./license.ts";

@@ -1,6 +1,6 @@
 /** Damaged documents: whatever is wrong with them, the answer is one line of ours. */
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { buildpackCapabilities } from "../api.ts";
 import { FileError } from "../error.ts";
 import { parseAnalyzedToml } from "./analyzed_toml.ts";

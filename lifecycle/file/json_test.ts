@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import { datePaths, goJson, goMap, parseJson, toTable } from "./json.ts";
 import { formatToml, parseToml } from "./toml.ts";

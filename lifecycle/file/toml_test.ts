@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { FileError } from "../error.ts";
 import { formatToml, isDate, parseToml } from "./toml.ts";
 

@@ -1,6 +1,6 @@
 /** The TOML reader of the launcher, alone: through the `dump` of fuzz_toml.c, under the sanitizers. */
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { stringify, TomlDate } from "smol-toml";
 import { compileFuzzToml, fuzzLauncherToml } from "../../scripts/fuzz_launcher.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import { decideContents, decideMetadata } from "./restore_decide.ts";
 

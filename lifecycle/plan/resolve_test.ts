@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import type { BuildPlan, BuildPlanOption } from "../file/build_plan.ts";
 import { requiresFor, withoutMet } from "./entries.ts";
 import { type Candidate, resolve } from "./resolve.ts";

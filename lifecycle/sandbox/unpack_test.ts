@@ -1,5 +1,5 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import type { Sample } from "../../registry/layer/tar_testing.ts";
 import { compiledHelper, isRoot, skipped } from "./helper_testing.ts";
 import { unpackLayers, type UnpackOptions } from "./unpack.ts";

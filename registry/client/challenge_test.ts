@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { chooseChallenge, parseChallenges } from "./challenge.ts";
 
 const plain = (header: string) =>

@@ -7,6 +7,7 @@ import {
   parseReference,
 } from "../oci/reference.ts";
 import { OciError } from "../oci/error.ts";
+import { goesOn, type Span } from "../span_testing.ts";
 import { parseChallenges } from "./challenge.ts";
 import { nearnessOf } from "./address.ts";
 import { formatTarget, parseTarget, resolveLocation } from "./url.ts";
@@ -83,8 +84,8 @@ const REFERENCE_PIECES: readonly string[] = [
  *
  * @throws {FuzzFind} With the input, when it does.
  */
-export function fuzzChallenge(seconds: number, seed: number): FuzzCount {
-  return run(seconds, seed, CHALLENGE_PIECES, (text) => {
+export function fuzzChallenge(span: Span, seed: number): FuzzCount {
+  return run(span, seed, CHALLENGE_PIECES, (text) => {
     const challenges = parseChallenges(text);
     for (const { scheme, params } of challenges) {
       if (scheme === "" || scheme !== scheme.toLowerCase()) {
@@ -114,8 +115,8 @@ export function fuzzChallenge(seconds: number, seed: number): FuzzCount {
  *
  * @throws {FuzzFind} With the input, when not.
  */
-export function fuzzReference(seconds: number, seed: number): FuzzCount {
-  return run(seconds, seed, REFERENCE_PIECES, (text) => {
+export function fuzzReference(span: Span, seed: number): FuzzCount {
+  return run(span, seed, REFERENCE_PIECES, (text) => {
     try {
       const reference = parseReference(text);
       const full = formatReference(reference);
@@ -137,15 +138,15 @@ export function fuzzReference(seconds: number, seed: number): FuzzCount {
 }
 
 function run(
-  seconds: number,
+  span: Span,
   seed: number,
   pieces: readonly string[],
   check: (text: string) => string | undefined,
 ): FuzzCount {
   const next = random(seed);
-  const end = performance.now() + seconds * 1000;
+  const more = goesOn(span);
   let count = 0;
-  while (performance.now() < end) {
+  while (more(count)) {
     let text = "";
     for (let left = next(14); left > 0; left--) {
       text += next(5) === 0
@@ -154,13 +155,16 @@ function run(
     }
     count++;
     let wrong: string | undefined;
-    const start = performance.now();
     try {
-      wrong = check(text);
+      for (let tries = 0; wrong === undefined; tries++) {
+        const start = performance.now();
+        wrong = check(text);
+        if (performance.now() - start <= SLOW_MS) break;
+        if (tries === 5) wrong ??= "slow"; // once may be this machine
+      }
     } catch (cause) {
       throw new FuzzFind(`seed ${seed}, input ${JSON.stringify(text)}: ${cause}`, { cause });
     }
-    if (performance.now() - start > SLOW_MS) wrong ??= "slow";
     if (wrong !== undefined) {
       throw new FuzzFind(`seed ${seed}, input ${JSON.stringify(text)}: ${wrong}`);
     }

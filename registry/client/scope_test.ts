@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { coversScopes, mergeScopes, parseScopes, repositoryScope, resourceOf } from "./scope.ts";
 
 Deno.test("C-AUTH-06, C-AUTH-07 scopes merge to one for each resource, in order", () => {

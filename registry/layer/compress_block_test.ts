@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import assert from "node:assert/strict";
 import { constants, inflateRawSync } from "node:zlib";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { COMPRESS_BLOCK, compressBlock } from "./compress_block.ts";
 
 /** `size` bytes that look like noise, the same for the same seed. */

@@ -1,6 +1,6 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { extractLayer, untarTo } from "./extract.ts";
 import { type Sample, streamOf, tarOf } from "./tar_testing.ts";
 import type { TarType } from "./tar_format.ts";

@@ -2,6 +2,7 @@
  * Fuzzing of the tar reader against two others: what we accept, GNU tar and Python must read as the very same
  * entries (X-10). What we refuse is no find, since we refuse on purpose what is ambiguous.
  */
+import { goesOn, type Span } from "../span_testing.ts";
 import { TarParser } from "./tar_reader.ts";
 import { BLOCK, FIELD, GNU_MAGIC, type TarHeader } from "./tar_format.ts";
 import { joined, patchHeader, type Sample, tarOf } from "./tar_testing.ts";
@@ -19,20 +20,20 @@ export interface TarFuzzResult {
 const BATCH = 200;
 
 /**
- * Mutates archives for `seconds` and compares the listings of those our reader accepts. The same seed tries the same
+ * Mutates archives for a span and compares the listings of those our reader accepts. The same seed tries the same
  * archives. Needs `python3` and GNU `tar`.
  */
-export async function fuzzTar(seconds: number, seed: number): Promise<TarFuzzResult> {
+export async function fuzzTar(span: Span, seed: number): Promise<TarFuzzResult> {
   const random = randomOf(seed);
   const finds: { why: string; archive: Uint8Array }[] = [];
-  const end = performance.now() + seconds * 1000;
+  const more = goesOn(span);
   const dir = await Deno.makeTempDir();
   let runs = 0;
   let accepted = 0;
   try {
     do {
       const batch: { readonly archive: Uint8Array; readonly ours: string }[] = [];
-      while (batch.length < BATCH && performance.now() < end) {
+      while (batch.length < BATCH && more(runs)) {
         const archive = mutate(seedArchive(random), random);
         if (archive.byteLength === 0) continue; // nothing at all: an empty tar to us and Go, an error to others
         runs++;
@@ -50,7 +51,7 @@ export async function fuzzTar(seconds: number, seed: number): Promise<TarFuzzRes
       }
       accepted += batch.length;
       finds.push(...await compare(dir, batch));
-    } while (performance.now() < end);
+    } while (more(runs));
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

@@ -1,6 +1,6 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { formatPax } from "./pax.ts";
 import { encodeHeader } from "./tar_encode.ts";
 import { FIELD, type TarHeader } from "./tar_format.ts";

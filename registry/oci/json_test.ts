@@ -1,5 +1,5 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "./property_testing.ts";
 import { isTooDeep, parseStrictJson } from "./json.ts";
 
 const parse = (text: string) => parseStrictJson(new TextEncoder().encode(text));

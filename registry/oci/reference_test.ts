@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
+import fc from "./property_testing.ts";
 import type { Digest } from "./digest.ts";
 import { OciError } from "./error.ts";
 import {

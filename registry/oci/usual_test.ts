@@ -1,5 +1,5 @@
 import { equal, ok, throws } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "./property_testing.ts";
 import { parseConfig } from "./config.ts";
 import { parseDocument } from "./manifest.ts";
 import { MediaType } from "./media_type.ts";

@@ -1,7 +1,7 @@
 /** The store against a model: whatever is done to both, in any order, a place in memory answers the same. */
 import { deepEqual, equal } from "node:assert/strict";
 import { join } from "node:path";
-import fc from "fast-check";
+import fc from "../oci/property_testing.ts";
 import { encodeJson } from "../image.ts";
 import { memoryRegistry } from "../memory.ts";
 import { digestOf } from "../oci/digest.ts";

@@ -22,6 +22,7 @@ import { isDigest } from "../../registry/oci/digest.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { childrenOf, parseDocument } from "../../registry/oci/manifest.ts";
 import { damaged, rounds } from "./seeded.ts";
+import type { Span } from "../../registry/span_testing.ts";
 
 const HEX = "a".repeat(64);
 const CONFIG =
@@ -56,10 +57,10 @@ const TOML_PIECES =
     .concat(["__proto__", "constructor", "[".repeat(2000), "a.".repeat(500), "9".repeat(400)]);
 
 /** Manifests, indexes and configs: an {@linkcode OciError}, or a value that says the same when read again. */
-export async function fuzzDocuments(seconds: number, seed: number): Promise<number> {
+export async function fuzzDocuments(span: Span, seed: number): Promise<number> {
   let text = "";
   const encode = (value: string) => new TextEncoder().encode(value);
-  return await rounds(seconds, seed, (next) => {
+  return await rounds(span, seed, (next) => {
     const which = next(3);
     text = damaged(next, [IMAGE, INDEX, IMAGE_CONFIG][which]!, JSON_PIECES);
     try {
@@ -85,9 +86,9 @@ export async function fuzzDocuments(seconds: number, seed: number): Promise<numb
 }
 
 /** Labels and cache metadata: a {@linkcode FileError}, or a value that is written and read back the same. */
-export async function fuzzLabels(seconds: number, seed: number): Promise<number> {
+export async function fuzzLabels(span: Span, seed: number): Promise<number> {
   let text = "";
-  return await rounds(seconds, seed, (next) => {
+  return await rounds(span, seed, (next) => {
     text = damaged(next, LABEL, JSON_PIECES);
     for (const read of [parseBuildLabel, parseCacheMetadata]) refusedOrRead<unknown>(read, text);
     const metadata = refusedOrRead(parseLifecycleLabel, text);
@@ -134,9 +135,9 @@ const FILES: readonly (readonly [string, (source: string) => unknown])[] = [
 ];
 
 /** TOML of buildpacks and platforms: read, or a {@linkcode FileError} of one line. */
-export async function fuzzToml(seconds: number, seed: number): Promise<number> {
+export async function fuzzToml(span: Span, seed: number): Promise<number> {
   let text = "";
-  return await rounds(seconds, seed, (next) => {
+  return await rounds(span, seed, (next) => {
     const [source, read] = FILES[next(FILES.length)]!;
     text = damaged(next, source, TOML_PIECES);
     refusedOrRead<unknown>(read, text);

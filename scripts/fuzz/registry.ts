@@ -13,6 +13,7 @@ import { parseRequest } from "../../registry/server/request.ts";
 import { bytesSource, readAll } from "../../registry/source.ts";
 import { quirkServer } from "../../registry/client/quirk_testing.ts";
 import { type Next, pick, rounds, textOf } from "./seeded.ts";
+import type { Span } from "../../registry/span_testing.ts";
 
 const NUMBERS = [
   "0",
@@ -61,9 +62,9 @@ const PATHS = [
   .concat(["x".repeat(300), "blobs/uploads", "latest"]);
 
 /** Small parsers of headers and addresses: a value that makes sense, or none. */
-export async function fuzzHeaders(seconds: number, seed: number): Promise<number> {
+export async function fuzzHeaders(span: Span, seed: number): Promise<number> {
   let text = "";
-  return await rounds(seconds, seed, (next) => {
+  return await rounds(span, seed, (next) => {
     text = textOf(next, RANGES, 8);
     const size = next(5) === 0 ? 0 : next(1000);
     const range = parseRange(text, size);
@@ -121,9 +122,9 @@ const HEADS = [
   .concat(["HTTP/2 200", "x: y\r\n", ";ext=1", "\0", "\x80", "x".repeat(5000), ", "]);
 
 /** HTTP/1.1 as it comes in, in pieces of any size: a {@linkcode TransportError}, or an answer that ends. */
-export async function fuzzHttp(seconds: number, seed: number): Promise<number> {
+export async function fuzzHttp(span: Span, seed: number): Promise<number> {
   let text = "";
-  return await rounds(seconds, seed, async (next) => {
+  return await rounds(span, seed, async (next) => {
     text = next(2) === 0
       ? textOf(next, HEADS, 14)
       : "HTTP/1.1 200 OK\r\n" + textOf(next, HEADS, 10);
@@ -258,7 +259,7 @@ const STATUSES = [
 ];
 
 /** A registry whose every answer is thrown together: each call ends soon, with a result or an {@linkcode OciError}. */
-export async function fuzzHostileRegistry(seconds: number, seed: number): Promise<number> {
+export async function fuzzHostileRegistry(span: Span, seed: number): Promise<number> {
   let next: Next = () => 0;
   let log: unknown[] = [];
   await using server = quirkServer(({ method }) => {
@@ -273,7 +274,7 @@ export async function fuzzHostileRegistry(seconds: number, seed: number): Promis
   });
   const controller = new AbortController();
   return await rounds(
-    seconds,
+    span,
     seed,
     async (numbers) => {
       next = numbers;

@@ -4,6 +4,7 @@ import { Connection } from "../../registry/server/http/connection.ts";
 import type { Wire } from "../../registry/server/http/input.ts";
 import { limitsOf } from "../../registry/server/http/pace.ts";
 import { damaged, type Next, pick, rounds, textOf } from "./seeded.ts";
+import type { Span } from "../../registry/span_testing.ts";
 
 const PIECES: readonly string[] = ["\r\n", "\r\n\r\n", "\n", "\r", " ", "\t", ":", ",", ";", "\0"]
   .concat([
@@ -42,9 +43,9 @@ interface Understood {
 }
 
 /** Over memory; with every second input the handler leaves bodies unread. */
-export async function fuzzRequests(seconds: number, seed: number): Promise<number> {
+export async function fuzzRequests(span: Span, seed: number): Promise<number> {
   let text = "";
-  return await rounds(seconds, seed, async (next) => {
+  return await rounds(span, seed, async (next) => {
     text = "";
     for (let left = 1 + next(4); left > 0; left--) text += pick(next, WHOLE);
     text = next(4) === 0 ? textOf(next, PIECES, 20) : damaged(next, text, PIECES);

@@ -7,9 +7,10 @@ import { readAll } from "../../registry/source.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { childrenOf, parseDocument } from "../../registry/oci/manifest.ts";
 import { type Next, rounds } from "./seeded.ts";
+import type { Span } from "../../registry/span_testing.ts";
 
 /** Flips bits in, or cuts, a few files of a store, then reads all of it. */
-export async function fuzzStore(seconds: number, seed: number): Promise<number> {
+export async function fuzzStore(span: Span, seed: number): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "wherry-fuzz-" });
   try {
     const known = new Set<string>();
@@ -28,7 +29,7 @@ export async function fuzzStore(seconds: number, seed: number): Promise<number> 
     const files = await filesIn(`${dir}/good`, "");
     let log: string[] = [];
     return await rounds(
-      seconds,
+      span,
       seed,
       async (next) => {
         log = [];

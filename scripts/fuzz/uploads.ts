@@ -5,6 +5,7 @@ import { digestOf } from "../../registry/oci/digest.ts";
 import { createServer } from "../../registry/server/server.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { type Next, pick, rounds } from "./seeded.ts";
+import type { Span } from "../../registry/span_testing.ts";
 
 /** An upload as the model sees it. */
 interface Upload {
@@ -16,13 +17,13 @@ interface Upload {
 const REPOSITORIES = ["a", "a/b", "blobs/uploads"];
 
 /** Over memory and over a store; a store is used for many rounds. */
-export async function fuzzUploads(seconds: number, seed: number): Promise<number> {
+export async function fuzzUploads(span: Span, seed: number): Promise<number> {
   const dir = await Deno.makeTempDir({ prefix: "wherry-fuzz-" });
   try {
     await using store = await openStore(`${dir}/store`);
     let log: unknown[] = [];
     const count = await rounds(
-      seconds,
+      span,
       seed,
       async (next) => {
         log = [];

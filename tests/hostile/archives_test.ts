@@ -1,6 +1,6 @@
 /** Every way out of a directory, by every way in. */
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../registry/oci/property_testing.ts";
 import { extractLayer, untarTo } from "../../registry/layer/extract.ts";
 import { type Sample, streamOf, tarOf } from "../../registry/layer/tar_testing.ts";
 import type { TarType } from "../../registry/layer/tar_format.ts";
@@ -151,19 +151,23 @@ Deno.test("X-04 property: no zip and no app archive touches anything outside its
 Deno.test("X-11 a bomb ends at its limit, soon and in little memory", () =>
   untouched(async ({ inside }) => {
     const gzip = new CompressionStream("gzip");
+    let asked = 0;
     const zeros = new Uint8Array(1024 * 1024);
     const endless = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) =>
         controller.enqueue(tarOf({ name: "bomb", size: 2 ** 32 }).slice(0, 512)),
-      pull: (controller) => controller.enqueue(zeros),
+      pull: (controller) => {
+        asked++;
+        controller.enqueue(zeros);
+      },
     }, { highWaterMark: 1 });
-    const before = Deno.memoryUsage().rss;
     await rejects(
       untarTo(inside, endless.pipeThrough(gzip), { limits: { maxBytes: 64 * 1024 * 1024 } }),
       RangeError,
     );
     ok((await Deno.lstat(`${inside}/bomb`)).size <= 66 * 1024 * 1024);
-    ok(Deno.memoryUsage().rss - before < 300 * 1024 * 1024);
+    // The memory of this process says nothing: other tests share it. What was not asked for lies nowhere.
+    ok(asked < 300, `${asked} MiB`);
   }));
 
 Deno.test("X-11 a tree without end is refused by its depth", () =>

@@ -1,7 +1,7 @@
 /** what images say of themselves is text on a page and nothing else; and pages show what one may read. */
 import { hashSync } from "bcryptjs";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
-import fc from "fast-check";
+import fc from "../../oci/property_testing.ts";
 import { encodeJson } from "../../image.ts";
 import { type MemoryRegistry, memoryRegistry } from "../../memory.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
