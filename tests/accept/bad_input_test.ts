@@ -7,7 +7,6 @@ import {
   makeScene,
   type Outcome,
   type Scene,
-  startProcess,
   tool,
 } from "./wherry_testing.ts";
 
@@ -196,7 +195,8 @@ Deno.test({
   ignore: !hasRegistry,
   async fn() {
     await using registry = await startRegistry();
-    const { host } = registry;
+    await using way = stuckAfter(registry.host, 4_000_000);
+    const { host } = way;
     await using scene = await makeScene();
     await scene.write({ ...GOOD });
     const noise = new Uint8Array(24_000_000);
@@ -206,13 +206,9 @@ Deno.test({
     await Deno.writeFile(`${scene.dir}/app/noise`, noise);
     const args = ["build", `${host}/app`, "--publish", "--path", "app", "-b", "bp"];
     const running = scene.start([...args, "--run-image", "scratch"]);
-    await running.until(/===> EXPORTING/);
-    // The large layer is on its way when its upload directory has data.
-    await uploading(
-      `${registry.dir}/data/docker/registry/v2/repositories/app/_uploads`,
-      running.ended,
-    );
+    await way.stuck; // the large layer is on its way
     await registry.kill();
+    way.close();
     assertOneError(await running.ended, 62, new RegExp(host));
     await assertNothingLeft(scene);
     const down = await scene.run([...args, "--run-image", "scratch"]);
@@ -222,15 +218,61 @@ Deno.test({
   },
 });
 
-/** Waits until a file of an upload below `dir` has bytes. */
-async function uploading(dir: string, ended: Promise<Outcome>): Promise<void> {
-  let over: Outcome | undefined;
-  ended.then((outcome) => over = outcome);
-  while (over === undefined) {
-    const found = await startProcess("find", [dir, "-name", "data", "-size", "+0"]).ended;
-    if (found.stdout !== "") return;
-  }
-  assert.fail(`ended before its upload was seen: ${over.stderr}`);
+/** A way to a registry that takes no more than `most` bytes from its clients; once it is closed nobody listens there. */
+function stuckAfter(
+  to: string,
+  most: number,
+): AsyncDisposable & { readonly host: string; readonly stuck: Promise<void>; close(): void } {
+  const [hostname = "", port = ""] = to.split(":");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const connections = new Set<Deno.Conn>();
+  const stuck = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<void>();
+  let sent = 0;
+  const pass = async (client: Deno.Conn) => {
+    const server = await Deno.connect({ hostname, port: Number(port) });
+    connections.add(client).add(server);
+    const there = async () => {
+      for await (const chunk of client.readable) {
+        sent += chunk.byteLength;
+        if (sent > most) {
+          stuck.resolve();
+          await over.promise;
+        }
+        for (let at = 0; at < chunk.byteLength;) at += await server.write(chunk.subarray(at));
+      }
+    };
+    const back = server.readable.pipeTo(client.writable);
+    await Promise.allSettled([there(), back]);
+  };
+  const passing: Promise<void>[] = [];
+  const accepting = (async () => {
+    for await (const client of listener) passing.push(pass(client).catch(() => {}));
+  })();
+  let isClosed = false;
+  const close = () => {
+    if (isClosed) return;
+    isClosed = true;
+    listener.close();
+    over.resolve();
+    for (const one of connections) {
+      try {
+        one.close();
+      } catch {
+        // its streams have closed it
+      }
+    }
+  };
+  return {
+    host: `127.0.0.1:${listener.addr.port}`,
+    stuck: stuck.promise,
+    close,
+    async [Symbol.asyncDispose]() {
+      close();
+      await accepting;
+      await Promise.all(passing);
+    },
+  };
 }
 
 Deno.test("bad input: an archive in a directory that is not there is refused before the build", async () => {

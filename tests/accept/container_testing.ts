@@ -33,8 +33,6 @@ export interface Bundle {
   run(how?: Start): Promise<Outcome>;
 }
 
-let count = 0;
-
 /** Unpacks `layout:tag` into `dir`. */
 export async function unpack(layout: string, tag: string, dir: string): Promise<Bundle> {
   const script = `. ${ROOT}scripts/crun.sh; bundle "$1" "$2"`;
@@ -49,7 +47,7 @@ export async function unpack(layout: string, tag: string, dir: string): Promise<
     spec.process.env.push(...(how.env ?? []));
     await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(spec));
     const run = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
-    const id = `wherry-accept-${Deno.pid}-${++count}`;
+    const id = `wherry-accept-${crypto.randomUUID()}`;
     return startProcess("sh", ["-c", run, "sh", dir, id]);
   };
   return { rootfs: `${dir}/rootfs`, start, run: async (how) => await (await start(how)).ended };
@@ -110,7 +108,7 @@ export async function contain(bundle: string, container: Container): Promise<Run
   };
   await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(spec));
   const run = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
-  const id = `wherry-accept-${Deno.pid}-${++count}`;
+  const id = `wherry-accept-${crypto.randomUUID()}`;
   return startProcess("sh", ["-c", run, "sh", bundle, id]);
 }
 

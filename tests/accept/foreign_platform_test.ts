@@ -152,7 +152,7 @@ async function makePod(scene: Scene, host: string, launcher: boolean): Promise<P
       };
       await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(spec));
       const script = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
-      const id = `wherry-foreign-${Deno.pid}-${++count}`;
+      const id = `wherry-foreign-${crypto.randomUUID()}`;
       const ended = await startProcess("sh", ["-c", script, "sh", bundle, id]).ended;
       strictEqual(ended.stderr, "", `${phase}: LOG-1 all is said on stdout`);
       return ended;

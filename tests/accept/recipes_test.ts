@@ -372,7 +372,7 @@ Deno.test({
     }
     await Deno.writeTextFile(path, JSON.stringify(spec));
     const script = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
-    const id = `wherry-recipes-${Deno.pid}`;
+    const id = `wherry-recipes-${crypto.randomUUID()}`;
     const { code, stdout, stderr } = await startProcess("sh", [
       ...["-c", script, "sh", `${dir}/bundle`, id],
     ]).ended;
