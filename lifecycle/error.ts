@@ -126,6 +126,11 @@ export class FileError extends Error {
   }
 }
 
+/** What was thrown, in its own words. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * Runs `act`; what it throws comes out as a {@linkcode LifecycleError} with `exitCode`, message and
  * file unchanged. Errors that have an exit code already, and the reason of an aborted signal, pass.
@@ -137,7 +142,7 @@ export async function failAs<T>(
 ): Promise<T> {
   return await rethrow(signal, act, (error) => {
     if (error instanceof LifecycleError) return error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const file = error instanceof FileError ? error.file : undefined;
     return new LifecycleError(exitCode, message, { cause: error, file });
   });

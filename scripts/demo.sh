@@ -88,14 +88,7 @@ answer() {
 	cat "$tmp/answer"
 }
 
-say "an empty registry: wherry serve"
-"$wherry" serve --store "$tmp/registry" --listen 127.0.0.1:0 --access-log "$tmp/access.log" >"$tmp/url" 2>"$tmp/serve.log" &
-pids=$!
-until [ -s "$tmp/url" ]; do
-	kill -0 "$pids" || { cat "$tmp/serve.log" >&2; exit 1; }
-	sleep 0.1
-done
-registry=$(sed 's#^http://##' "$tmp/url")
+serve_empty --access-log "$tmp/access.log"
 shop=$registry/shop
 
 step copy "oci:$base:run" "$registry/run:stable" --quiet

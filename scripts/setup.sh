@@ -65,5 +65,17 @@ spdx_tools() {
 		say "spdx-tools could not be installed: its test is skipped"
 }
 
+# serve_empty FLAG... : starts $wherry as an empty registry in $tmp; its host is in $registry, its process in $pids.
+serve_empty() {
+	say "an empty registry: wherry serve"
+	"$wherry" serve --store "$tmp/registry" --listen 127.0.0.1:0 "$@" >"$tmp/url" 2>"$tmp/serve.log" &
+	pids="$pids $!"
+	until [ -s "$tmp/url" ]; do
+		kill -0 "$!" || { cat "$tmp/serve.log" >&2; exit 1; }
+		sleep 0.1
+	done
+	registry=$(sed 's#^http://##' "$tmp/url")
+}
+
 # What `deno task build` compiles and packs with: launcher and helper for both processors, and zstd.
 BUILD_PACKAGES="gcc musl-tools libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross linux-libc-dev-arm64-cross zstd xz-utils"

@@ -24,14 +24,7 @@ finish() {
 }
 trap finish EXIT INT TERM
 
-say "serving an empty registry: wherry serve"
-"$wherry" serve --store "$tmp/registry" --listen 127.0.0.1:0 >"$tmp/url" 2>"$tmp/serve.log" &
-pids=$!
-until [ -s "$tmp/url" ]; do
-	kill -0 "$pids" || { cat "$tmp/serve.log" >&2; exit 1; }
-	sleep 0.1
-done
-registry=$(sed 's#^http://##' "$tmp/url")
+serve_empty
 image=$registry/hello
 
 say "first build: wherry build $image --publish"

@@ -9,6 +9,7 @@ import { type FileMark, isMarked, markFile } from "../../registry/layer/unchange
 import type { ByteSink } from "../../registry/layer/write_layer.ts";
 import { type Digest, Digester, isDigest } from "../../registry/oci/digest.ts";
 import { fileSource, type Source } from "../../registry/source.ts";
+import { isThere } from "../is_there.ts";
 import {
   type Cache,
   type CacheDraft,
@@ -49,7 +50,7 @@ export async function openDirCache(dir: string, options: DirCacheOptions = {}): 
   {
     using _lock = await lockDir(dir, options.signal);
     const places = placesOf(dir);
-    if (!(await exists(places.committed)) && await exists(places.backup)) {
+    if (!(await isThere(places.committed)) && await isThere(places.backup)) {
       await Deno.rename(places.backup, places.committed);
     }
     await remove(places.staging);
@@ -185,7 +186,7 @@ class DirDraft implements CacheDraft {
   async keep(diffId: Digest, signal?: AbortSignal): Promise<void> {
     this.#check();
     const staged = layerPath(this.#places.staging, diffId);
-    if (await exists(staged)) return;
+    if (await isThere(staged)) return;
     const committed = layerPath(this.#places.committed, diffId);
     await this.#verify(committed, diffId, signal);
     try {
@@ -295,16 +296,6 @@ async function sizeOf(path: string, diffId: Digest): Promise<number> {
 
 function writeAll(file: Deno.FsFile, chunk: Uint8Array): void {
   for (let at = 0; at < chunk.byteLength;) at += file.writeSync(chunk.subarray(at));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
 import { isLayerName, parseLayerToml } from "../file/layer_toml.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import { isThere } from "../is_there.ts";
 import { removeAll } from "./build_files.ts";
 import type { BuiltLayer } from "./build_types.ts";
 
@@ -93,14 +94,4 @@ export function contributeBuildLayers(
     }
   }
   return out;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 /** Writes what the next build finds: the layers with `cache = true` and their SBOMs (12). */
+import { messageOf } from "../error.ts";
 import type { Context } from "../../registry/context.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
@@ -133,8 +134,4 @@ async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): P
   });
   log.info(`Adding cache layer '${id}'`);
   return diffId;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -4,7 +4,7 @@ import { type Image, type Layer, pushContents, pushLayer } from "../../registry/
 import type { Digest } from "../../registry/oci/digest.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { bytesSource } from "../../registry/source.ts";
-import { ExitCode, LifecycleError } from "../error.ts";
+import { ExitCode, LifecycleError, messageOf } from "../error.ts";
 import type { Destination } from "./export_types.ts";
 
 /** Layers under way to one repository at once. */
@@ -138,8 +138,4 @@ async function finishEarly(
   await early.done();
   const { config } = image.manifest;
   await to.pushBlob(early.repository, config, bytesSource(image.rawConfig), { signal });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 /** One layer of a cache, by the strict reader of tars: it takes every dialect, and says what is wrong with a damaged one. */
+import { messageOf } from "../error.ts";
 import type { Context } from "../../registry/context.ts";
 import { extractLayer } from "../../registry/layer/extract.ts";
 import { FrameDigester } from "../../registry/layer/frame.ts";
@@ -150,8 +151,4 @@ export async function restoreCacheSbom(
     ctx.signal.throwIfAborted();
     ctx.log.warn(`Skipping restore for SBOM: ${messageOf(error)}`);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
