@@ -23,6 +23,8 @@ export interface SoakReport {
   readonly killed: number;
   /** Pushes that took longer than the grace time and had to start again. */
   readonly slow: number;
+  /** Manifests and blobs that the last collection found. */
+  readonly collected: number;
 }
 
 /** An hour of the store's clock in twelve seconds. */
@@ -72,6 +74,7 @@ class Run {
   #tags = 0;
   #killed = 0;
   #slow = 0;
+  #collected = 0;
   #spawned = 0;
 
   constructor(dir: string, seed: number, end: number) {
@@ -88,6 +91,7 @@ class Run {
       tags: this.#tags,
       killed: this.#killed,
       slow: this.#slow,
+      collected: this.#collected,
     };
   }
 
@@ -179,10 +183,8 @@ class Run {
   /** All is quiet: what was acknowledged is there, whole, the same from every side, and nothing else is. */
   async judge(): Promise<void> {
     await using store = await openStore(this.#dir);
-    const collected = await store.gc({ graceMs: -1 });
-    if (collected.manifests + collected.blobs === 0) {
-      this.#wrong.push("nothing was left to collect");
-    }
+    const { manifests, blobs } = await store.gc({ graceMs: -1 });
+    this.#collected = manifests + blobs;
     const listening = await serve(createServer(store), {
       listen: { hostname: "127.0.0.1", port: 0 },
     });

@@ -20,11 +20,11 @@ import { openStore, type Store } from "../../registry/store/store.ts";
 const REPOSITORIES = ["soak/a", "soak/b"];
 /** Layers come from a small set, so that everybody shares, removes and needs again what others have. */
 const POOL = 24;
-/** Slower than this, in true milliseconds, a push may find its blobs collected: the grace time is 12 s here. */
-const SLOW_MS = 8000;
-
-/** Of one client: less than the grace time. */
+/** Of one client, which remembers what it saw: much less than the grace time, which is 12 s here. */
 const LIFE_MS = 4000;
+
+/** Slower than this, in true milliseconds, a push may find its blobs collected, or those that its client remembers. */
+const SLOW_MS = 5000;
 
 const [role = "", dir = "", name = "", seedText = "", endText = "", speedText = ""] = Deno.args;
 const end = Number(endText);
