@@ -3,6 +3,7 @@ import type { Meter } from "../registry/context.ts";
 import { copy } from "../registry/copy.ts";
 import type { Family } from "../registry/family.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
+import { isIndexType } from "../registry/oci/media_type.ts";
 import {
   familiarName,
   formatPlace,
@@ -140,7 +141,11 @@ async function checkPlatform(
   located: Located,
   { platform }: CopyFlags,
 ): Promise<void> {
-  if (platform !== undefined) await imageAt(session, located, { platform });
+  if (platform === undefined) return;
+  const { registry, repository, reference } = located;
+  const raw = await registry.manifest(repository, reference, { signal: session.ctx.signal });
+  if (raw === undefined || isIndexType(raw.mediaType)) return;
+  await imageAt(session, { ...located, reference: raw.digest }, { platform });
 }
 
 function platformOf(flags: CopyFlags): Platform | undefined {

@@ -1,5 +1,6 @@
 /** Finds the command a line asks for and runs it. Only that command's code is loaded. */
 import { Command, CommanderError } from "commander";
+import { nearestWord } from "../registry/nearest_word.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { lifecyclePhase } from "./lifecycle_call.ts";
@@ -222,10 +223,11 @@ export async function run(io: Io): Promise<number> {
     const at = pathOf(program, args);
     if (error.code === "commander.excessArguments" && at.commands.length > 0) {
       const word = args[wordsOf(at).length - 1] ?? "";
+      const meant = nearestWord(word, at.commands.map((one) => one.name()));
       throw new UsageError(
-        `Unknown command '${wordsOf(at).slice(1).join(" ")} ${word}' (see: ${
-          wordsOf(at).join(" ")
-        } --help)`,
+        `Unknown command '${wordsOf(at).slice(1).join(" ")} ${word}'${
+          meant === undefined ? "" : ` (Did you mean ${meant}?)`
+        } (see: ${wordsOf(at).join(" ")} --help)`,
       );
     }
     throw new UsageError(`${sentence(error.message)} (see: ${wordsOf(at).join(" ")} --help)`, {

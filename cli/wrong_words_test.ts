@@ -193,6 +193,16 @@ Deno.test("a word that is no command is called that, also below another; help ta
   );
 });
 
+Deno.test("a command that is misspelt is told with the one that was meant, below a command, too", async () => {
+  await using shop = await bench();
+  const said = async (...words: readonly string[]) => (await shop.wherry(...words)).err;
+  match(await said("biuld"), /Unknown command 'biuld' \(Did you mean build\?\)/);
+  match(
+    await said("builder", "craete"),
+    /'builder craete' \(Did you mean create\?\) \(see: wherry/,
+  );
+});
+
 Deno.test("a list that is not there: no words of the system call", async () => {
   await using shop = await bench();
   for (

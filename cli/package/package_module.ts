@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Image } from "../../registry/image.ts";
 import { formatPlatform } from "../../registry/oci/platform.ts";
 import { readDocument } from "../../lifecycle/file/document.ts";
+import { oddKeysOfBuildpack } from "../../lifecycle/file/buildpack_toml.ts";
 import { parsePackageToml } from "../../lifecycle/file/package_toml.ts";
 import type { Target } from "../../lifecycle/file/module.ts";
 import {
@@ -156,6 +157,10 @@ async function readRequest(
   const asked = (flags.target ?? []).map(parseTarget);
   const fromFile = described?.targets ?? [];
   const dir = join(base, uri.replace(/^file:\/\//, ""));
+  if (kind === "buildpack") {
+    const odd = await readDocument(join(dir, "buildpack.toml"), oddKeysOfBuildpack);
+    for (const line of odd ?? []) session.log.warn(line);
+  }
   const own = asked.length + fromFile.length > 0
     ? []
     : (await readModuleDir(dir, kind)).info.targets;

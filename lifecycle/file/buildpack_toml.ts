@@ -1,7 +1,9 @@
 import { z } from "zod";
-import { parseDocument, text, texts } from "./document.ts";
+import { type KnownKeys, parseDocument, text, texts, unknownKeys } from "./document.ts";
 import { type GroupOrder, groupOrder, orderTables, type Target } from "./module.ts";
 import {
+  KNOWN_OF_DOCUMENT,
+  KNOWN_OF_TABLE,
   type ModuleDescriptor,
   moduleDocument,
   moduleOf,
@@ -46,6 +48,18 @@ const schema: z.ZodType<BuildpackDescriptor> = z.lazy(() =>
  */
 export function parseBuildpackToml(source: string, file: string): BuildpackDescriptor {
   return parseDocument(schema, source, file);
+}
+
+const KNOWN: KnownKeys = {
+  ...KNOWN_OF_DOCUMENT,
+  buildpack: { ...KNOWN_OF_TABLE, "sbom-formats": true },
+  stacks: { id: true, mixins: true },
+  order: { group: { id: true, version: true, optional: true, "exec-env": true } },
+};
+
+/** Keys that mean nothing to anybody, a line each: the spec takes them, but whoever wrote `[[targts]]` meant something. */
+export function oddKeysOfBuildpack(source: string, file: string): readonly string[] {
+  return unknownKeys(KNOWN, source, file);
 }
 
 /** Writes `buildpack.toml`. */

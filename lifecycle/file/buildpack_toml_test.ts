@@ -3,6 +3,7 @@ import {
   formatBuildpackToml,
   inferTargets,
   isComposite,
+  oddKeysOfBuildpack,
   parseBuildpackToml,
 } from "./buildpack_toml.ts";
 import { parseOrderToml } from "./order_toml.ts";
@@ -143,4 +144,25 @@ Deno.test("SYS-1 an empty system.toml is none, a wrong one is told with its line
     () => parseSystemToml('[[system.pre.buildpacks]]\nversion = "1"\n', "x"),
     { message: "Cannot parse x:1: system.pre.buildpacks[0].id is missing" },
   );
+});
+
+Deno.test("BPT-1 a key that means nothing is told with the one it may be a slip of", () => {
+  const source = `api = "0.10"
+[buildpack]
+id = "a/b"
+vershun = "1"
+[[targts]]
+os = "linux"
+[[order]]
+[[order.grup]]
+id = "x/y"
+[metadata]
+anything = "goes"
+`;
+  assert.deepEqual(oddKeysOfBuildpack(source, "buildpack.toml"), [
+    "buildpack.toml:4: unknown key buildpack.vershun, want version",
+    "buildpack.toml:5: unknown key targts, want targets",
+    "buildpack.toml:8: unknown key order[0].grup, want group",
+  ]);
+  assert.deepEqual(oddKeysOfBuildpack(FULL.replace('unknown = "ignored"\n', ""), "x"), []);
 });

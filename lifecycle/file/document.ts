@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { FileError } from "../error.ts";
+import { nearestWord } from "../../registry/nearest_word.ts";
 import { lineOf, type Path } from "../../registry/toml_line.ts";
 import { isTable, parseToml, type TomlTable } from "./toml.ts";
 
@@ -60,14 +61,20 @@ export function check<T>(
   });
 }
 
-/** The keys a document may have: tables of tables, and `true` for what is read or kept as it is. */
+/**
+ * The keys a document may have: tables of tables, and `true` for what is read or kept as it is. With {@linkcode OTHERS}
+ * any other key may be there, too, unless it is nearly one of these.
+ */
 export interface KnownKeys {
   readonly [key: string]: true | KnownKeys;
 }
 
+/** A key of {@linkcode KnownKeys}: the table is open to keys of others. */
+export const OTHERS = "*";
+
 /**
- * A line for each key that means nothing, most likely a slip of the pen: `<file>:<line>: unknown key <path>`. A key
- * below one is not told again.
+ * A line for each key that means nothing, most likely a slip of the pen: `<file>:<line>: unknown key <path>, want` what
+ * comes near it, else all that may be there. A key below one is not told again.
  *
  * @throws {FileError} When `source` is not TOML.
  */
@@ -79,11 +86,14 @@ export function unknownKeys(known: KnownKeys, source: string, file: string): str
     for (const [key, inner] of Object.entries(value)) {
       const here = [...path, key];
       const below = Object.hasOwn(keys, key) ? keys[key] : undefined;
+      const near = below === undefined ? nearestWord(key, Object.keys(keys)) : undefined;
+      if (below === undefined && near === undefined && keys[OTHERS]) continue;
       if (below === undefined) {
         // The first of an array of tables has the line; the array itself has none.
         const line = lineOf(source, Array.isArray(inner) ? [...here, 0] : here);
         const where = line === undefined ? file : `${file}:${line}`;
-        found.push(`${where}: unknown key ${formatPath(here)}, want ${listOf(Object.keys(keys))}`);
+        const want = near ?? listOf(Object.keys(keys));
+        found.push(`${where}: unknown key ${formatPath(here)}, want ${want}`);
       } else if (below !== true) look(inner, below, here);
     }
   };

@@ -1,6 +1,6 @@
 /** What `buildpack.toml` and `extension.toml` have in common. */
 import { z } from "zod";
-import { flag, name, table, text, texts } from "./document.ts";
+import { flag, type KnownKeys, name, table, text, texts } from "./document.ts";
 import { execEnv, moduleId, moduleVersion, type Target, targets } from "./module.ts";
 import type { TomlTable } from "./toml.ts";
 
@@ -54,6 +54,19 @@ export const moduleTable = {
   licenses: z.array(z.object({ type: text, uri: text })).default([]),
   "clear-env": flag,
   "exec-env": execEnv,
+};
+
+/** The same for {@linkcode unknownKeys}. */
+export const KNOWN_OF_DOCUMENT: KnownKeys = {
+  api: true,
+  targets: { os: true, arch: true, variant: true, distros: { name: true, version: true } },
+  metadata: true,
+};
+
+/** The same for {@linkcode unknownKeys}. */
+export const KNOWN_OF_TABLE: KnownKeys = {
+  ...Object.fromEntries(Object.keys(moduleTable).map((key) => [key, true as const])),
+  licenses: { type: true, uri: true },
 };
 
 /** `[buildpack]` or `[extension]` as fields of its descriptor. */

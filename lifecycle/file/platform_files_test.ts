@@ -123,3 +123,34 @@ Deno.test("PRJ-1 an unknown schema is refused", () => {
     message: 'Cannot parse p: schema-version is "0.9", want one of 0.1, 0.2, 0.3',
   });
 });
+
+Deno.test("PRJ-4 project.toml: other tools' tables are left alone, a slip of one of ours is told", () => {
+  const modern = parseProjectToml(
+    `[_]
+schema-version = "0.2"
+[io.buildpacks]
+exclud = ["x"]
+[[io.buildpacks.grup]]
+id = "x"
+[[io.buildpacks.group]]
+id = "y"
+ur = "z"
+[io.spring]
+mine = true
+[com.example]
+theirs = true
+`,
+    "project.toml",
+  );
+  assert.deepEqual(modern.warnings, [
+    "project.toml:4: unknown key io.buildpacks.exclud, want exclude",
+    "project.toml:5: unknown key io.buildpacks.grup, want group",
+    "project.toml:9: unknown key io.buildpacks.group[0].ur, want uri",
+  ]);
+  const slip = '[_]\nschema-version = "0.2"\n[io.buildpack]\nbuilder = "b"\n';
+  assert.deepEqual(parseProjectToml(slip, "p").warnings, [
+    "p:3: unknown key io.buildpack, want buildpacks",
+  ]);
+  const [, old] = parseProjectToml('[build]\nbuildr = "b"\n', "p").warnings;
+  assert.equal(old, "p:2: unknown key build.buildr, want builder");
+});

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { FileError } from "../error.ts";
-import { parseDocument, table, text } from "./document.ts";
+import { type KnownKeys, OTHERS, parseDocument, table, text, unknownKeys } from "./document.ts";
 import { execEnv, inExecEnv } from "./module.ts";
 import { isTable, parseToml, type TomlTable } from "./toml.ts";
 
@@ -177,6 +177,37 @@ export function parseProjectToml(source: string, file: string): Project {
   return project;
 }
 
+const ABOUT: KnownKeys = {
+  ...Object.fromEntries(Object.keys(about).map((key) => [key, true as const])),
+  licenses: { type: true, uri: true },
+};
+const SCRIPT: KnownKeys = { api: true, inline: true, shell: true };
+const GROUP: KnownKeys = { id: true, version: true, uri: true, script: SCRIPT, "exec-env": true };
+const ENV: KnownKeys = { name: true, value: true, "exec-env": true };
+const INPUT: KnownKeys = { builder: true, include: true, exclude: true };
+
+/** Other tables are other tools' (PRJ-4); what is nearly one of ours was meant to be it. */
+const MODERN: KnownKeys = {
+  [OTHERS]: true,
+  _: { ...ABOUT, "schema-version": true, metadata: true },
+  io: {
+    [OTHERS]: true,
+    buildpacks: {
+      ...INPUT,
+      group: GROUP,
+      pre: { group: GROUP },
+      post: { group: GROUP },
+      build: { env: ENV },
+    },
+  },
+};
+const LEGACY: KnownKeys = {
+  [OTHERS]: true,
+  project: ABOUT,
+  build: { ...INPUT, buildpacks: GROUP, env: ENV },
+  metadata: true,
+};
+
 /** The parts of `project` for one execution environment; before schema 0.3 nothing is left out. */
 export function projectFor(project: Project, execEnv: string): Project {
   if (project.schemaVersion !== "0.3") return project;
@@ -209,7 +240,7 @@ function readModern(source: string, file: string, schemaVersion: string): Projec
     pre: buildpacks.pre.group,
     post: buildpacks.post.group,
     env: buildpacks.build.env,
-    warnings: [],
+    warnings: unknownKeys(MODERN, source, file),
   };
 }
 
@@ -232,6 +263,9 @@ function readLegacy(source: string, file: string): Project {
     pre: [],
     post: [],
     env: build.env,
-    warnings: [`No schema version declared in ${file}, defaulting to schema version 0.1`],
+    warnings: [
+      `No schema version declared in ${file}, defaulting to schema version 0.1`,
+      ...unknownKeys(LEGACY, source, file),
+    ],
   };
 }

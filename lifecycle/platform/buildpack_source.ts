@@ -1,7 +1,11 @@
 /** Finds the buildpacks a user named, and the order to try them in. */
 import { isAbsolute, join, resolve } from "node:path";
 import { ExitCode, FileError, LifecycleError } from "../error.ts";
-import { type BuildpackDescriptor, parseBuildpackToml } from "../file/buildpack_toml.ts";
+import {
+  type BuildpackDescriptor,
+  oddKeysOfBuildpack,
+  parseBuildpackToml,
+} from "../file/buildpack_toml.ts";
 import { readDocument } from "../file/document.ts";
 import { escapeId, type GroupElement, type GroupOrder, moduleName } from "../file/module.ts";
 import { type Order, parseOrderToml } from "../file/order_toml.ts";
@@ -74,7 +78,9 @@ export interface Gathered {
  *
  * @throws {LifecycleError} Exit code 3 for a name that leads nowhere, 1 for a descriptor that cannot be read.
  */
-export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathered> {
+export async function gatherBuildpacks(asked: BuildpackRequest): Promise<Gathered> {
+  const warnings: string[] = [];
+  const request = { ...asked, warn: (line: string) => void warnings.push(line) };
   const found = new Map<string, Buildpack>();
   const add = (buildpack: Buildpack) => {
     found.set(moduleName(buildpack.descriptor), buildpack);
@@ -105,7 +111,7 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
   const element = async (wanted: Wanted): Promise<GroupElement> => {
     const { id, version } = typeof wanted === "string"
       ? await resolveOne(wanted, request, found, add)
-      : add(await writeScript(wanted, request.scratch));
+      : add(await writeScript(wanted, request));
     return { id, version, optional: false, execEnv: [] };
   };
   const named = await groups(request.buildpacks);
@@ -117,7 +123,7 @@ export async function gatherBuildpacks(request: BuildpackRequest): Promise<Gathe
     : own?.order ?? (await readOrder(request)).order;
   return {
     store: storeOf(found),
-    warnings: own?.warnings ?? [],
+    warnings: [...own?.warnings ?? [], ...warnings],
     order: order.map(({ group }) => ({
       group: [...pre?.group ?? [], ...group, ...post?.group ?? []],
     })),
@@ -166,7 +172,7 @@ export async function withDirs(
 /** A buildpack that always detects and whose build is the script. */
 async function writeScript(
   wanted: Exclude<Wanted, string>,
-  scratch: string,
+  { scratch, warn }: Means,
 ): Promise<Buildpack> {
   const dir = join(scratch, `script-${crypto.randomUUID().slice(0, 8)}`);
   await Deno.mkdir(join(dir, "bin"), { recursive: true });
@@ -185,7 +191,7 @@ async function writeScript(
   await Deno.chmod(dir, 0o755);
   return await readDirectory(dir, () => {
     throw new TypeError("a script has no parts");
-  }, { scratch });
+  }, { scratch, warn });
 }
 
 async function readOrder(request: BuildpackRequest): Promise<Order> {
@@ -204,13 +210,16 @@ async function readOrder(request: BuildpackRequest): Promise<Order> {
 }
 
 /** What parts of a composite are had with. */
-type Means = Pick<BuildpackRequest, "openPackage" | "scratch" | "platform">;
+type Means = Pick<BuildpackRequest, "openPackage" | "scratch" | "platform"> & {
+  /** Gets what people should be told. */
+  readonly warn: (line: string) => void;
+};
 
 type Add = (buildpack: Buildpack) => BuildpackDescriptor;
 
 async function resolveOne(
   text: string,
-  request: BuildpackRequest,
+  request: BuildpackRequest & Means,
   found: ReadonlyMap<string, Buildpack>,
   add: Add,
 ): Promise<BuildpackDescriptor> {
@@ -308,7 +317,11 @@ async function readDirectory(
   within?: string,
 ): Promise<Buildpack> {
   const file = join(dir, "buildpack.toml");
-  const descriptor = await readDocument(file, parseBuildpackToml).catch(argumentError);
+  const descriptor = await readDocument(file, (source) => {
+    const read = parseBuildpackToml(source, file);
+    oddKeysOfBuildpack(source, file).forEach(means.warn);
+    return read;
+  }).catch(argumentError);
   if (descriptor === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,

@@ -210,7 +210,7 @@ Deno.test("ORD-1 a slip of the pen in order.toml is warned of, what Go ignores i
   const { code, text } = await at.phase("detect", []);
   strictEqual(code, 0, text);
   deepStrictEqual(text.replaceAll(at.root, "").match(/^Warning: .*$/mg), [
-    "Warning: /order.toml:5: unknown key order[0].group[0].optionl, want id, version, optional or exec-env",
+    "Warning: /order.toml:5: unknown key order[0].group[0].optionl, want optional",
     "Warning: /order.toml:6: unknown key order[0].grup, want group",
     "Warning: /order.toml:8: unknown key odd, want order or order-extensions",
   ]);
