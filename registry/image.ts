@@ -6,7 +6,7 @@ import { isOciError, OciError } from "./oci/error.ts";
 import { familyType, isDockerType, isForeignLayerType, MediaType } from "./oci/media_type.ts";
 import { type Index, type Manifest, parseDocument, rememberManifest } from "./oci/manifest.ts";
 import { choosePlatform, formatPlatform } from "./oci/platform.ts";
-import type { CallOptions, RawManifest, Reader, Registry } from "./registry.ts";
+import type { CallOptions, PushOptions, RawManifest, Reader, Registry } from "./registry.ts";
 import { bytesSource, readAll, type Source } from "./source.ts";
 
 /** Where content lies already, so that it can be mounted there instead of sent. */
@@ -288,12 +288,15 @@ export async function pushLayer(
   layer: Layer,
   to: Registry,
   repository: string,
-  options: Omit<PushImageOptions, "tags"> = {},
+  options: Omit<PushImageOptions, "tags"> & Pick<PushOptions, "row" | "onLeft"> = {},
 ): Promise<LayerMove> {
-  if (isForeignLayerType(layer.descriptor.mediaType)) return "foreign";
   const { origin } = layer;
   const sameplace = origin !== undefined && (origin.registry as unknown) === to;
-  if (sameplace && origin.repository === repository) return "exists";
+  const foreign = isForeignLayerType(layer.descriptor.mediaType);
+  if (foreign || sameplace && origin.repository === repository) {
+    options.onLeft?.();
+    return foreign ? "foreign" : "exists";
+  }
   const neighbour = sameplace || (origin?.registry.standsFor as unknown) === to;
   let opened: Source | undefined;
   const lazy: Source = {
@@ -302,6 +305,8 @@ export async function pushLayer(
   };
   return await to.pushBlob(repository, layer.descriptor, lazy, {
     signal: options.signal,
+    row: options.row,
+    onLeft: options.onLeft,
     mountFrom: neighbour ? origin?.repository : undefined,
     onProgress: options.onProgress && ((bytes) => options.onProgress!(layer, bytes)),
   });

@@ -5,6 +5,7 @@
 import type { Descriptor } from "./oci/descriptor.ts";
 import type { Algorithm, Digest } from "./oci/digest.ts";
 import type { TagExpectation } from "./expectation.ts";
+import type { Row } from "./row.ts";
 import type { Source } from "./source.ts";
 
 /** A manifest as it travels: digests are of `bytes`, so they are kept beside any parsed value. */
@@ -21,6 +22,12 @@ export interface RawManifest {
 export interface CallOptions {
   /** Ends the call early. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What may leave before others are answered. Places on this machine answer at once, and need not look at it. */
+export interface RowOptions {
+  /** Its request stands behind the others of this row, if it is short. */
+  readonly row?: Row | undefined;
 }
 
 /** Reading. `undefined` is the normal answer for "not there"; all else that goes wrong is an OciError. */
@@ -80,7 +87,7 @@ export interface Writer {
 }
 
 /** Options of {@linkcode Writer.pushManifest}. */
-export interface PushManifestOptions extends CallOptions {
+export interface PushManifestOptions extends CallOptions, RowOptions {
   /** Tags to set; without any the manifest is stored by digest alone. */
   readonly tags?: readonly string[] | undefined;
   /**
@@ -89,16 +96,20 @@ export interface PushManifestOptions extends CallOptions {
    * with HEAD right before.
    */
   readonly expect?: readonly TagExpectation[] | undefined;
+  /** One try will do: nothing depends on it. */
+  readonly once?: boolean | undefined;
   /** The digest to file it under when it is not sha256 (server only). */
   readonly digest?: Digest | undefined;
 }
 
 /** Options of {@linkcode Writer.pushBlob}. */
-export interface PushOptions extends CallOptions {
+export interface PushOptions extends CallOptions, RowOptions {
   /** A repository of the same place that is known or likely to hold the blob: try to mount it. */
   readonly mountFrom?: string | undefined;
   /** Called as bytes leave. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** Called when the request that most likely brings it has left, or none is needed; only by who asks over a wire. */
+  readonly onLeft?: (() => void) | undefined;
   /** It was made this moment, so hardly anybody has it: send it without asking first. */
   readonly fresh?: boolean | undefined;
   /** A manifest that needs it is pushed next, to the same place: it need not be on the disk before that one is. */

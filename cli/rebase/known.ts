@@ -2,12 +2,15 @@
 import { join } from "node:path";
 import { type Digest, digestOf, hexOf } from "../../registry/oci/digest.ts";
 import type { Session } from "../session.ts";
-import type { KnownBases } from "../../lifecycle/platform/rebase_write.ts";
+import type { HostFacts } from "../../registry/client/options.ts";
+import type { KnownBases } from "../../lifecycle/platform/rebase_layers.ts";
 
 /** A registry may clean up: that a base is in a repository is believed so long, in milliseconds. */
 const TRUSTED_MS = 10 * 60 * 1000;
 /** Where a manifest that lacks something is refused, a belief that is wrong costs a request, and nothing else. */
 const LONG_MS = 7 * 24 * 60 * 60 * 1000;
+/** Another registry may answer by a name some day: what one was seen to do is believed so long. */
+const FACTS_MS = 24 * 60 * 60 * 1000;
 /** What nobody made or read for so long is forgotten, in milliseconds. */
 const KEPT_MS = 60 * 24 * 60 * 60 * 1000;
 
@@ -62,6 +65,22 @@ export class Known implements KnownBases, AsyncDisposable {
     this.#act(() => Deno.remove(this.#fileOf(key)));
   }
 
+  async facts(host: string): Promise<HostFacts> {
+    const path = this.#fileOf(hostKey(host));
+    const file = await Deno.stat(path).catch(() => undefined);
+    if (Date.now() - (file?.mtime?.getTime() ?? 0) >= FACTS_MS) return {};
+    try {
+      const { refuses, singlePost, inOrder } = JSON.parse(await Deno.readTextFile(path));
+      return { refuses: flag(refuses), singlePost: flag(singlePost), inOrder: flag(inOrder) };
+    } catch {
+      return {};
+    }
+  }
+
+  keepFacts(host: string, facts: HostFacts): void {
+    this.#write(this.#fileOf(hostKey(host)), new TextEncoder().encode(JSON.stringify(facts)));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#writing);
   }
@@ -107,6 +126,16 @@ async function sweep(dir: string): Promise<void> {
 
 function keyOf(place: string, base: Digest): Digest {
   return digestOf(new TextEncoder().encode(`base ${base} in ${place}`));
+}
+
+/** Of this host alone: no other is any the wiser. */
+function hostKey(host: string): Digest {
+  return digestOf(new TextEncoder().encode(`facts of ${host.toLowerCase()}`));
+}
+
+/** What is no flag is nothing. */
+function flag(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
 }
 
 /** What is known here; `undefined` where there is no place for a store. */

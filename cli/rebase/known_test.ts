@@ -92,3 +92,21 @@ Deno.test("what nobody made for two months is forgotten, in the directories that
     deepEqual(await files(dir), [file]);
   });
 });
+
+Deno.test("what a registry was seen to do is believed of its host alone, and for a day", async () => {
+  await inDirectory(async (dir) => {
+    const seen = { refuses: true, singlePost: false, inOrder: undefined };
+    await noting(dir, (known) => known.keepFacts("registry.example:5000", seen));
+    const known = new Known(dir);
+    deepEqual(await known.facts("registry.example:5000"), seen);
+    deepEqual(await known.facts("registry.example"), {});
+    const [file] = await files(dir);
+    const then = new Date(Date.now() - 25 * 60 * 60_000);
+    await Deno.utime(file!, then, then);
+    deepEqual(await known.facts("registry.example:5000"), {});
+    await Deno.writeTextFile(file!, '{"refuses":"yes"}');
+    equal((await known.facts("registry.example:5000")).refuses, undefined);
+    await Deno.writeTextFile(file!, "no JSON");
+    deepEqual(await known.facts("registry.example:5000"), {});
+  });
+});

@@ -11,11 +11,8 @@ import {
   type PreparedRebase,
   prepareRebase,
 } from "../../lifecycle/platform/rebase_read.ts";
-import {
-  BaseLayers,
-  type RebaseTarget,
-  writeRebase,
-} from "../../lifecycle/platform/rebase_write.ts";
+import { BaseLayers, isRemote } from "../../lifecycle/platform/rebase_layers.ts";
+import { type RebaseTarget, writeRebase } from "../../lifecycle/platform/rebase_write.ts";
 import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
@@ -184,6 +181,7 @@ export class Rebaser implements AsyncDisposable {
       repository: "foresee" in source.registry ? source.repository : undefined,
     };
     this.#foresee(target, at);
+    const recalled = this.#layers.recall(target.registry);
     const known = planned === undefined && how.from === undefined && !isStore(target)
       ? await this.#lastSeen(name)
       : undefined;
@@ -258,6 +256,7 @@ export class Rebaser implements AsyncDisposable {
     await this.#backUp(target, reference, prepared, signal);
     // By digest it is true whatever becomes of the image: kept while requests are on their way.
     keepConfigs(documents, prepared.images.map(({ made }) => made));
+    await recalled;
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
     if (!isStore(target)) this.#remember(name, prepared);
     return { decision: "rebased", tags: namesOf(target, targets) };
@@ -414,7 +413,8 @@ export class Rebaser implements AsyncDisposable {
    */
   #documentsOf({ registry }: Writable): Known | undefined {
     const { known, single } = this.#how;
-    return "careful" in registry && (single || registry.careful !== true) ? known : undefined;
+    if (!isRemote(registry)) return undefined;
+    return single || registry.facts.conditions !== true ? known : undefined;
   }
 
   #signalOf(worker: number): AbortSignal {

@@ -2,11 +2,12 @@
 import { copy } from "../../registry/copy.ts";
 import type { TagExpectation } from "../../registry/expectation.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
-import { type Image, pushLayer } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import type { Registry } from "../../registry/registry.ts";
+import { Row } from "../../registry/row.ts";
 import { bytesSource } from "../../registry/source.ts";
+import { type BaseLayers, type Bringing, isRemote, once, pushAll } from "./rebase_layers.ts";
 import type { PreparedRebase, RebasedImage } from "./rebase_read.ts";
 
 /** A name the result gets. */
@@ -19,90 +20,10 @@ export interface RebaseTarget {
   readonly expect?: TagExpectation["is"] | undefined;
 }
 
-/** What earlier commands know of bases in repositories. `place` is a registry's host and a repository. */
-export interface KnownBases {
-  /** Whether it is there; where the registry `refuses` manifests that lack something that is believed for longer. */
-  has(place: string, base: Digest, refuses: boolean): Promise<boolean>;
-  /** It is there. Nobody waits for it to be noted. */
-  add(place: string, base: Digest): void;
-  /** It is not there after all. */
-  remove(place: string, base: Digest): void;
-}
-
-/** Which repositories have which base: of many images in one repository the first brings it. One for each run. */
-export class BaseLayers {
-  readonly #there = new Map<string, Promise<void>>();
-  readonly #places = new Map<Registry, number>();
-  readonly #known: KnownBases | undefined;
-
-  /** `known` outlives the run; of registries only. */
-  constructor(known?: KnownBases) {
-    this.#known = known;
-  }
-
-  /** Brings the layers of `base` into `repository`, by mounting where the registry can; once. */
-  async ensure(to: Registry, repository: string, base: Image, signal: AbortSignal): Promise<void> {
-    const key = this.#key(to, repository, base);
-    let ensured = this.#there.get(key);
-    if (ensured === undefined) {
-      ensured = this.#bring(to, repository, base, signal);
-      // Others wait for this one; what it failed of, the next shall try again.
-      ensured.catch(() => this.#there.delete(key));
-      this.#there.set(key, ensured);
-    }
-    await ensured;
-  }
-
-  /** They are not there after all. */
-  forget(to: Registry, repository: string, base: Image): void {
-    this.#there.delete(this.#key(to, repository, base));
-    if (isRemote(to)) this.#known?.remove(`${to.name}/${repository}`, base.raw.digest);
-  }
-
-  async #bring(to: Registry, repository: string, base: Image, signal: AbortSignal): Promise<void> {
-    const known = isRemote(to) ? this.#known : undefined;
-    const place = `${to.name}/${repository}`;
-    const { digest } = base.raw;
-    if (isRemote(to) && await known?.has(place, digest, to.careful)) return;
-    await pushAll(base, base.layers.length, to, repository, signal);
-    known?.add(place, digest);
-  }
-
-  #key(to: Registry, repository: string, base: Image): string {
-    let place = this.#places.get(to);
-    if (place === undefined) this.#places.set(to, place = this.#places.size);
-    return `${place} ${repository} ${base.raw.digest}`;
-  }
-}
-
-function isRemote(to: Registry): to is RegistryClient {
-  return "careful" in to;
-}
-
-/** Layers under way at once: a mount is one small request. */
-const AT_ONCE = 8;
-
-async function pushAll(
-  image: Image,
-  count: number,
-  to: Registry,
-  repository: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const queue = image.layers.slice(0, count);
-  const work = async () => {
-    for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) {
-      signal.throwIfAborted();
-      await pushLayer(layer, to, repository, { signal });
-    }
-  };
-  const done = await Promise.allSettled(Array.from({ length: AT_ONCE }, work));
-  for (const result of done) if (result.status === "rejected") throw result.reason;
-}
-
 /**
  * Writes the result into the repositories of `targets`, then sets their tags, in order. No tag moves before all it
- * needs is there. With nothing to change, a tag that is where the image was read is left alone.
+ * needs is there; the registry itself sees to that where it was seen to, and the manifest follows right behind. With nothing
+ * to change, a tag that is where the image was read is left alone.
  *
  * @param to The one place all targets are in.
  * @returns How many tags were set.
@@ -125,31 +46,107 @@ export async function writeRebase(
     );
     if (tags.length === 0) continue;
     const glance = () => {
-      // The last bytes have left: what the tags are is asked while they are on their way.
+      // What the tags are is asked while the last bytes are on their way.
       if (!isRemote(to)) return;
       for (const { tag, expect } of tags) {
         if (tag !== undefined && expect !== undefined) to.glance(repository, tag, { signal });
       }
     };
-    const bring = () => pushContents(prepared, to, repository, home, bases, signal, glance);
+    const bring = async (more: Partial<Bringing> = {}) => {
+      const onLeft = more.onLeft ?? glance;
+      await pushContents(prepared, to, repository, home, bases, { signal, ...more, onLeft });
+    };
+    // What we believed to be there was collected meanwhile: brought again, once.
+    const bringAgain = async () => {
+      for (const { base } of prepared.images) bases.forget(to, repository, base);
+      await bring();
+    };
     const surely = async (act: () => Promise<void>) => {
       try {
         await act();
       } catch (error) {
         if (!isOciError(error, "MANIFEST_BLOB_UNKNOWN")) throw error;
-        // What we believed to be there was collected meanwhile: brought again, once.
-        for (const { base } of prepared.images) bases.forget(to, repository, base);
-        await bring();
+        await bringAgain();
         if (act !== bring) await act();
       }
     };
-    await surely(bring);
-    for (const target of tags) {
-      await surely(() => putTop(prepared, to, target, signal));
-      set++;
-    }
+    let rest: readonly RebaseTarget[] = tags;
+    if (home && !isIndex(prepared) && canFollow(to, prepared)) {
+      const put = (row: Row) => putTop(prepared, to, tags[0]!, signal, row);
+      const way = () => bases.way(to, repository, prepared.images[0]!.base);
+      if (await bringAndPut(bring, put, signal)) rest = tags.slice(1);
+      else if (way() === "believed") await bringAgain();
+      else if (way() === "mounted") to.facts.inOrder = false;
+    } else if (home && !isIndex(prepared) && canProbe(to, prepared, bases)) {
+      await bringAfterProbe(prepared, to, repository, bring, signal);
+    } else await surely(bring);
+    bases.note(to);
+    for (const target of rest) await surely(() => putTop(prepared, to, target, signal));
+    set += tags.length;
   }
   return set;
+}
+
+/** A manifest that comes too early is refused there, and requests that stand in a row are not known to be mixed up. */
+function canFollow(to: Registry, { images: [first] }: PreparedRebase): to is RegistryClient {
+  return isRemote(to) && to.facts.refuses === true && to.facts.inOrder !== false &&
+    // Long bodies stand in no row: of layers that have to be sent the last byte comes late.
+    first!.base.layers.every(({ origin }) => (origin?.registry as unknown) === to);
+}
+
+/**
+ * Sends the contents, and the manifest right behind them: a wait less.
+ *
+ * @returns `false` when the manifest was refused since something was not there; the contents are.
+ */
+async function bringAndPut(
+  bring: (how: Pick<Bringing, "row" | "onLeft">) => Promise<void>,
+  put: (row: Row) => Promise<void>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const row = new Row();
+  const left = Promise.withResolvers<void>();
+  const bringing = bring({ row, onLeft: left.resolve });
+  await Promise.race([left.promise, bringing]);
+  const [brought, done] = await Promise.allSettled([bringing, put(row)]);
+  signal.throwIfAborted();
+  const taken = done.status === "fulfilled";
+  if (!taken && !isOciError(done.reason, "MANIFEST_BLOB_UNKNOWN")) throw done.reason;
+  // That it was taken says nothing where something went wrong before: with certainty, then.
+  if (brought.status === "rejected") await bring({});
+  return taken;
+}
+
+/** Whether to learn if the registry refuses what is incomplete: the next runs can rely on it. */
+function canProbe(
+  to: Registry,
+  { images: [first] }: PreparedRebase,
+  bases: BaseLayers,
+): to is RegistryClient {
+  return isRemote(to) && bases.learns && to.facts.refuses === undefined &&
+    // With tokens the first act has requests enough.
+    !to.challenged && first!.made.manifest.subject === undefined;
+}
+
+/**
+ * Puts the manifest by its digest right before what it needs: a registry that takes it would take anything. It is the one that
+ * the tag is to name in a moment, so nothing is left behind either way. Once a day for each registry, in an act that
+ * waits for other requests anyway.
+ */
+async function bringAfterProbe(
+  { made }: PreparedRebase,
+  to: RegistryClient,
+  repository: string,
+  bring: (how: Pick<Bringing, "configRow">) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  to.facts.refuses = false; // nobody else asks meanwhile
+  const row = new Row();
+  const { mediaType, bytes } = made;
+  const probing = to.pushManifest(repository, { mediaType, bytes }, { signal, row, once: true })
+    .catch(() => {}); // that it was refused the client has noted
+  await Promise.race([row.begun, probing]);
+  await Promise.all([bring({ configRow: row }), probing]);
 }
 
 async function putTop(
@@ -157,25 +154,32 @@ async function putTop(
   to: Registry,
   { repository, tag, expect }: RebaseTarget,
   signal: AbortSignal,
+  row?: Row,
 ): Promise<void> {
   await to.pushManifest(repository, { mediaType: made.mediaType, bytes: made.bytes }, {
     signal,
+    row,
     ...(tag === undefined ? {} : { tags: [tag] }),
     ...(tag === undefined || expect === undefined ? {} : { expect: [{ tag, is: expect }] }),
     ...digestOption(made.digest),
   });
 }
 
+/** It is an index, or an image of a place of its own in one. */
+function isIndex({ images, made }: PreparedRebase): boolean {
+  return !(images.length === 1 && images[0]!.made.raw === made);
+}
+
 async function pushContents(
-  { source, images, kept, made }: PreparedRebase,
+  prepared: PreparedRebase,
   to: Registry,
   repository: string,
   home: boolean,
   bases: BaseLayers,
-  signal: AbortSignal,
-  onLast: () => void = () => {},
+  how: Bringing,
 ): Promise<void> {
-  const isIndex = !(images.length === 1 && images[0]!.made.raw === made);
+  const { source, images, kept } = prepared;
+  const { signal } = how;
   for (const child of home ? [] : kept) {
     await copy(source.registry, source.repository, child.digest, to, repository, {
       signal,
@@ -184,8 +188,8 @@ async function pushContents(
   }
   await Promise.all(images.map(async (image) => {
     if (home && image.old === image.made) return;
-    await pushImage(image, to, repository, home, bases, signal, isIndex ? () => {} : onLast);
-    if (!isIndex) return;
+    if (!isIndex(prepared)) return await pushImage(image, to, repository, home, bases, how);
+    await pushImage(image, to, repository, home, bases, { signal });
     const { raw } = image.made;
     await to.pushManifest(repository, { mediaType: raw.mediaType, bytes: raw.bytes }, {
       signal,
@@ -200,23 +204,21 @@ async function pushImage(
   repository: string,
   home: boolean,
   bases: BaseLayers,
-  signal: AbortSignal,
-  onConfig: () => void,
+  { signal, row, configRow = row, onLeft }: Bringing,
 ): Promise<void> {
   const own = { ...made, layers: made.layers.slice(base.layers.length) };
-  const { config } = made.manifest;
-  let sent = 0;
+  let left = home ? 2 : 3;
+  const part = { signal, row, onLeft: () => --left === 0 && onLeft?.() };
   const acts = [
-    bases.ensure(to, repository, base, signal),
-    ...(home ? [] : [pushAll(own, own.layers.length, to, repository, signal)]),
+    bases.ensure(to, repository, base, part),
+    ...(home ? [] : [pushAll(own, own.layers.length, to, repository, part)]),
     // Made this moment, so nobody has it.
-    to.pushBlob(repository, config, bytesSource(made.rawConfig), {
-      signal,
+    to.pushBlob(repository, made.manifest.config, bytesSource(made.rawConfig), {
+      ...part,
+      row: configRow,
+      onLeft: once(part.onLeft),
       fresh: true,
       manifestFollows: true,
-      onProgress: (bytes) => {
-        if ((sent += bytes) === config.size) onConfig();
-      },
     }),
   ];
   const done = await Promise.allSettled(acts);

@@ -29,7 +29,7 @@ import {
   type PutOptions,
   statManifest,
 } from "./manifest.ts";
-import type { ClientOptions, HostStats, RegistryClient } from "./options.ts";
+import type { ClientOptions, HostFacts, HostStats, RegistryClient } from "./options.ts";
 import { asReferrer, changeFallback, listReferrers } from "./referrers.ts";
 import { repositoryScope } from "./scope.ts";
 import { discard, Session } from "./session.ts";
@@ -95,6 +95,8 @@ export class Registries implements AsyncDisposable {
 
 /** What a tag was so long ago, in milliseconds, it may still be. */
 const GLANCE_MS = 1000;
+/** Tags that are remembered so long; of a fleet no more are under way. */
+const MAX_GLANCES = 1000;
 
 class RemoteRegistry implements RegistryClient {
   readonly name: string;
@@ -103,7 +105,10 @@ class RemoteRegistry implements RegistryClient {
   readonly #whereabouts: Whereabouts;
   readonly #held: Held = new Set();
   readonly #close: () => Promise<void>;
-  readonly #begun = new Map<string, Promise<RawManifest | undefined>>();
+  readonly #begun = new Map<
+    string,
+    { readonly since: number; readonly reading: Promise<RawManifest | undefined> }
+  >();
   /** Ends what was begun and nobody asked for. */
   readonly #ending = new AbortController();
   readonly #glances = new Map<
@@ -133,11 +138,16 @@ class RemoteRegistry implements RegistryClient {
   ): Promise<RawManifest | undefined> {
     const key = `${repository}:${reference}`;
     const begun = this.#begun.get(key);
+    const since = begun?.since ?? this.#session.now();
     if (begun === undefined) {
-      return await getManifest(this.#session, this.#manifestPlace(repository, reference), options);
+      const place = this.#manifestPlace(repository, reference);
+      const raw = await getManifest(this.#session, place, options);
+      this.#see(key, since, raw);
+      return raw;
     }
     this.#begun.delete(key);
-    const raw = await orAborted(begun, options?.signal);
+    const raw = await orAborted(begun.reading, options?.signal);
+    this.#see(key, since, raw);
     const tally = countedBy(options?.signal);
     if (tally !== undefined) {
       tally.requests++;
@@ -196,21 +206,22 @@ class RemoteRegistry implements RegistryClient {
     const tags = options.tags ?? [];
     const names = tags.length > 0 ? tags : [digest];
     const places = names.map((reference) => this.#manifestPlace(repository, reference));
-    const { signal, expect = [] } = options;
+    const { signal, row, once, expect = [] } = options;
     checkExpected(expect, tags);
     const wanted = new Map(expect.map(({ tag, is }) => [tag, is]));
     // Those that may be refused come first: nothing is set then.
     let headers: Headers | undefined;
     for (const place of places) {
       const is = wanted.get(place.reference);
-      if (is !== undefined) headers = await this.#putExpecting(place, manifest, digest, is, signal);
+      if (is === undefined) continue;
+      headers = await this.#putExpecting(place, manifest, digest, { is, signal, row });
     }
     const free = tags.filter((tag) => !wanted.has(tag));
     headers = await this.#putTags(repository, manifest, digest, free, signal) ?? headers;
     const named = new Set(headers?.get("oci-tag")?.split(",").map((tag) => tag.trim()));
     for (const place of places) {
       if (named.has(place.reference) || wanted.has(place.reference)) continue;
-      headers = await this.#put(place, manifest, digest, { signal });
+      headers = await this.#put(place, manifest, digest, { signal, row, once });
     }
     headers ??= new Headers();
     const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
@@ -233,6 +244,7 @@ class RemoteRegistry implements RegistryClient {
   ): Promise<boolean> {
     const place = this.#manifestPlace(repository, reference);
     const subject = isDigest(reference) ? await this.#subject(place, options) : undefined;
+    this.#glances.delete(`${repository}:${reference}`);
     const deleted = await deleteManifest(this.#session, place, options);
     if (deleted && subject !== undefined && isDigest(reference)) {
       await this.#changeFallback(repository, subject, { remove: reference }, options.signal);
@@ -290,25 +302,49 @@ class RemoteRegistry implements RegistryClient {
   async begin(repository: string, reference: string): Promise<void> {
     const place = this.#manifestPlace(repository, reference);
     const { promise, resolve } = Promise.withResolvers<void>();
+    const since = this.#session.now();
     const reading = getManifest(this.#session, place, {
       signal: this.#ending.signal,
       onSent: resolve,
     });
-    this.#begun.set(`${repository}:${reference}`, reading);
+    this.#begun.set(`${repository}:${reference}`, { since, reading });
     // What goes wrong is said to whoever asks for it.
     await Promise.race([promise, reading.then(() => {}, () => {})]);
   }
 
-  get careful(): boolean {
-    return this.#session.learned.conditions === true;
+  get facts(): HostFacts {
+    return this.#session.learned;
+  }
+
+  get challenged(): boolean {
+    return this.#session.challenged;
   }
 
   glance(repository: string, tag: string, options?: CallOptions): void {
     if (this.#session.learned.conditions === true) return;
-    const place = this.#manifestPlace(repository, tag);
-    const seen = statManifest(this.#session, place, options);
+    const key = `${repository}:${tag}`;
+    const since = this.#session.now();
+    // The put is to come while it is still good.
+    if (since - (this.#glances.get(key)?.since ?? -Infinity) < GLANCE_MS / 2) return;
+    const seen = statManifest(this.#session, this.#manifestPlace(repository, tag), options);
     seen.catch(() => {}); // said to whoever puts
-    this.#glances.set(`${repository}:${tag}`, { since: this.#session.now(), seen });
+    this.#glances.set(key, { since, seen });
+  }
+
+  /** A tag that was read was looked at, too. */
+  #see(key: string, since: number, raw: RawManifest | undefined): void {
+    if (this.#session.learned.conditions === true) return;
+    const seen = raw && {
+      mediaType: raw.mediaType,
+      digest: raw.digest,
+      size: raw.bytes.byteLength,
+    };
+    this.#glances.delete(key);
+    this.#glances.set(key, { since, seen: Promise.resolve(seen) });
+    for (const oldest of this.#glances.keys()) {
+      if (this.#glances.size <= MAX_GLANCES) break;
+      this.#glances.delete(oldest);
+    }
   }
 
   async checkAccess(
@@ -398,10 +434,10 @@ class RemoteRegistry implements RegistryClient {
     place: ManifestPlace,
     manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
     digest: Digest,
-    is: TagExpectation["is"],
-    signal: AbortSignal | undefined,
+    options: PutOptions & { readonly is: TagExpectation["is"] },
   ): Promise<Headers> {
     const { learned } = this.#session;
+    const { is, signal } = options;
     if (learned.conditions !== true) {
       const key = `${place.repository}:${place.reference}`;
       const glance = this.#glances.get(key);
@@ -414,7 +450,7 @@ class RemoteRegistry implements RegistryClient {
         digest,
       );
     }
-    const headers = await this.#put(place, manifest, digest, { signal, is });
+    const headers = await this.#put(place, manifest, digest, options);
     learned.conditions = headers.has(CHECKED);
     return headers;
   }
@@ -426,10 +462,12 @@ class RemoteRegistry implements RegistryClient {
     digest: Digest,
     options: PutOptions,
   ): Promise<Headers> {
+    this.#glances.delete(`${place.repository}:${place.reference}`);
     try {
       return await putManifest(this.#session, place, manifest, digest, options);
     } catch (error) {
       if (isOciError(error, "MANIFEST_BLOB_UNKNOWN")) {
+        this.#session.learned.refuses = true;
         const lost = Array.isArray(error.detail) ? error.detail : [];
         for (const digest of lost) this.#whereabouts.remove(place.repository, digest);
         if (lost.length === 0) this.#whereabouts.forget(place.repository);

@@ -18,7 +18,7 @@ export interface Waits {
 
 /**
  * Passes bytes on to `target`, each `ms` after it came, answers at once: one request takes `ms` longer, ten at once
- * too. Understands just enough to count requests; a request must begin a segment, as those of every client do.
+ * too. Understands just enough to count requests, also of a client that sends several without waiting.
  */
 export function delayProxy(target: string, ms: number): DelayProxy {
   const [hostname = "", port = ""] = target.split(":");
@@ -31,15 +31,13 @@ export function delayProxy(target: string, ms: number): DelayProxy {
     const server = await Deno.connect({ hostname, port: Number(port) });
     connections.add(client).add(server);
     let depth = 0;
+    const heads = requestHeads();
     const there = async () => {
       let sent: Promise<unknown> = Promise.resolve();
       for await (const chunk of client.readable) {
         const due = performance.now() + ms;
-        const first = /^(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/.exec(
-          new TextDecoder("latin1").decode(chunk.subarray(0, 2000)),
-        );
-        if (first !== null) {
-          requests.push(`${first[1]} ${first[2]}`);
+        for (const request of heads(chunk)) {
+          requests.push(request);
           depth = deepest + 1;
         }
         sent = sent.then(async () => {
@@ -81,6 +79,28 @@ export function delayProxy(target: string, ms: number): DelayProxy {
       for (const one of connections) close(one);
       await accepting;
     },
+  };
+}
+
+/** Finds the requests in what a client sends, piece by piece; bodies have a length. */
+function requestHeads(): (chunk: Uint8Array) => readonly string[] {
+  const decoder = new TextDecoder("latin1");
+  let text = "";
+  let body = 0;
+  return (chunk) => {
+    const found: string[] = [];
+    text += decoder.decode(chunk);
+    for (;;) {
+      const skipped = Math.min(body, text.length);
+      text = text.slice(skipped);
+      body -= skipped;
+      const end = body > 0 ? -1 : text.indexOf("\r\n\r\n");
+      if (end < 0) return found;
+      const head = text.slice(0, end);
+      text = text.slice(end + 4);
+      body = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? 0);
+      found.push(/^\S+ \S+/.exec(head)?.[0] ?? "?");
+    }
   };
 }
 

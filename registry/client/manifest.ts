@@ -4,7 +4,7 @@ import { isOciError, OciError } from "../oci/error.ts";
 import { type Document, parseDocument } from "../oci/manifest.ts";
 import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
 import { CHECKED, holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
-import type { CallOptions, RawManifest } from "../registry.ts";
+import type { CallOptions, RawManifest, RowOptions } from "../registry.ts";
 import { bytesSource } from "../source.ts";
 import { lengthOf } from "./download.ts";
 import { mayPass } from "./refusal.ts";
@@ -45,7 +45,11 @@ export async function getManifest(
       await discard(answer);
       return undefined;
     }
-    if (answer.headers.has(CHECKED)) session.learned.conditions ??= true;
+    if (answer.headers.has(CHECKED)) { // it is wherry
+      session.learned.conditions ??= true;
+      session.learned.refuses ??= true;
+      session.learned.singlePost ??= true;
+    }
     try {
       return await readManifest(session, place, answer, act);
     } catch (error) {
@@ -106,9 +110,11 @@ function unlessImmutable(error: unknown, act: string): unknown {
 }
 
 /** How a manifest is put. */
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends CallOptions, RowOptions {
   /** Further tags; only for a put by digest, where the registry knows how. */
   readonly tags?: readonly string[] | undefined;
+  /** One try will do. */
+  readonly once?: boolean | undefined;
   /** What the tag has to be now. */
   readonly is?: TagExpectation["is"] | undefined;
 }
@@ -119,7 +125,7 @@ export async function putManifest(
   place: ManifestPlace,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
   digest: Digest,
-  { signal, tags = [], is }: PutOptions = {},
+  { signal, tags = [], is, row, once = false }: PutOptions = {},
 ): Promise<Headers> {
   const { bytes } = manifest;
   const act = `push ${named(place)}`;
@@ -133,6 +139,8 @@ export async function putManifest(
     headers: { "content-type": manifest.mediaType, ...conditions(is) },
     body: { size: bytes.byteLength, bytes, open: () => bytesSource(bytes).open() },
     expect: [200, 201, 202],
+    row,
+    retry: !once,
     signal,
   }).catch((error) => {
     if (is !== undefined && isOciError(error, "PRECONDITION_FAILED")) {

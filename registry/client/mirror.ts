@@ -15,7 +15,7 @@ import type {
 import type { Source } from "../source.ts";
 import { concerns, type MirrorTable, type Route, routeOf, type Try } from "./mirror_table.ts";
 import { type Relay, relayed } from "./mirror_source.ts";
-import type { HostStats, RegistryClient } from "./options.ts";
+import type { HostFacts, HostStats, RegistryClient } from "./options.ts";
 
 /** Registries by host, as {@linkcode Registries} has them. */
 export interface Connections extends AsyncDisposable {
@@ -199,8 +199,12 @@ class MirroredRegistry implements RegistryClient {
     return Promise.resolve();
   }
 
-  get careful(): boolean {
-    return this.#primary.careful;
+  get facts(): HostFacts {
+    return this.#primary.facts;
+  }
+
+  get challenged(): boolean {
+    return this.#primary.challenged;
   }
 
   glance(repository: string, tag: string, options?: CallOptions): void {

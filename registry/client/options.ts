@@ -118,15 +118,28 @@ export interface HostStats {
   readonly bytesReceived: number;
 }
 
+/** What a registry showed it does beyond what all do. `undefined`: not seen yet. */
+export interface HostFacts {
+  /** Takes a blob in one POST (spec end-4b, C-UP-01). */
+  singlePost?: boolean | undefined;
+  /** Sets many tags with one manifest (spec end-7b, C-PUT-02). */
+  manyTags?: boolean | undefined;
+  /** Looks at `If-Match` and `If-None-Match` of a manifest's put. */
+  conditions?: boolean | undefined;
+  /** Was seen to refuse a manifest that lacks something: one that comes too early does no harm there. */
+  refuses?: boolean | undefined;
+  /** `false`: requests of a {@linkcode Row} were dealt with in another order, by something on the way most likely. */
+  inOrder?: boolean | undefined;
+}
+
 /** A remote registry as a place. Dispose it to close its connections. */
 export interface RegistryClient extends Registry, AsyncDisposable {
   /** What went over the wire so far, by host: the registry, its token server, its storage. */
   stats(): Readonly<Record<string, HostStats>>;
-  /**
-   * Whether it is known to be one that looks by itself at what a put expects of a tag, and refuses a manifest that lacks
-   * something: wherry's own.
-   */
-  readonly careful: boolean;
+  /** What it showed it does; who knows more of it from earlier may add that. Of this host only. */
+  readonly facts: HostFacts;
+  /** Whether it asked for a token or a password. */
+  readonly challenged: boolean;
   /**
    * Says what one act is about to do with these repositories, the most important first: a registry with tokens is then
    * asked for one that allows all of it. Nothing is sent.
@@ -141,7 +154,8 @@ export interface RegistryClient extends Registry, AsyncDisposable {
   begin(repository: string, reference: string): Promise<void>;
   /**
    * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
-   * look by itself, the put need not wait for that. What was seen holds for a second.
+   * look by itself, the put need not wait for that. What was seen holds for a second; so nothing is sent when the tag's manifest
+   * was read a moment ago.
    */
   glance(repository: string, tag: string, options?: CallOptions): void;
   /**

@@ -2,12 +2,13 @@
 import type { Nearness } from "./address.ts";
 import { Authorizer, type Grant, type Wish } from "./auth.ts";
 import { chooseChallenge, parseChallenges } from "./challenge.ts";
-import type { ClientOptions } from "./options.ts";
+import type { ClientOptions, HostFacts } from "./options.ts";
 import { explain, harmless, Refusal, refusalOf } from "./refusal.ts";
 import { orAborted } from "../abort.ts";
 import { askedPause, Governor, isRetryableStatus, ownPause, waitFor } from "./retry.ts";
 import { parseScopes } from "./scope.ts";
 import { fetchToken } from "./token.ts";
+import type { Row } from "../row.ts";
 import type { RequestBody, Transport, TransportResponse } from "./transport.ts";
 import { Scheme } from "./scheme.ts";
 import { TransportError } from "./transport_error.ts";
@@ -33,6 +34,8 @@ export interface ApiRequest extends Wish {
   readonly retry?: boolean | undefined;
   /** Called as bytes of the body leave. */
   readonly onSent?: ((bytes: number) => void) | undefined;
+  /** It may leave behind the others of this row; sent again, it goes alone. */
+  readonly row?: Row | undefined;
 }
 
 /** An answer with a status the caller expects. Its body is read, cancelled, or given to {@linkcode discard}. */
@@ -51,21 +54,16 @@ export class Session {
   readonly down: Governor;
   /** Places for blobs on their way out. */
   readonly up: Governor;
-  /** What the registry showed it can do beyond what all can. `undefined`: not tried yet. */
-  readonly learned: {
-    /** Takes a blob in one POST (spec end-4b, C-UP-01). */
-    singlePost?: boolean;
-    /** Sets many tags with one manifest (spec end-7b, C-PUT-02). */
-    manyTags?: boolean;
-    /** Looks at `If-Match` and `If-None-Match` of a manifest's put. */
-    conditions?: boolean;
-  } = {};
+  /** What the registry showed it does. */
+  readonly learned: HostFacts = {};
   readonly #small: Governor;
   readonly #transport: Transport;
   readonly #options: ClientOptions;
   readonly #auth: Authorizer;
   readonly #scheme: Scheme;
   readonly #warned = new Set<string>();
+  /** Those that were in their row already. */
+  readonly #rode = new WeakSet<ApiRequest>();
   #nearness: Promise<Nearness> | undefined;
   /** The first request goes alone, so that many do not all meet the same challenge. */
   #first: Promise<void> | undefined;
@@ -152,6 +150,11 @@ export class Session {
   foresee(scopes: readonly string[]): void {
     this.#auth.foresee(scopes);
     if (scopes.length > 1 && this.#first === undefined) this.#companions = 1;
+  }
+
+  /** Whether it asked for a token or a password. */
+  get challenged(): boolean {
+    return this.#auth.challenged;
   }
 
   /** Says something to the log once. */
@@ -444,9 +447,12 @@ export class Session {
     authorization: string | undefined,
     ours: boolean,
   ): Promise<Answer> {
+    const row = this.#rode.has(request) ? undefined : request.row;
+    this.#rode.add(request);
     return await this.#transport.exchange({
       method: request.method,
       target,
+      row,
       signal: request.signal,
       body: request.body,
       onSent: request.onSent,

@@ -12,6 +12,7 @@ import { formatTarget, type Target } from "./url.ts";
 import { joined as joinedAll } from "../source.ts";
 import { Watch } from "./watch.ts";
 import { OciError } from "../oci/error.ts";
+import type { Place, Row } from "../row.ts";
 
 /** A body whose length is known before it is read, and that can be read again. */
 export interface RequestBody {
@@ -39,6 +40,8 @@ export interface TransportRequest {
   readonly guard?: Nearness | undefined;
   /** Called as bytes of the body leave; without a body once, with 0, when the request has left. */
   readonly onSent?: ((bytes: number) => void) | undefined;
+  /** It may leave behind others of this row, before they are answered; only what is short does. */
+  readonly row?: Row | undefined;
 }
 
 /** An answer whose body the caller reads to the end or cancels. */
@@ -105,6 +108,9 @@ export class Transport implements AsyncDisposable {
     const way = this.#way(target, guard);
     const opening = new AbortController();
     let connection: Connection | undefined;
+    const place = way.proxy === undefined && isShort(request.body)
+      ? (request.row as Row<Connection> | undefined)?.join(way.key)
+      : undefined;
     let why: Error | undefined;
     const cut = (error: Error = closed(target.host)) => {
       why ??= error;
@@ -122,23 +128,38 @@ export class Transport implements AsyncDisposable {
       watch.stop();
       signal?.removeEventListener("abort", abort);
       if (!this.#busy.delete(cut)) return;
-      if (again && !this.#closed) this.#keep(way, connection!);
+      const on = again && !this.#closed;
+      if (place?.end(on, connection !== undefined)) return; // the next of the row reads on
+      if (on) this.#keep(way, connection!);
       else connection?.close();
     };
     const bodyFault: { error?: unknown } = {};
     try {
       watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
-      connection = this.#kept(way) ?? await this.#dialer.open(way, opening.signal);
+      const ahead = await place?.before?.left;
+      const rides = ahead?.closed === false;
+      if (rides && why === undefined) connection = ahead;
+      connection ??= this.#kept(way) ?? await this.#dialer.open(way, opening.signal);
       if (why !== undefined) throw why;
       watch.start(this.#answerMs, "answer");
-      const { head, whole } = await this.#talk(
-        connection,
-        way,
-        request,
-        counter,
-        watch,
-        (error) => bodyFault.error = error,
-      );
+      const line = connection;
+      const sending = place === undefined ? request : {
+        ...request,
+        onSent: (bytes: number) => {
+          place.leave(line);
+          request.onSent?.(bytes);
+        },
+      };
+      const { head, whole } = rides
+        ? await this.#ride(line, place!, sending, counter)
+        : await this.#talk(
+          line,
+          way,
+          sending,
+          counter,
+          watch,
+          (error) => bodyFault.error = error,
+        );
       const body = connection.body(head, method);
       // What is left of an unsent body would be read as the next request.
       const again = whole && !head.last && body.delimited;
@@ -331,6 +352,31 @@ export class Transport implements AsyncDisposable {
     this.#idle.set(key, [...idle, connection]);
   }
 
+  /** Sends the request behind another, and reads the head of its answer behind the other's. */
+  async #ride(
+    connection: Connection,
+    place: Place<Connection>,
+    request: TransportRequest,
+    counter: Counter,
+  ): Promise<{ readonly head: AnswerHead; readonly whole: boolean }> {
+    const { method, target, body, onSent } = request;
+    const first = requestHead(method, target.path, this.#headers(request, undefined));
+    const bytes = body?.bytes ?? new Uint8Array();
+    try {
+      await connection.write(joined(first, bytes));
+      counter.send(bytes.byteLength, countedBy(request.signal));
+      onSent?.(bytes.byteLength);
+      if (!await place.before!.answered) throw new Error("connection closed");
+      return { head: await connection.head(), whole: true };
+    } catch (cause) {
+      // Whatever it was, alone it may go well.
+      throw new TransportError("reset", target.host, "the connection was cut", {
+        cause,
+        stale: true,
+      });
+    }
+  }
+
   /** Sends the request and reads the head of its answer, at the same time: a 401 may come early. */
   async #talk(
     connection: Connection,
@@ -516,6 +562,14 @@ export class Transport implements AsyncDisposable {
 const MAX_IDLE = 64;
 /** Up to here a copy costs less than a second packet. */
 const SMALL_WRITE = 16 * 1024;
+
+/** It is written at once, and the server need not answer before it has read all. */
+function isShort(body: RequestBody | undefined): boolean {
+  return body === undefined || body.bytes !== undefined && body.size <= MAX_ROW;
+}
+
+/** What a row's request carries at most. */
+const MAX_ROW = 256 * 1024;
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   const all = new Uint8Array(a.byteLength + b.byteLength);

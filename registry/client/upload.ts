@@ -33,7 +33,10 @@ export async function pushBlob(
   options: PushOptions = {},
 ): Promise<"exists" | "mounted" | "uploaded"> {
   const { repository, descriptor: { digest, size }, source } = push;
-  if (known.has(repository, digest)) return "exists";
+  if (known.has(repository, digest)) {
+    options.onLeft?.();
+    return "exists";
+  }
   if (source.size !== size) {
     throw new OciError(
       "SIZE_INVALID",
@@ -42,7 +45,7 @@ export async function pushBlob(
   }
   const from = options.mountFrom ?? known.elsewhere(repository, digest);
   const mountable = from !== undefined && from !== repository && !known.refuses(from, repository);
-  const mount = mountable ? await tryMount(session, push, from, options.signal) : undefined;
+  const mount = mountable ? await tryMount(session, push, from, options) : undefined;
   if (mountable && mount === undefined) known.refuse(from, repository);
   // An upload was begun instead: the other repository does not have it, or that cannot be mounted.
   if (mountable && mount !== "mounted") known.remove(from, digest);
@@ -74,7 +77,7 @@ const SMALL_BLOB = 64 * 1024;
 async function tryOnePost(
   session: Session,
   push: BlobPush,
-  { signal, onProgress }: PushOptions,
+  { signal, onProgress, row, onLeft }: PushOptions,
 ): Promise<"uploaded" | Target | undefined> {
   const { repository, descriptor: { digest, size }, source } = push;
   if (session.learned.singlePost === false || size > SMALL_BLOB || size === 0) return undefined;
@@ -90,6 +93,9 @@ async function tryOnePost(
       body: { size, bytes: inMemory(source, size), open: () => source.open({ signal }) },
       expect: [201, 202],
       retry: false,
+      row,
+      // Where it is not known to do, the bytes may have to be sent once more.
+      onSent: session.learned.singlePost === true ? onLeft : undefined,
       signal,
     });
     await discard(answer);
@@ -194,7 +200,7 @@ async function tryMount(
   session: Session,
   push: BlobPush,
   from: string,
-  signal: AbortSignal | undefined,
+  { signal, row, onLeft }: PushOptions,
 ): Promise<"mounted" | Target | undefined> {
   const { repository, descriptor: { digest } } = push;
   const act = `mount ${digest} from ${from} to ${push.name}`;
@@ -207,6 +213,8 @@ async function tryMount(
       repository,
       scopes: [repositoryScope(repository, "pull", "push"), repositoryScope(from, "pull")],
       expect: [201, 202],
+      row,
+      onSent: onLeft,
       signal,
     });
     await discard(answer);
@@ -241,7 +249,7 @@ async function upload(
         location = await patch(session, push, location, bytes, sent, signal);
         return await put(session, push, location, undefined, undefined, signal);
       }
-      return await put(session, push, location, bytes, sent, signal);
+      return await put(session, push, location, bytes, sent, signal, options);
     } catch (error) {
       if (location !== undefined) await cancelUpload(session, push, location);
       signal?.throwIfAborted();
@@ -342,8 +350,10 @@ async function put(
   bytes: EarlyBytes | undefined,
   onSent: ((bytes: number) => void) | undefined,
   signal: AbortSignal | undefined,
+  { row, onLeft }: PushOptions = {},
 ): Promise<void> {
-  const { repository, descriptor: { digest, size } } = push;
+  const { repository, descriptor: { digest, size }, source } = push;
+  let left = 0;
   const answer = await session.send({
     act: `push blob ${digest} to ${push.name}`,
     method: "PUT",
@@ -351,11 +361,15 @@ async function put(
     repository,
     scopes: [repositoryScope(repository, "pull", "push")],
     headers: { "content-type": "application/octet-stream" },
-    body: bytes && { size, open: () => bytes.open() },
+    body: bytes && { size, bytes: inMemory(source, size), open: () => bytes.open() },
     expect: [200, 201, 204],
     bulk: true,
     retry: false,
-    onSent,
+    row,
+    onSent: (bytes) => {
+      onSent?.(bytes);
+      if ((left += bytes) === size) onLeft?.();
+    },
     signal,
   });
   await discard(answer);
