@@ -6,6 +6,7 @@ import {
 } from "../../registry/client/docker_registry_testing.ts";
 import { connectRegistry } from "../../registry/client/client.ts";
 import { delayProxy } from "../../registry/client/delay_testing.ts";
+import { gateProxy } from "../../registry/client/gate_testing.ts";
 import { encodeJson } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { MediaType } from "../../registry/oci/media_type.ts";
@@ -73,22 +74,20 @@ function looksAgain(requests: readonly string[]): number {
   return requests.filter((one) => one.startsWith("HEAD")).length;
 }
 
-/** Far away: what is sent together arrives before the first answer, also on a busy machine. */
-const FAR_MS = 100;
-
 Deno.test("P5 three waits in a row: what can go at once does, and nobody is asked how he is spoken to", async () => {
   await using it = await makeScene();
-  await using far = delayProxy(it.host, FAR_MS);
-  const run = `${far.host}/run:2`;
+  await using gate = gateProxy(it.host);
+  const run = `${gate.host}/run:2`;
   await put(it.place, "run", "2", next);
   await put(it.place, "app", "1", madeApp(old, "app", { run }));
-  const words = ["rebase", `${far.host}/app:1`, "--publish", "--run-image", run];
+  // Manifests; configs; mounts, config and manifest one behind the other.
+  gate.expect(2, 2, 7);
+  const words = ["rebase", `${gate.host}/app:1`, "--publish", "--run-image", run];
   const { code, stderr } = await it.wherry(words);
   equal(code, 0, stderr);
-  const { requests, depth } = far.take();
-  // Manifests; configs; mounts, config and manifest one behind the other.
-  equal(depth, 3, requests.join("\n"));
+  const { requests, together } = gate.seen();
   equal(requests.length, 11, requests.join("\n"));
+  ok(together, requests.join("\n"));
 });
 
 Deno.test({
@@ -97,9 +96,9 @@ Deno.test({
   ignore: dockerRegistry === undefined,
 }, async () => {
   await using docker = await startDockerRegistry();
-  await using far = delayProxy(docker.host, FAR_MS);
+  await using gate = gateProxy(docker.host);
   await using it = await makeScene();
-  const run = `${far.host}/run:2`;
+  const run = `${gate.host}/run:2`;
   {
     await using client = connectRegistry(docker.host);
     await put(client, "run", "1", old);
@@ -108,21 +107,20 @@ Deno.test({
       await put(client, "app", tag, madeApp(old, `app ${tag}`, { run }));
     }
   }
-  const rebase = async (tag: string, run: string, requests: number, depth: number) => {
-    far.take();
-    const words = ["rebase", `${far.host}/app:${tag}`, "--publish", "--force", "--run-image"];
-    const { code, stderr } = await it.wherry([...words, `${far.host}/${run}`]);
+  const rebase = async (tag: string, run: string, ...groups: readonly number[]) => {
+    gate.expect(...groups);
+    const words = ["rebase", `${gate.host}/app:${tag}`, "--publish", "--force", "--run-image"];
+    const { code, stderr } = await it.wherry([...words, `${gate.host}/${run}`]);
     equal(code, 0, stderr);
-    const seen = far.take();
-    const again = looksAgain(seen.requests);
-    equal(seen.requests.length, requests + again, seen.requests.join("\n"));
-    equal(seen.depth, depth + again, seen.requests.join("\n"));
+    const { requests, together } = gate.seen();
+    equal(requests.length, groups.reduce((sum, one) => sum + one), requests.join("\n"));
+    ok(together, requests.join("\n"));
   };
-  // Two manifests and configs, five mounts, one that is to be refused, two for the config, the manifest.
-  await rebase("1", "run:2", 13, 5);
-  await rebase("2", "run:2", 6, 4);
-  await rebase("1", "run:1", 11, 4);
-  await rebase("1", "run:2", 5, 3);
+  // Manifests; configs; five mounts, one that is to be refused, the config's first; its second; the manifest.
+  await rebase("1", "run:2", 2, 2, 7, 1, 1);
+  await rebase("2", "run:2", 2, 1, 1, 2);
+  await rebase("1", "run:1", 2, 1, 6, 2);
+  await rebase("1", "run:2", 2, 1, 2);
 });
 
 Deno.test({
@@ -183,25 +181,24 @@ Deno.test({
 
 Deno.test("P4, P5 warm, in a process of its own each time: at most 5 requests; 4 and two waits for an image that is known", async () => {
   await using it = await makeScene();
-  await using far = delayProxy(it.host, FAR_MS);
-  const rebase = async (tag: string, run: string) => {
-    far.take();
-    const words = ["rebase", `${far.host}/app:${tag}`, "--publish", "--force", "--run-image"];
-    const { code, stderr } = await it.wherry([...words, `${far.host}/run:${run}`]);
+  await using gate = gateProxy(it.host);
+  const rebase = async (tag: string, run: string, ...groups: readonly number[]) => {
+    gate.expect(...groups);
+    const words = ["rebase", `${gate.host}/app:${tag}`, "--publish", "--force", "--run-image"];
+    const { code, stderr } = await it.wherry([...words, `${gate.host}/run:${run}`]);
     equal(code, 0, stderr);
-    return far.take();
+    const { requests, together } = gate.seen();
+    equal(requests.length, groups.reduce((sum, one) => sum + one), requests.join("\n"));
+    ok(together, requests.join("\n"));
   };
   for (const version of ["2", "3"]) await put(it.place, "run", version, madeBase(version));
   for (const tag of ["1", "2"]) {
-    await put(it.place, "app", tag, madeApp(old, `app ${tag}`, { run: `${far.host}/run:2` }));
+    await put(it.place, "app", tag, madeApp(old, `app ${tag}`, { run: `${gate.host}/run:2` }));
   }
-  equal((await rebase("1", "2")).requests.length, 11);
-  const other = await rebase("2", "2");
-  equal(other.requests.length, 5, other.requests.join("\n"));
-  equal((await rebase("2", "3")).requests.length, 10, "a base that nobody saw");
-  const known = await rebase("2", "2");
-  equal(known.requests.length, 4, known.requests.join("\n"));
-  equal(known.depth, 2);
+  await rebase("1", "2", 2, 2, 7);
+  await rebase("2", "2", 2, 1, 2);
+  await rebase("2", "3", 2, 1, 7); // a base that nobody saw
+  await rebase("2", "2", 2, 2);
 });
 
 Deno.test("P4 what was believed to be there and is not is brought again", async () => {

@@ -21,25 +21,61 @@ export interface Waits {
  * too. Understands just enough to count requests, also of a client that sends several without waiting.
  */
 export function delayProxy(target: string, ms: number): DelayProxy {
+  let requests: string[] = [];
+  let deepest = 0;
+  const passing = passOn(target, () => {
+    let depth = 0;
+    return {
+      request: (line) => {
+        requests.push(line);
+        depth = deepest + 1;
+      },
+      answer: () => {
+        deepest = Math.max(deepest, depth);
+        return Promise.resolve();
+      },
+    };
+  }, ms);
+  return {
+    host: passing.host,
+    take() {
+      const seen = { requests, depth: deepest };
+      requests = [];
+      deepest = 0;
+      return seen;
+    },
+    [Symbol.asyncDispose]: () => passing[Symbol.asyncDispose](),
+  };
+}
+
+/** Told of one connection. */
+export interface Listener {
+  /** A request has come whole, up to its body: `GET /v2/...`. */
+  request(line: string): void;
+  /** Some of an answer is here; it is passed on when this resolves. */
+  answer(): Promise<void>;
+}
+
+/** Passes bytes on to `target`, each `ms` after it came, and answers back. */
+export function passOn(
+  target: string,
+  listen: () => Listener,
+  ms = 0,
+): AsyncDisposable & { readonly host: string } {
   const [hostname = "", port = ""] = target.split(":");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const connections = new Set<Deno.Conn>();
-  let requests: string[] = [];
-  let deepest = 0;
 
   const pass = async (client: Deno.Conn) => {
     const server = await Deno.connect({ hostname, port: Number(port) });
     connections.add(client).add(server);
-    let depth = 0;
+    const ears = listen();
     const heads = requestHeads();
     const there = async () => {
       let sent: Promise<unknown> = Promise.resolve();
       for await (const chunk of client.readable) {
         const due = performance.now() + ms;
-        for (const request of heads(chunk)) {
-          requests.push(request);
-          depth = deepest + 1;
-        }
+        for (const request of heads(chunk)) ears.request(request);
         sent = sent.then(async () => {
           await until(due);
           await writeAll(server, chunk);
@@ -51,7 +87,7 @@ export function delayProxy(target: string, ms: number): DelayProxy {
     };
     const back = async () => {
       for await (const chunk of server.readable) {
-        deepest = Math.max(deepest, depth);
+        await ears.answer();
         await writeAll(client, chunk);
       }
     };
@@ -68,12 +104,6 @@ export function delayProxy(target: string, ms: number): DelayProxy {
   })();
   return {
     host: `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
-    take() {
-      const seen = { requests, depth: deepest };
-      requests = [];
-      deepest = 0;
-      return seen;
-    },
     async [Symbol.asyncDispose]() {
       listener.close();
       for (const one of connections) close(one);
