@@ -40,4 +40,5 @@ export type { TagExpectation, UnmetDetail } from "./registry/expectation.ts";
 export * from "./registry/image.ts";
 export * from "./registry/memory.ts";
 export * from "./registry/registry.ts";
+export { type Line, Row, type RowPlace } from "./registry/row.ts";
 export * from "./registry/source.ts";

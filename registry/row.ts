@@ -1,13 +1,15 @@
 /** What requests go over. */
-interface Line {
+export interface Line {
+  /** It is of use no more. */
   readonly closed: boolean;
+  /** Ends it. */
   close(): void;
 }
 
 /** One request's place in a {@linkcode Row}. */
-export class Place<L extends Line = Line> {
+export class RowPlace<L extends Line = Line> {
   /** The one right before, as long as it is not answered. */
-  readonly before: Place<L> | undefined;
+  readonly before: RowPlace<L> | undefined;
   /** Where its bytes went, once they all have; `undefined` when they did not. */
   readonly left: Promise<L | undefined>;
   /** Whether its answer was read to its end, and the next one may follow there. */
@@ -20,7 +22,7 @@ export class Place<L extends Line = Line> {
   over = false;
 
   /** Behind `before`. */
-  constructor(before: Place<L> | undefined) {
+  constructor(before: RowPlace<L> | undefined) {
     this.before = before;
     if (before !== undefined) before.followed = true;
     ({ promise: this.left, resolve: this.#left } = Promise.withResolvers<L | undefined>());
@@ -53,7 +55,7 @@ export class Place<L extends Line = Line> {
  * could not go this way is sent again by itself.
  */
 export class Row<L extends Line = Line> {
-  readonly #tails = new Map<string, Place<L>>();
+  readonly #tails = new Map<string, RowPlace<L>>();
   /** Somebody has taken the first place. */
   readonly begun: Promise<void>;
   readonly #begin: () => void;
@@ -64,9 +66,9 @@ export class Row<L extends Line = Line> {
   }
 
   /** The next place on the way that `key` names: other ways are other rows. */
-  join(key: string): Place<L> {
+  join(key: string): RowPlace<L> {
     const tail = this.#tails.get(key);
-    const place = new Place(tail?.over === false ? tail : undefined);
+    const place = new RowPlace(tail?.over === false ? tail : undefined);
     this.#tails.set(key, place);
     this.#begin();
     return place;

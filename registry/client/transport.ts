@@ -12,7 +12,7 @@ import { formatTarget, type Target } from "./url.ts";
 import { joined as joinedAll } from "../source.ts";
 import { Watch } from "./watch.ts";
 import { OciError } from "../oci/error.ts";
-import type { Place, Row } from "../row.ts";
+import type { Row, RowPlace } from "../row.ts";
 
 /** A body whose length is known before it is read, and that can be read again. */
 export interface RequestBody {
@@ -355,7 +355,7 @@ export class Transport implements AsyncDisposable {
   /** Sends the request behind another, and reads the head of its answer behind the other's. */
   async #ride(
     connection: Connection,
-    place: Place<Connection>,
+    place: RowPlace<Connection>,
     request: TransportRequest,
     counter: Counter,
   ): Promise<{ readonly head: AnswerHead; readonly whole: boolean }> {
