@@ -155,7 +155,7 @@ Deno.test("in place: no network when none was asked for", async () => {
 });
 
 Deno.test("in place: abort is TERM, grace, KILL, and nothing is left", async () => {
-  for (const [caller] of await callers()) {
+  const ending = async (caller: Caller) => {
     const began = performance.now();
     const script = "trap '' TERM; setsid sleep 1000 & echo ready; while :; do sleep 1; done";
     const { error } = await inPlace(caller, script, { abortAt: "ready" });
@@ -165,7 +165,8 @@ Deno.test("in place: abort is TERM, grace, KILL, and nothing is left", async () 
     const second = await inPlace(caller, polite, { abortAt: "ready" });
     strictEqual(second.error, "Error: enough");
     match(second.output, /^ready\n(Terminated\n)?bye\n$/); // the whole process group is told
-  }
+  };
+  await Promise.all((await callers()).map(([caller]) => ending(caller)));
 });
 
 Deno.test("in place: a program that cannot be started is an error, not an exit code", async () => {
