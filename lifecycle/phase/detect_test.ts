@@ -100,7 +100,7 @@ Deno.test("DT-6 members of one group run at once", async () => {
   // Each waits for the other: one after the other they would never end.
   const meet = (own: string, other: string) =>
     `mkfifo "${bench.base}/${own}" 2>/dev/null || true; echo hi >"${bench.base}/${own}.txt"
-     for _ in $(seq 500); do [ -e "${bench.base}/${other}.txt" ] && exit 0; sleep 0.02; done; exit 1`;
+     for _ in $(seq 5000); do [ -e "${bench.base}/${other}.txt" ] && exit 0; sleep 0.02; done; exit 1`;
   await bench.add("a", { detect: meet("x", "y") });
   await bench.add("b", { detect: meet("y", "x") });
   assert.equal(ids(await run(bench, ["a b"])), "a b");

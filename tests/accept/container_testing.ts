@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { dockerSeccomp } from "./docker_seccomp_testing.ts";
 import {
+  freePort,
   installed,
   type Outcome,
   ROOT,
@@ -110,11 +111,6 @@ export async function contain(bundle: string, container: Container): Promise<Run
   const run = `. ${ROOT}scripts/crun.sh; run_bundle "$1" "$2"`;
   const id = `wherry-accept-${crypto.randomUUID()}`;
   return startProcess("sh", ["-c", run, "sh", bundle, id]);
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }
 
 /** What the started app says at `/` and `/env`. */

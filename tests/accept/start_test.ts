@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { canMakeBase, writeBase } from "./base_image_testing.ts";
 import { type Bundle, canRun, unpack } from "./container_testing.ts";
-import { EXAMPLES, makeScene, type Scene, tool } from "./wherry_testing.ts";
+import { EXAMPLES, freePort, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 const HELLO = ["--path", `${EXAMPLES}/hello`, "-b", `${EXAMPLES}/buildpacks/hello`];
 const SHOP = ["--path", `${EXAMPLES}/bash-app`, "-b", `${EXAMPLES}/buildpacks/procfile`];
@@ -10,11 +10,6 @@ const SHOP = ["--path", `${EXAMPLES}/bash-app`, "-b", `${EXAMPLES}/buildpacks/pr
 async function buildAndUnpack(scene: Scene, args: readonly string[]): Promise<Bundle> {
   await scene.ok(["build", `oci:${scene.dir}/out:app`, ...args]);
   return await unpack(`${scene.dir}/out`, "app", `${scene.dir}/bundle`);
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }
 
 Deno.test({
