@@ -39,7 +39,10 @@ step "lint" deno task lint
 step "types" deno task types
 step "docs" deno task docs
 wait
+# Many tests wait for processes: more files at once than processors.
+export DENO_JOBS=$(($(nproc) * 2))
 step "tests" deno task test
+export DENO_JOBS=$(($(nproc) + 1))
 step "acceptance" deno task accept
 
 cat "$results"/*.counts | awk '{p += $1; f += $2} END {print p " passed, " f " failed"; exit f != 0}'
