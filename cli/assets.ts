@@ -110,6 +110,15 @@ export function helperPath(): string {
   return path;
 }
 
+/** As {@linkcode helperPath}; `undefined` when there is none, for what only takes longer then. */
+export function helperIfAny(): string | undefined {
+  try {
+    return helperPath();
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The launcher for `arch`, a static ELF program to be put into images; the caller owns the bytes.
  *

@@ -130,9 +130,22 @@ export interface BlobUpload {
    * @throws {OciError} `DIGEST_INVALID` when the bytes hash to something else; the upload is gone then.
    */
   commit(digest?: Digest): Promise<Descriptor>;
+  /**
+   * Lets somebody else write all of the bytes, over the file at the path that `write` is given, and believes what that says of them:
+   * for who has hashed them while writing. Commits, unless `write` returns `undefined`; then nothing was written. Absent where there
+   * are no files. Nothing may have been written before.
+   *
+   * @throws {OciError} `SIZE_INVALID` when the file has another size; the upload is gone then.
+   */
+  writtenBy?(
+    write: (path: string) => Promise<Written | undefined>,
+  ): Promise<Descriptor | undefined>;
   /** Drops it. Idempotent. */
   abort(): Promise<void>;
 }
+
+/** What was written. */
+export type Written = Pick<Descriptor, "digest" | "size">;
 
 /** Taking away. `false` when it was not there. */
 export interface Deleter {

@@ -101,6 +101,17 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
+/** C files in folders below `folder`, at any depth, relative to it and in byte order. */
+async function filesBelow(folder: string, below = ""): Promise<string[]> {
+  const files: string[] = [];
+  if (!(await exists(folder))) return files;
+  for await (const { name, isDirectory } of Deno.readDir(`${folder}/${below}`)) {
+    if (isDirectory) files.push(...await filesBelow(folder, `${below}${name}/`));
+    else if (below !== "" && /\.[ch]$/.test(name)) files.push(below + name);
+  }
+  return files.sort();
+}
+
 /** The folder and the C files of a program in byte order; undefined where there are none yet. */
 async function sourcesOf(
   name: Program,
@@ -112,7 +123,11 @@ async function sourcesOf(
     }
     files.sort();
     const sources = files.filter((file) => /^(?!fuzz_|test_).*\.c$/.test(file));
-    const headers = files.filter((file) => file.endsWith(".h"));
+    // Also those of libraries that a source includes whole.
+    const headers = [
+      ...files.filter((file) => file.endsWith(".h")),
+      ...await filesBelow(folder),
+    ];
     if (sources.length > 0) return { folder, sources, headers };
   }
   return undefined;

@@ -16,7 +16,7 @@ import { generate } from "../../lifecycle/phase/generate.ts";
 import { EMPTY_METADATA } from "../../lifecycle/phase/analyze_types.ts";
 import { readDistro } from "../../lifecycle/platform/distro.ts";
 import { openContainer } from "../../lifecycle/sandbox/container.ts";
-import { helperPath } from "../assets.ts";
+import { helperIfAny } from "../assets.ts";
 import { buildpacksDir, extensionsDir } from "./buildpacks_dir.ts";
 import { badInputs, failing, PhaseFailure } from "./fail.ts";
 import {
@@ -122,14 +122,6 @@ export async function buildpackInput(
     target: targetOf(analyzed),
     buildDistro: await readDistro("/etc/os-release"),
   };
-}
-
-function helperIfAny(): string | undefined {
-  try {
-    return helperPath();
-  } catch {
-    return undefined;
-  }
 }
 
 /**

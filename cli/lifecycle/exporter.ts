@@ -28,6 +28,7 @@ import { readNotes } from "../../lifecycle/phase/note_file.ts";
 import { type Image, pushImage, readImage } from "../../registry/image.ts";
 import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { openStore } from "../../registry/store/store.ts";
+import { helperIfAny } from "../assets.ts";
 import { openCache } from "./caches.ts";
 import { badArguments, badInputs, failing } from "./fail.ts";
 import { checkCache, checkLaunchCache, checkSameRegistry, imageNames } from "./image_inputs.ts";
@@ -168,6 +169,7 @@ export async function exportBuild(
         processType: inputs.processType || undefined,
         execEnv: can.execEnv ? inputs.execEnv : undefined,
         created: creationTime(phase),
+        helper: helperIfAny(),
         store,
         storeRepository: "layers",
         to: target.registry,

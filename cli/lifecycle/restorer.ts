@@ -11,7 +11,7 @@ import { noteLayers } from "../../lifecycle/phase/layer_notes.ts";
 import { writeNotes } from "../../lifecycle/phase/note_file.ts";
 import type { RestoredLayer, RestoreResult } from "../../lifecycle/phase/restore_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
-import { helperPath } from "../assets.ts";
+import { helperIfAny } from "../assets.ts";
 import { openCache } from "./caches.ts";
 import { failing, messageOf, PhaseFailure } from "./fail.ts";
 import { checkCache, imageNames } from "./image_inputs.ts";
@@ -128,15 +128,6 @@ async function leaveNotes(
   } catch (error) {
     ctx.signal.throwIfAborted();
     phase.log.debug(`The exporter will hash all layers: ${messageOf(error)}`);
-  }
-}
-
-/** Where there is none, a restore takes longer. */
-function helperIfAny(): string | undefined {
-  try {
-    return helperPath();
-  } catch {
-    return undefined;
   }
 }
 

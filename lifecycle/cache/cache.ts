@@ -62,6 +62,8 @@ export interface UncheckedLayer {
 
 /** A plain tar that is nearly in the cache. */
 export interface SpooledLayer {
+  /** The file; whoever makes the layer may write it there, instead of giving it to `write`. */
+  readonly path?: string | undefined;
   /** Appends `chunk`. */
   write(chunk: Uint8Array): void;
   /** Takes it away again. Idempotent, harmless after a draft took it. */

@@ -30,6 +30,10 @@ export class DirSpool implements SpooledLayer {
     }
   }
 
+  get path(): string | undefined {
+    return this.#path;
+  }
+
   write(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.byteLength;) at += this.#file.writeSync(chunk.subarray(at));
   }

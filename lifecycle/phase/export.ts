@@ -119,6 +119,7 @@ async function makeAll(
   const total = plans.filter(({ field }) => field === "app").length;
   return await makeLayers(plans, {
     previous: input.previous,
+    helper: input.helper,
     notes: input.notes,
     spools,
     store: input.store,

@@ -6,8 +6,11 @@ import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { uploadLayer } from "../../registry/layer/write_layer.ts";
 import { type Descriptor, descriptorSchema } from "../../registry/oci/descriptor.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
+import { MediaType } from "../../registry/oci/media_type.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
+import type { ArchivedLayer } from "../sandbox/run.ts";
+import { archiveLayer, isLarge } from "./archive.ts";
 import type { LayerPlan } from "./export_plan.ts";
 import { diffIdOf } from "./layer_notes.ts";
 import type { CacheSpools } from "./export_spool.ts";
@@ -33,6 +36,8 @@ export interface MakeOptions {
   readonly fits: (mediaType: string) => boolean;
   /** How new blobs travel. */
   readonly compression: "gzip" | "zstd";
+  /** The sandbox helper's executable: makes layers faster. Without it all is done here. */
+  readonly helper?: string | undefined;
   /** Layers that can be told to be untouched. */
   readonly notes?: LayerNotes | undefined;
   /** Gets the plain tars of new layers that are for the cache too. */
@@ -137,7 +142,7 @@ async function makeLayer(
   // Only now its diffID is known: an equal slice of the previous image keeps its blob (EX-10).
   const before = fromPrevious(diffId);
   if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
-  await store.memo.set(madeKey(compression, diffId), JSON.stringify(descriptor));
+  await store.memo.set(madeKey(options, diffId), JSON.stringify(descriptor));
   await store.rememberLayer(diffId, descriptor);
   return { plan, id: plan.id, diffId, layer, how: "added" };
 }
@@ -154,13 +159,31 @@ async function writeNew(
   const { store, repository, compression } = options;
   const meter = ctx.meter(plan.id);
   const upload = await store.upload(repository, { signal: ctx.signal, resumable: false });
+  const onProgress = (bytes: number) => meter.add(bytes);
   try {
-    const tee = await options.spools?.tee(plan, found);
+    let tee = await options.spools?.tee(plan, found);
+    const { helper } = options;
+    if (compression === "gzip" && helper && upload.writtenBy && isLarge(entries())) {
+      let made: ArchivedLayer | undefined;
+      const descriptor = await upload.writtenBy(async (blob) => {
+        const files = { blob, spool: tee?.path, onProgress };
+        made = await archiveLayer(helper, { ...plan, entries }, files, ctx);
+        return made;
+      });
+      if (made !== undefined && descriptor !== undefined) {
+        tee?.end(made.diffId);
+        return {
+          diffId: made.diffId,
+          descriptor: { ...descriptor, mediaType: MediaType.ociLayerGzip },
+        };
+      }
+      tee = await options.spools?.tee(plan, found); // there may be something in the other's
+    }
     const written = await uploadLayer(entries(), upload, {
       compression,
       pool,
       signal: ctx.signal,
-      onProgress: (bytes) => meter.add(bytes),
+      onProgress,
       tee: tee?.write,
     });
     tee?.end(written.diffId);
@@ -177,13 +200,13 @@ async function writeNew(
  * Blobs are recalled only when this very code made them: another compressor's blob of the same diffID would
  * give the image another digest on this machine than on others.
  */
-function madeKey(compression: string, diffId: Digest): string {
-  return `export/made/1/${compression}/${diffId}`;
+function madeKey({ compression, helper }: MakeOptions, diffId: Digest): string {
+  return `export/made/2/${compression}${helper === undefined ? "" : "/helper"}/${diffId}`;
 }
 
 async function recall(diffId: Digest, options: MakeOptions): Promise<Descriptor | undefined> {
-  const { store, repository, compression } = options;
-  const text = await store.memo.get(madeKey(compression, diffId));
+  const { store, repository } = options;
+  const text = await store.memo.get(madeKey(options, diffId));
   if (text === undefined) return undefined;
   const parsed = descriptorSchema.safeParse(parseJson(text));
   if (!parsed.success || !isDigest(parsed.data.digest)) return undefined;

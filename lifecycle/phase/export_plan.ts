@@ -28,6 +28,8 @@ export interface LayerPlan {
   readonly createdBy: string;
   /** Its entries, anew at each call; `undefined` when it must come from the previous image. */
   readonly entries: (() => Iterable<TreeEntry>) | undefined;
+  /** Where the entries come from, when they are those of one directory and what is above it. */
+  readonly tree?: Dir | undefined;
   /** DiffIDs it had in the previous image, if any: the one to reuse when there are no entries. */
   readonly candidates: readonly string[];
   /** Of a buildpack's layer. */
@@ -200,6 +202,7 @@ function planLaunch(
       return [{
         ...plan,
         entries: () => walkTree(directory, walk),
+        tree: directory,
         candidates: candidate === undefined ? [] : [candidate],
       }];
     }

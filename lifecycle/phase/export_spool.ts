@@ -8,6 +8,8 @@ import type { LayerPlan } from "./export_plan.ts";
 
 /** Gets the plain tar of a layer while it is made. Nothing it does fails the layer. */
 export interface LayerTee {
+  /** Where the tar may be written instead, by another process. */
+  readonly path: string | undefined;
   /** Takes a block; it is the caller's again afterwards. */
   write(block: Uint8Array): void;
   /** That was all of it. */
@@ -61,6 +63,7 @@ export class CacheSpools implements AsyncDisposable {
       return undefined;
     }
     return {
+      path: spool.path,
       write: (block) => {
         try {
           spool?.write(block);

@@ -88,6 +88,8 @@ export interface ExportInput {
   readonly created?: Date | undefined;
   /** How new layers travel. Default gzip. */
   readonly compression?: "gzip" | "zstd" | undefined;
+  /** The sandbox helper's executable: makes layers faster, and the same; their blobs have other digests. */
+  readonly helper?: string | undefined;
   /** Layers made at once. Default 2. */
   readonly concurrency?: number | undefined;
   /** Where new layers are kept, so that each can be sent again; the very `to` when the image stays there. */

@@ -213,6 +213,7 @@ async function buildInSite(
     processType: request.processType,
     execEnv: capability.execEnv ? request.execEnv : undefined,
     created: request.created,
+    helper,
     store: request.store,
     storeRepository: request.storeRepository,
     to: request.to,

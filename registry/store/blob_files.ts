@@ -109,7 +109,7 @@ export class BlobFiles {
 
   /** Starts an ingest file, private to us; a push holds an OS lock on it, which a crash lets go (ST-03). */
   async ingest(id: string, kind: IngestKind): Promise<Deno.FsFile> {
-    const path = this.#ingestPath(id, kind);
+    const path = this.ingestPath(id, kind);
     const open = () => Deno.open(path, { createNew: true, read: true, write: true, mode: 0o600 });
     let file: Deno.FsFile;
     try {
@@ -128,7 +128,7 @@ export class BlobFiles {
   /** Opens the file of an upload again, at its end, or `undefined`. */
   async reopen(id: string): Promise<{ file: Deno.FsFile; size: number } | undefined> {
     try {
-      const file = await Deno.open(this.#ingestPath(id, "upload"), { read: true, write: true });
+      const file = await Deno.open(this.ingestPath(id, "upload"), { read: true, write: true });
       const size = await file.seek(0, Deno.SeekMode.End);
       return { file, size };
     } catch (error) {
@@ -142,7 +142,7 @@ export class BlobFiles {
    * is at it.
    */
   async openPull(id: string): Promise<{ file: Deno.FsFile; size: number } | undefined> {
-    const path = this.#ingestPath(id, "pull");
+    const path = this.ingestPath(id, "pull");
     const open = () => Deno.open(path, { create: true, read: true, write: true, mode: 0o600 });
     const file = await open().catch(async (error: unknown) => {
       if (error instanceof Deno.errors.PermissionDenied) await Deno.chmod(path, 0o600); // its writer ended while sealing it
@@ -167,7 +167,7 @@ export class BlobFiles {
 
   /** Drops an ingest file. Never throws: what cannot be removed now is purged later. Idempotent. */
   async discard(id: string, kind: IngestKind): Promise<void> {
-    await Deno.remove(this.#ingestPath(id, kind)).catch(() => {});
+    await Deno.remove(this.ingestPath(id, kind)).catch(() => {});
   }
 
   /**
@@ -181,7 +181,7 @@ export class BlobFiles {
     file: Deno.FsFile,
     digest: Digest,
   ): Promise<() => void> {
-    const from = this.#ingestPath(id, kind);
+    const from = this.ingestPath(id, kind);
     const to = this.path(digest);
     try {
       await Deno.chmod(from, this.#shape.fileMode);
@@ -317,7 +317,8 @@ export class BlobFiles {
     return removed;
   }
 
-  #ingestPath(id: string, kind: IngestKind): string {
+  /** Where the bytes of an upload wait. */
+  ingestPath(id: string, kind: IngestKind): string {
     return join(this.#dir, `${this.#shape.ingest}${kind}-${id}`);
   }
 }

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { type Algorithm, algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { OciError } from "../oci/error.ts";
-import type { BlobUpload, PushOptions } from "../registry.ts";
+import type { BlobUpload, PushOptions, Written } from "../registry.ts";
 import type { Source } from "../source.ts";
 import type { BlobFiles, IngestKind } from "./blob_files.ts";
 import { translate } from "./database.ts";
@@ -119,20 +119,57 @@ export class FileUpload implements BlobUpload {
             `Cannot store blob in ${this.repository}: its bytes have digest ${seen}, want ${digest}`,
           );
         }
-        const blob = { digest: seen, size: this.#size };
-        if (this.#spilled) {
-          const file = await this.#open();
-          this.#file = undefined; // seal closes it
-          const publish = await this.#host.files.seal(this.id, this.#kind, file, seen);
-          await this.#host.record(this.repository, blob, { publish });
-        } else {await this.#host.record(this.repository, blob, {
-            bytes: Buffer.concat(this.#inline),
-          });}
-        this.#spilled = false;
-        return { mediaType: "application/octet-stream", ...blob };
+        return await this.#publish({ digest: seen, size: this.#size });
       } finally {
         await this.#end();
       }
+    });
+  }
+
+  /** Ends the upload: its bytes are `blob`. */
+  async #publish(blob: Written): Promise<Descriptor> {
+    try {
+      if (this.#spilled) {
+        const file = await this.#open();
+        this.#file = undefined; // seal closes it
+        const publish = await this.#host.files.seal(this.id, this.#kind, file, blob.digest);
+        await this.#host.record(this.repository, blob, { publish });
+      } else {
+        await this.#host.record(this.repository, blob, { bytes: Buffer.concat(this.#inline) });
+      }
+      this.#spilled = false;
+      return { mediaType: "application/octet-stream", ...blob };
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async writtenBy(
+    write: (path: string) => Promise<Written | undefined>,
+  ): Promise<Descriptor | undefined> {
+    return await this.#alone(async () => {
+      if (this.#size > 0) throw new TypeError("Cannot let another write an upload: it has begun");
+      const file = await this.#open();
+      let written: Written | undefined;
+      try {
+        written = await write(this.#host.files.ingestPath(this.id, this.#kind));
+        if (written === undefined) {
+          await file.truncate();
+          return undefined;
+        }
+        const { size } = await file.stat();
+        if (size !== written.size) {
+          throw new OciError(
+            "SIZE_INVALID",
+            `Cannot store blob ${written.digest}: it has ${size} bytes, want ${written.size}`,
+          );
+        }
+      } catch (error) {
+        await this.#end();
+        throw error;
+      }
+      this.#size = written.size;
+      return await this.#publish(written);
     });
   }
 

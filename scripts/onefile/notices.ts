@@ -43,6 +43,12 @@ export async function writeNotices(input: NoticesInput): Promise<string> {
       "prints the command line that starts it from there.",
     ],
   ];
+  const libdeflate = "lifecycle/sandbox/helper/libdeflate/COPYING";
+  sections.push([
+    "libdeflate 1.25 - MIT",
+    "Its fastest compressor is part of the sandbox helper; what was changed is marked.\n\n" +
+    await Deno.readTextFile(resolve(input.root, libdeflate)),
+  ]);
   for (const [name, text] of input.copyrights) {
     sections.push([`Debian's copyright file of ${name}`, text]);
   }

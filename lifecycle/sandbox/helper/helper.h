@@ -115,5 +115,6 @@ int unpack(char **words);
 int subids(char **words);
 int hold(char **words);
 int restore(char **words);
+int archive(char **words);
 
 #endif

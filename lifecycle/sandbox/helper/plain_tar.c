@@ -94,8 +94,7 @@ const char *tar_header(const unsigned char *block, const struct tar_records *sai
   return entry->link[0] ? NULL : "link";
 }
 
-/* Text without a NUL that is UTF-8: the other reader refuses all else. */
-static bool is_text(const char *bytes, size_t length) {
+bool tar_is_text(const char *bytes, size_t length) {
   const unsigned char *at = (const unsigned char *)bytes, *end = at + length;
   while (at < end) {
     const unsigned char first = *at++;
@@ -129,7 +128,7 @@ const char *tar_records(const char *bytes, size_t length, struct tar_records *sa
     if (equals - at == 4 && !memcmp(at, "path", 4)) to = said->name;
     if (equals - at == 8 && !memcmp(at, "linkpath", 8)) to = said->link;
     const size_t value = (size_t)(last - equals - 1);
-    if (!to || *to || !value || value >= PATH_MAX || !is_text(equals + 1, value)) return "record";
+    if (!to || *to || !value || value >= PATH_MAX || !tar_is_text(equals + 1, value)) return "record";
     memcpy(to, equals + 1, value);
     to[value] = 0;
     bytes = last + 1;

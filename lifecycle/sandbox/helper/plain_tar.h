@@ -25,6 +25,8 @@ struct tar_records {
   char name[PATH_MAX], link[PATH_MAX];
 };
 
+/* Text without a NUL that is UTF-8: the other reader refuses all else. */
+bool tar_is_text(const char *bytes, size_t length);
 bool tar_is_end(const unsigned char *block);
 /* Reads one header, with what `said` says of it. NULL, or why it is not for us: then the strict
  * reader in TypeScript has the word, which knows all dialects. */

@@ -1,6 +1,5 @@
 /* SHA-256 with the instructions that x86-64 (SHA extensions) and arm64 (crypto extension) have for
- * it. Processors without them are left to the runtime, whose code for them is better than a plain
- * one here would be. */
+ * it; `sha256_plain.c` is for processors without them. */
 #define _GNU_SOURCE
 #include "sha256.h"
 
@@ -18,7 +17,9 @@
 
 #define BLOCK 64
 
-static const uint32_t K[64] __attribute__((aligned(16))) = {
+#define K sha256_constants
+
+const uint32_t K[64] __attribute__((aligned(16))) = {
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
   0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
   0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -37,8 +38,8 @@ bool sha256_possible(void) {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
 }
 
-__attribute__((optimize("O3"))) static void blocks(uint32_t *state, const unsigned char *from,
-                                                   size_t count) {
+__attribute__((optimize("O3"))) static void quick_blocks(uint32_t *state, const unsigned char *from,
+                                                         size_t count) {
   const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bll, 0x0405060700010203ll);
   /* The instructions want the words as ABEF and CDGH. */
   __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);
@@ -79,8 +80,8 @@ bool sha256_possible(void) {
   return (getauxval(AT_HWCAP) & HAS_SHA2) != 0;
 }
 
-__attribute__((optimize("O3"))) static void blocks(uint32_t *state, const unsigned char *from,
-                                                   size_t count) {
+__attribute__((optimize("O3"))) static void quick_blocks(uint32_t *state, const unsigned char *from,
+                                                         size_t count) {
   uint32x4_t abcd = vld1q_u32(state), efgh = vld1q_u32(state + 4);
   for (; count > 0; count--, from += BLOCK) {
     const uint32x4_t abcd_before = abcd, efgh_before = efgh;
@@ -111,6 +112,7 @@ void sha256_start(struct sha256 *hash) {
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   memcpy(hash->state, start, sizeof start);
   hash->length = 0;
+  hash->blocks = sha256_possible() ? quick_blocks : sha256_plain_blocks;
 }
 
 void sha256_add(struct sha256 *hash, const void *bytes, size_t length) {
@@ -123,9 +125,9 @@ void sha256_add(struct sha256 *hash, const void *bytes, size_t length) {
     from += part;
     length -= part;
     if (filled + part < BLOCK) return;
-    blocks(hash->state, hash->partial, 1);
+    hash->blocks(hash->state, hash->partial, 1);
   }
-  blocks(hash->state, from, length / BLOCK);
+  hash->blocks(hash->state, from, length / BLOCK);
   memcpy(hash->partial, from + length / BLOCK * BLOCK, length % BLOCK);
 }
 

@@ -1,4 +1,4 @@
-/* SHA-256 by the processor's own instructions; there is no other here. */
+/* SHA-256, by the processor's own instructions where it has them. */
 #ifndef WHERRY_SHA256_H
 #define WHERRY_SHA256_H
 
@@ -10,13 +10,17 @@ struct sha256 {
   uint32_t state[8];
   uint64_t length;
   unsigned char partial[64];
+  void (*blocks)(uint32_t *state, const unsigned char *from, size_t count);
 };
 
-/* Whether this processor has them. Nothing below may be called where it does not. */
+/* Whether this processor has them. Where it does not the runtime has better code than ours. */
 bool sha256_possible(void);
 void sha256_start(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, const void *bytes, size_t length);
 /* Ends it: 64 lower-case hex digits and a NUL. */
 void sha256_end(struct sha256 *hash, char hex[65]);
+
+extern const uint32_t sha256_constants[64];
+void sha256_plain_blocks(uint32_t *state, const unsigned char *from, size_t count);
 
 #endif
