@@ -6,6 +6,7 @@ import type { Context } from "../../registry/context.ts";
 import { COMPRESS_BLOCK } from "../../registry/layer/compress_block.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { BLOCK, padded } from "../../registry/layer/tar_format.ts";
+import { messageOf } from "../error.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { type ArchivedLayer, type ArchiveOptions, archiveWith } from "../sandbox/run.ts";
 
@@ -37,8 +38,7 @@ export async function archiveLayer(
     log.debug(`Layer '${layer.id}' is made the long way: ${made.why}`);
   } catch (error) {
     signal.throwIfAborted();
-    const why = error instanceof Error ? error.message : error;
-    log.debug(`Layer '${layer.id}' is made the long way: ${why}`);
+    log.debug(`Layer '${layer.id}' is made the long way: ${messageOf(error)}`);
   }
   return undefined;
 }

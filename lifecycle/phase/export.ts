@@ -260,8 +260,8 @@ async function saveCache(
     const { layers, owner, parents } = input;
     const { sboms } = platformCapabilities(input.platformApi);
     const walk = { owner, parents };
-    const { notes } = input;
-    const parts = { buildpacks, layers, walk, sboms, known, notes, spools };
+    const { notes, helper } = input;
+    const parts = { buildpacks, layers, walk, sboms, known, notes, helper, spools };
     await exportCache(input.cache!, parts, ctx);
   } catch (error) {
     ctx.signal.throwIfAborted();

@@ -1,13 +1,13 @@
 /** Writes what the next build finds: the layers with `cache = true` and their SBOMs (12). */
 import { messageOf } from "../error.ts";
 import type { Context } from "../../registry/context.ts";
-import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { type Cache, type CacheDraft, CacheLayerError } from "../cache/cache.ts";
 import type { BuildpackLayers, LayerMetadata } from "../file/lifecycle_metadata.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import { archiveLayer, isLarge, type LayerToArchive } from "./archive.ts";
 import { decideCached } from "./export_decide.ts";
 import type { CacheSpools } from "./export_spool.ts";
 import type { LayerNotes } from "./export_types.ts";
@@ -29,6 +29,8 @@ export interface CacheParts {
   readonly known: ReadonlyMap<string, Digest>;
   /** Layers that can be told to be untouched. */
   readonly notes?: LayerNotes | undefined;
+  /** The sandbox helper's executable: reads layers faster. */
+  readonly helper?: string | undefined;
   /** Tars that were written while the image was made. */
   readonly spools?: Pick<CacheSpools, "get"> | undefined;
 }
@@ -56,12 +58,14 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
         if (decision !== "cache") continue;
         let sha: Digest;
         try {
-          sha = await keepOrAdd(draft, {
+          sha = await keepOrAdd(cache, draft, {
             id,
             entries: () => walkTree(directory, parts.walk),
+            tree: directory,
             before: Object.hasOwn(known, name) ? known[name]?.sha : undefined,
             known: parts.known.get(id),
             notes: parts.notes,
+            helper: parts.helper,
             spooled: parts.spools?.get(id),
           }, ctx);
         } catch (error) {
@@ -75,12 +79,13 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
     }
     const sboms = within(parts.layers, "sbom/cache");
     const hasSboms = (parts.sboms ?? true) && await hasDirectory(parts.layers, "sbom/cache");
-    const sbom = !hasSboms ? "" : await keepOrAdd(draft, {
+    const sbom = !hasSboms ? "" : await keepOrAdd(cache, draft, {
       id: "buildpacksio/lifecycle:cache.sbom",
       entries: () => ownModes(walkTree(sboms, parts.walk), parts.walk),
       before: before.sbom.sha,
       known: undefined,
       notes: undefined,
+      helper: undefined,
       spooled: undefined,
     }, ctx);
     await draft.commit({ sbom: { sha: sbom }, buildpacks });
@@ -90,22 +95,26 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
   }
 }
 
-interface CachedLayer {
-  readonly id: string;
-  readonly entries: () => Iterable<TreeEntry>;
+interface CachedLayer extends LayerToArchive {
   /** What the cache holds under this name. */
   readonly before: string | undefined;
   /** What it is now, if that is known. */
   readonly known: Digest | undefined;
   readonly notes: LayerNotes | undefined;
+  readonly helper: string | undefined;
   readonly spooled: ReturnType<CacheSpools["get"]>;
 }
 
-async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): Promise<Digest> {
+async function keepOrAdd(
+  cache: Cache,
+  draft: CacheDraft,
+  layer: CachedLayer,
+  ctx: Context,
+): Promise<Digest> {
   const { id, entries, before, known } = layer;
   const { signal, log } = ctx;
   if (before !== undefined && isDigest(before)) {
-    const now = known ?? await diffIdOf(id, entries, layer.notes, ctx);
+    const now = known ?? await diffIdOf(layer, layer, ctx);
     if (now === before) {
       try {
         await draft.keep(before, signal);
@@ -128,10 +137,32 @@ async function keepOrAdd(draft: CacheDraft, layer: CachedLayer, ctx: Context): P
       log.debug(`Layer '${id}' is read once more for the cache: ${messageOf(error)}`);
     }
   }
-  const diffId = await draft.add(async (sink, compression) => {
-    const written = await writeLayer(entries(), sink, { compression, signal });
-    return written.diffId;
-  });
+  const diffId = await archived(cache, draft, layer, ctx) ??
+    await draft.add(async (sink, compression) => {
+      const written = await writeLayer(entries(), sink, { compression, signal });
+      return written.diffId;
+    });
   log.info(`Adding cache layer '${id}'`);
   return diffId;
+}
+
+/** Adds what the helper makes of the layer; `undefined` when it is for others. */
+async function archived(
+  cache: Cache,
+  draft: CacheDraft,
+  layer: CachedLayer,
+  ctx: Context,
+): Promise<Digest | undefined> {
+  const { helper, entries } = layer;
+  if (helper === undefined || !cache.spool || !draft.take || !isLarge(entries())) return undefined;
+  const spool = await cache.spool();
+  try {
+    const made = spool.path === undefined
+      ? undefined
+      : await archiveLayer(helper, layer, { spool: spool.path }, ctx);
+    if (made !== undefined) await draft.take(spool, made.diffId);
+    return made?.diffId;
+  } finally {
+    await spool.drop();
+  }
 }

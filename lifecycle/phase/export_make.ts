@@ -102,7 +102,7 @@ async function makeLayer(
   ctx: Context,
 ): Promise<MadeLayer> {
   ctx.signal.throwIfAborted();
-  const { previous, store, repository, compression } = options;
+  const { previous, store, repository } = options;
   const fromPrevious = (diffId: string) =>
     plan.candidates.includes(diffId)
       ? previous?.layers.findLast((layer) =>
@@ -126,7 +126,7 @@ async function makeLayer(
   const last = memory && await store.memo.get(memory);
   let found: Digest | undefined;
   if (plan.candidates.length > 0 || last !== undefined) {
-    const diffId = found = await diffIdOf(plan.id, plan.entries, options.notes, ctx);
+    const diffId = found = await diffIdOf({ ...plan, entries: plan.entries }, options, ctx);
     const before = fromPrevious(diffId);
     if (before) return { plan, id: plan.id, diffId, layer: before, how: "reused" };
     const known = await recall(diffId, options);

@@ -1,10 +1,10 @@
 /** Restored layers that nobody touched are not read again when they are exported. */
 import type { Context } from "../../registry/context.ts";
-import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
 import { isUnchanged, noteTree, type TreeNote } from "../../registry/layer/unchanged.ts";
 import { hashLayer } from "../../registry/layer/write_layer.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
+import { archiveLayer, isLarge, type LayerToArchive } from "./archive.ts";
 import type { LayerNotes } from "./export_types.ts";
 import type { RestoredLayer } from "./restore_types.ts";
 
@@ -34,17 +34,27 @@ export async function noteLayers(
   return notes;
 }
 
-/** The diffID of the layer `id`: from its note when it was not touched, else by reading it. */
+/**
+ * The diffID of a layer: from its note when it was not touched, else by reading it.
+ *
+ * @param helper The sandbox helper's executable, if any.
+ */
 export async function diffIdOf(
-  id: string,
-  entries: () => Iterable<TreeEntry>,
-  notes: LayerNotes | undefined,
+  layer: LayerToArchive,
+  { notes, helper }: {
+    readonly notes?: LayerNotes | undefined;
+    readonly helper?: string | undefined;
+  },
   ctx: Context,
 ): Promise<Digest> {
+  const { id, entries } = layer;
   const note = notes?.get(id);
   if (note !== undefined && isUnchanged(note, entries())) {
     ctx.log.debug(`Layer '${id}' was not touched`);
     return note.diffId;
   }
-  return (await hashLayer(entries(), { signal: ctx.signal })).diffId;
+  const archived = helper && isLarge(entries())
+    ? await archiveLayer(helper, layer, {}, ctx)
+    : undefined;
+  return (archived ?? await hashLayer(entries(), { signal: ctx.signal })).diffId;
 }

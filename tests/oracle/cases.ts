@@ -525,6 +525,23 @@ ${write("$1/t.toml", "[types]\nlaunch = true")}`;
 const rest: readonly OracleCase[] = [
   { name: "one buildpack that does nothing", buildpacks: { "a/one@1.0": nothing } },
   {
+    // More than a block of 1 MiB: such layers are made by the sandbox helper.
+    name: "large layers for the image, the cache and both, and a large app, twice",
+    builds: 2,
+    app: { "large.txt": "some words\n".repeat(150_000), "a-b": "1", "a/b": "2" },
+    buildpacks: {
+      "a/one@1.0": {
+        build: ["launch", "cache", "launch = true\ncache"].map((types, at) =>
+          layer(`l${at}`, `${types} = true`) +
+          `(cd "$1/l${at}"; yes 'some words' | head -c 2000000 > large; chmod 4750 large; ln large other; ` +
+          `mkdir -p "é/${"long/".repeat(30)}x" a; touch a-b a/b "é/file"; ln -s "é/file" "link ${
+            "l".repeat(99)
+          }")\n`
+        ).join(""),
+      },
+    },
+  },
+  {
     name: "a layer of all that a tar can hold",
     builds: 2,
     buildpacks: { "a/one@1": { build: tree } },
