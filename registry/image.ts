@@ -111,6 +111,17 @@ export async function readImage(
 
 const MAX_INDEX_DEPTH = 8;
 
+/** How configs are read and written. */
+export interface ConfigCodec {
+  /** Reads one; throws as {@linkcode parseConfig}. */
+  readonly parse: (bytes: Uint8Array<ArrayBuffer>) => ImageConfig;
+  /** The bytes of one. */
+  readonly encode: (config: ImageConfig) => Uint8Array<ArrayBuffer>;
+}
+
+/** Everything is read, and written as JSON is. */
+const PLAIN: ConfigCodec = { parse: (bytes) => parseConfig(bytes), encode: encodeJson };
+
 /**
  * The image that documents describe, whose layers lie at `origin`.
  *
@@ -121,6 +132,7 @@ export function assembleImage(
   manifest: Manifest,
   rawConfig: Uint8Array<ArrayBuffer>,
   origin: Origin,
+  { parse }: ConfigCodec = PLAIN,
 ): Image {
   if (rawConfig.byteLength !== manifest.config.size) {
     throw new OciError(
@@ -128,7 +140,7 @@ export function assembleImage(
       `Cannot use image ${raw.digest}: its config has ${rawConfig.byteLength} bytes, its manifest says ${manifest.config.size}`,
     );
   }
-  const config = parseConfig(rawConfig);
+  const config = parse(rawConfig);
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
     throw new OciError(
@@ -166,13 +178,14 @@ export function makeImage(
   layers: readonly Layer[],
   base?: Image,
   annotations?: Readonly<Record<string, string>>,
+  { encode }: ConfigCodec = PLAIN,
 ): Image {
   const docker = base !== undefined && isDockerType(base.raw.mediaType);
   const whole: ImageConfig = {
     ...config,
     rootfs: { type: "layers", diff_ids: layers.map((layer) => layer.diffId) },
   };
-  const rawConfig = encodeJson(whole);
+  const rawConfig = encode(whole);
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: docker ? MediaType.dockerManifest : MediaType.ociManifest,
@@ -201,9 +214,11 @@ function inFamily(descriptor: Descriptor, docker: boolean): Descriptor {
   return mediaType === descriptor.mediaType ? descriptor : { ...descriptor, mediaType };
 }
 
+const TEXT = new TextEncoder();
+
 /** JSON as bytes, keys in the order of the value. */
 export function encodeJson(value: unknown): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(JSON.stringify(value));
+  return TEXT.encode(JSON.stringify(value));
 }
 
 /**

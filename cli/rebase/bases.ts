@@ -2,13 +2,13 @@
 import { ExitCode, LifecycleError } from "../../lifecycle/error.ts";
 import { baseOf } from "../../lifecycle/phase/rebase.ts";
 import { type BasePlace, type NewBase, openBase } from "../../lifecycle/platform/rebase_base.ts";
+import { isLocalName, sameName } from "../../lifecycle/platform/same_name.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import {
   familiarName,
   familiarRepository,
-  formatReference,
   parseReference,
   type Reference,
 } from "../../registry/oci/reference.ts";
@@ -80,7 +80,9 @@ export class Bases {
   /** Where the base that the command line names is, when it is a registry: known before it is opened. */
   get aheadAt(): { readonly host: string; readonly repository: string } | undefined {
     const { runImage, pullPolicy } = this.#flags;
-    if (runImage === undefined || pullPolicy !== "always" || LOCAL.test(runImage)) return undefined;
+    if (runImage === undefined || pullPolicy !== "always" || isLocalName(runImage)) {
+      return undefined;
+    }
     const reference = readQuietly(runImage);
     return reference && { host: reference.registry, repository: reference.repository };
   }
@@ -262,26 +264,7 @@ function readQuietly(name: string): Reference | undefined {
   }
 }
 
-const LOCAL = /^(oci|oci-archive|docker-archive|store):/;
-
 /** The registry in a name; `undefined` for a place on this machine, or no name at all. */
 export function hostOf(name: string): string | undefined {
-  return LOCAL.test(name) ? undefined : readQuietly(name)?.registry;
+  return isLocalName(name) ? undefined : readQuietly(name)?.registry;
 }
-
-/** Two spellings of one name are one name (RG-2). */
-export function sameName(name: string): string {
-  if (LOCAL.test(name)) return name;
-  let same = spelled.get(name);
-  if (same === undefined) {
-    const reference = readQuietly(name);
-    same = reference === undefined ? name : formatReference(reference);
-    if (spelled.size >= MAX_SPELLED) spelled.clear();
-    spelled.set(name, same);
-  }
-  return same;
-}
-
-/** A fleet's labels name the same few run images. */
-const spelled = new Map<string, string>();
-const MAX_SPELLED = 1000;

@@ -247,8 +247,9 @@ function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResu
   return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
 }
 
-/** Images at once in the store, where nobody else is kept busy: so many share a sync. */
-const IN_STORE = 128;
+/** Images at once in the store, where nobody else is kept busy: so many share a sync, and more are
+ * being computed meanwhile. */
+const IN_STORE = 256;
 
 /**
  * How a run of `count` images is worked through.

@@ -5,6 +5,8 @@ import { LifecycleError } from "../../lifecycle/error.ts";
 import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
 import { baseOf, RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
 import type { NewBase } from "../../lifecycle/platform/rebase_base.ts";
+import { type ComputedRebase, RebasePool } from "../../lifecycle/platform/rebase_pool.ts";
+import { writeComputed } from "../../lifecycle/platform/rebase_computed.ts";
 import {
   NotCnbError,
   NotThereError,
@@ -13,6 +15,7 @@ import {
 } from "../../lifecycle/platform/rebase_read.ts";
 import { BaseLayers, isRemote } from "../../lifecycle/platform/rebase_layers.ts";
 import { type RebaseTarget, writeRebase } from "../../lifecycle/platform/rebase_write.ts";
+import { sameName } from "../../lifecycle/platform/same_name.ts";
 import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
@@ -26,7 +29,7 @@ import type { Memo } from "../../registry/store/store.ts";
 import { failureOf, UsageError } from "../exit.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
-import { type AppPlace, type Bases, sameName } from "./bases.ts";
+import type { AppPlace, Bases } from "./bases.ts";
 import type { Known } from "./known.ts";
 import { frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
 
@@ -78,6 +81,11 @@ export interface Outcome {
   readonly app?: Image | undefined;
 }
 
+/** Smaller fleets are done before a thread has started. */
+const ALONE = 64;
+/** Beside the one thread that writes; more than three would wait for it. */
+const THREADS = Math.min(3, navigator.hardwareConcurrency - 1);
+
 /** Rebases images of one run. */
 export class Rebaser implements AsyncDisposable {
   readonly #session: Session;
@@ -89,6 +97,9 @@ export class Rebaser implements AsyncDisposable {
   readonly #layouts = new Map<string, Promise<Writable>>();
   readonly #notes = new Set<Promise<void>>();
   #ahead: NewBase | undefined;
+  /** Images of the store so far, and who computes for them. */
+  #inStore = 0;
+  #pool: RebasePool | undefined;
   /** Keeps collectors from what the run brings into the store, until its end. */
   #lease: Promise<AsyncDisposable> | undefined;
 
@@ -113,6 +124,7 @@ export class Rebaser implements AsyncDisposable {
 
   /** Gives the store free; what was noted gets to the disk. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool?.[Symbol.asyncDispose]();
     await Promise.all(this.#notes);
     await this.#how.known?.[Symbol.asyncDispose]();
     await (await this.#lease)?.[Symbol.asyncDispose]();
@@ -181,6 +193,10 @@ export class Rebaser implements AsyncDisposable {
       repository: "foresee" in source.registry ? source.repository : undefined,
     };
     this.#foresee(target, at);
+    const computed = await this.#computed(target, reference, planned);
+    if (computed !== undefined) {
+      return await this.#writeComputed(name, target, computed, stage, signal);
+    }
     const recalled = this.#layers.recall(target.registry);
     const known = planned === undefined && how.from === undefined && !isStore(target)
       ? await this.#lastSeen(name)
@@ -260,6 +276,44 @@ export class Rebaser implements AsyncDisposable {
     await writeRebase(prepared, target.registry, targets, this.#layers, signal);
     if (!isStore(target)) this.#remember(name, prepared);
     return { decision: "rebased", tags: namesOf(target, targets) };
+  }
+
+  /** What another thread made of an image of the store: of a fleet that only gives its images another base. */
+  async #computed(
+    target: Writable,
+    reference: Reference | undefined,
+    planned: RebaseItem["planned"],
+  ): Promise<ComputedRebase | undefined> {
+    const { from, tags = [], tagTemplate, backupTag, dryRun, single, force } = this.#how;
+    const base = this.#ahead;
+    const plain = from === undefined && tags.length === 0 && tagTemplate === undefined &&
+      backupTag === undefined && !dryRun && this.#policy.optOut === undefined;
+    if (!plain || single || base === undefined || !isStore(target)) return undefined;
+    if (reference === undefined || reference.digest !== undefined) return undefined;
+    if (this.#inStore++ < ALONE || THREADS < 1) return undefined;
+    this.#pool ??= new RebasePool(this.#session.storeDir(), base, force, THREADS);
+    const computed = await this.#pool.compute(target.repository, target.reference);
+    if (computed === undefined || planned === undefined) return computed;
+    const { old, made } = computed.image;
+    return old === planned.old && made?.raw.digest === planned.new ? computed : undefined;
+  }
+
+  async #writeComputed(
+    name: string,
+    target: Writable,
+    { image, base }: ComputedRebase,
+    stage: Stage,
+    signal: AbortSignal,
+  ): Promise<Said> {
+    stage.computed = image;
+    const { old, made } = image;
+    if (made === undefined) return { decision: "current" };
+    const { registry, repository, reference: tag } = target;
+    await this.#how.onIntent?.({ intent: name, old, new: made.raw.digest });
+    await (this.#lease ??= this.#session.store().then((store) => store.lease()));
+    const to = { repository, tag, expect: [old] };
+    await writeComputed(made, base, registry, to, this.#layers, signal);
+    return { decision: "rebased", tags: namesOf(target, [to]) };
   }
 
   /** Where the result goes: the image's own tag only from where it was read, so that nobody's change is lost. */
@@ -442,6 +496,8 @@ function isStore({ registry }: Writable): boolean {
 /** How far an act came. */
 interface Stage {
   prepared?: PreparedRebase;
+  /** Instead of it, where another thread did it. */
+  computed?: ComputedRebase["image"];
   /** Its first image, once it is read, and the digest of the whole: known also when a check refuses it. */
   seen?: { readonly app: Image; readonly digest: string };
 }
@@ -458,8 +514,15 @@ function memoKey(name: string): string {
 }
 
 function statesOf(
-  { prepared, seen }: Stage,
+  { prepared, seen, computed }: Stage,
 ): { readonly old?: ImageState; readonly made?: ImageState } {
+  if (computed !== undefined) {
+    const made = computed.made?.raw.digest ?? computed.old;
+    return {
+      old: { digest: computed.old, base: computed.oldBase },
+      made: { digest: made, base: computed.newBase },
+    };
+  }
   if (prepared === undefined) {
     if (seen === undefined) return {};
     return { old: { digest: seen.digest, base: saidBase(seen.app) } };
@@ -500,11 +563,11 @@ function describeFailure(error: unknown, stage: Stage): Said {
   if (error instanceof LifecycleError) return { decision: "refused", reason: message };
   if (isOciError(error, "PRECONDITION_FAILED")) {
     const now = (error.detail as Partial<UnmetDetail> | undefined)?.digest;
-    const made = stage.prepared?.made.digest;
+    const made = (stage.prepared?.made ?? stage.computed?.made?.raw)?.digest;
     if (now !== undefined && now !== null && now === made) return { decision: "current" };
     return { decision: "moved", reason: `skipped: moved, it is ${now ?? "gone"}` };
   }
-  const reading = stage.prepared === undefined && isOciError(error);
+  const reading = (stage.prepared ?? stage.computed) === undefined && isOciError(error);
   return { decision: reading ? "unreadable" : "failed", reason: message };
 }
 

@@ -1,6 +1,6 @@
 /** An app image on another base: layers are exchanged by name, none is read (16). */
 import type { Log } from "../../registry/context.ts";
-import { type Image, makeImage } from "../../registry/image.ts";
+import { type ConfigCodec, type Image, makeImage } from "../../registry/image.ts";
 import { isRecord, isTexts } from "../../registry/oci/usual.ts";
 import { envOf, type History, type ImageConfig, labelOf } from "../../registry/oci/config.ts";
 import { parseApiVersion } from "../api.ts";
@@ -34,6 +34,8 @@ export interface RebaseInput {
   readonly normalize: (name: string) => string;
   /** Names the new base is known by besides: where it was copied from (demand 15). */
   readonly alsoKnownAs?: readonly string[] | undefined;
+  /** How the app's config was read, and its new one is written. */
+  readonly codec?: ConfigCodec | undefined;
 }
 
 /** A check refused a rebase: which, and what it saw on both sides. */
@@ -59,6 +61,8 @@ export class RebaseRefusal extends LifecycleError {
   }
 }
 
+const CREATED = formatTime(DEFAULT_CREATED);
+
 /**
  * The app image on the new base: its config but for what the base says of the platform, its layers above the base's.
  * The same input gives the same digest, and a rebase onto the base it stands on gives the same image (RB-13).
@@ -81,7 +85,7 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
   const { runImage } = baseOf(label);
   const cut = cutOf(app, runImage.topLayer, input.oldBase);
   const layers = [...base.layers, ...app.layers.slice(cut)];
-  const created = formatTime(DEFAULT_CREATED);
+  const created = CREATED;
   const { variant: _variant, "os.version": _version, ...rest } = app.config as
     & ImageConfig
     & Record<string, unknown>;
@@ -96,7 +100,7 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
     config: { ...app.config.config, Labels: labelsOf(input, label, log) },
     history: [...historyOf(base, 0, created), ...historyOf(app, cut, created)],
   } as ImageConfig;
-  const image = makeImage(config, layers, app, app.manifest.annotations);
+  const image = makeImage(config, layers, app, app.manifest.annotations, input.codec);
   return isSame(image, app) ? app : image;
 }
 

@@ -1,6 +1,12 @@
 /** What a rebase would make of an image or index: everything is read and computed, nothing is written. */
 import type { Log } from "../../registry/context.ts";
-import { assembleImage, encodeJson, type Image, MAX_CONFIG_BYTES } from "../../registry/image.ts";
+import {
+  assembleImage,
+  type ConfigCodec,
+  encodeJson,
+  type Image,
+  MAX_CONFIG_BYTES,
+} from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
 import { type Digest, digestOf } from "../../registry/oci/digest.ts";
@@ -39,6 +45,8 @@ export interface RebaseChoices {
   readonly normalize: (name: string) => string;
   /** A config that an earlier command read or made: saves a request. */
   readonly known?: ((digest: Digest) => Promise<Uint8Array<ArrayBuffer> | undefined>) | undefined;
+  /** How configs are read and written. */
+  readonly codec?: ConfigCodec | undefined;
   /** Warnings. */
   readonly log: Log;
   /** Ends the reading. */
@@ -223,7 +231,7 @@ async function prepareImage(
     );
   };
   const text = await choices.known?.(config.digest) ?? await read();
-  const app = assembleImage(raw, manifest, text, { registry, repository });
+  const app = assembleImage(raw, manifest, text, { registry, repository }, choices.codec);
   const label = labelOf(app.config, METADATA_LABEL);
   if (!label) throw new NotCnbError(name, `it has no label ${METADATA_LABEL}`);
   const { runImage } = await failAs(ExitCode.rebase, choices.signal, () => baseOf(label));
@@ -245,6 +253,7 @@ async function prepareImage(
     force: choices.force,
     normalize: choices.normalize,
     alsoKnownAs: place.alsoKnownAs,
+    codec: choices.codec,
   }, choices.log);
   const image = { old: app, made, base, oldBase: runImage.reference, newBase: reference };
   return { image, base: chosen };

@@ -3,12 +3,18 @@ interface Executable {
   workerUrl(name: string): string;
 }
 
+/** Workers, and their modules from here. */
+const MODULES = {
+  compress: "./compress_worker.ts",
+  rebase: "../../lifecycle/platform/rebase_worker.ts",
+} as const;
+
 /**
- * The address to start a worker with, as a module: a data URL that reads the worker's code from the executable, or the
- * file beside this one when run from source.
+ * The address to start a worker with, as a module: a data URL that reads the worker's code from the executable, or its
+ * module when run from source.
  */
-export function workerUrl(name: "compress"): string {
+export function workerUrl(name: keyof typeof MODULES): string {
   const executable = (globalThis as { readonly __wherry?: Executable }).__wherry;
   if (executable) return executable.workerUrl(name);
-  return new URL(`./${name}_worker.ts`, import.meta.url).href;
+  return new URL(MODULES[name], import.meta.url).href;
 }

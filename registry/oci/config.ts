@@ -89,12 +89,16 @@ const configSchema = z.lazy(() =>
 /**
  * Reads an image config.
  *
+ * @param read Gives its JSON, or throws a `SyntaxError` as {@linkcode parseStrictJson} does.
  * @throws {OciError} `MANIFEST_INVALID` with the path of the first fault.
  */
-export function parseConfig(bytes: Uint8Array): ImageConfig {
+export function parseConfig(
+  bytes: Uint8Array,
+  read: (bytes: Uint8Array) => unknown = parseStrictJson,
+): ImageConfig {
   let json: unknown;
   try {
-    json = parseStrictJson(bytes);
+    json = read(bytes);
   } catch (cause) {
     throw new OciError(
       "MANIFEST_INVALID",

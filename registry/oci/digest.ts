@@ -116,6 +116,11 @@ export function digestMade(bytes: Uint8Array): Digest {
   return digest;
 }
 
+/** `bytes`, which are never changed again, were found to have `digest` by another thread of ours. */
+export function rememberDigest(bytes: Uint8Array, digest: Digest): void {
+  made.set(bytes, digest);
+}
+
 /** As {@linkcode digestOf}, at no price for the very object that {@linkcode digestMade} saw. */
 export function digestOfMade(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
   const known = algorithm === "sha256" ? made.get(bytes) : undefined;

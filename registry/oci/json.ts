@@ -12,10 +12,29 @@ const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b
  * @throws {SyntaxError} That goes behind "it": "is not JSON in UTF-8", "has the key "layers" twice", ...
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
-  let text: string;
+  return parseStrictText(decodeStrict(bytes));
+}
+
+/** Told apart from the text of a replacement character: wrong bytes are an error. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * UTF-8 as text.
+ *
+ * @throws {SyntaxError} As {@linkcode parseStrictJson}.
+ */
+export function decodeStrict(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch (cause) {
+    throw new SyntaxError("is not JSON in UTF-8", { cause });
+  }
+}
+
+/** As {@linkcode parseStrictJson}, of what was decoded already. */
+export function parseStrictText(text: string): unknown {
   let value: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     value = JSON.parse(text);
   } catch (cause) {
     throw new SyntaxError("is not JSON in UTF-8", { cause });
