@@ -1,6 +1,7 @@
 /**
- * Compiles the two native programs: `launcher` (what an image starts with: no libc at all) and
- * `helper` (what enters a sandbox: musl, static), for amd64 and arm64, into dist/native/<arch>/.
+ * Compiles the native programs: `launcher` (what an image starts with: no libc at all) and
+ * `helper` (what enters a sandbox: musl, static), and `hash.so`, the SHA-256 of the helper as a library for the main
+ * program; for amd64 and arm64, into dist/native/<arch>/.
  *
  * The same sources and compiler give the same bytes: sources are named relative to their folder, in
  * byte order, with no build id and no symbols.
@@ -9,7 +10,7 @@
  */
 
 /** A native program of wherry. */
-export type Program = "launcher" | "helper";
+export type Program = "launcher" | "helper" | "hash.so";
 /** A processor, as OCI names it. */
 export type Arch = "amd64" | "arm64";
 
@@ -20,6 +21,11 @@ const ARCHES: readonly Arch[] = ["amd64", "arm64"];
 const FOLDERS: Readonly<Record<Program, readonly string[]>> = {
   launcher: ["lifecycle/launcher"],
   helper: ["lifecycle/sandbox/helper", "lifecycle/sandbox"],
+  "hash.so": ["lifecycle/sandbox/helper"],
+};
+/** The sources of those that are not made of all in their folder. */
+const ONLY: Partial<Record<Program, readonly string[]>> = {
+  "hash.so": ["sha256.c", "sha256_plain.c"],
 };
 
 /** The Debian package that brings a tool. */
@@ -115,14 +121,14 @@ async function filesBelow(folder: string, below = ""): Promise<string[]> {
 /** The folder and the C files of a program in byte order; undefined where there are none yet. */
 async function sourcesOf(
   name: Program,
-): Promise<{ folder: string; sources: string[]; headers: string[] } | undefined> {
+): Promise<{ folder: string; sources: readonly string[]; headers: string[] } | undefined> {
   for (const folder of FOLDERS[name].map((each) => `${ROOT}/${each}`)) {
     const files: string[] = [];
     if (await exists(folder)) {
       for await (const entry of Deno.readDir(folder)) if (entry.isFile) files.push(entry.name);
     }
     files.sort();
-    const sources = files.filter((file) => /^(?!fuzz_|test_).*\.c$/.test(file));
+    const sources = ONLY[name] ?? files.filter((file) => /^(?!fuzz_|test_).*\.c$/.test(file));
     // Also those of libraries that a source includes whole.
     const headers = [
       ...files.filter((file) => file.endsWith(".h")),
@@ -184,6 +190,13 @@ function launcherPlan(arch: Arch, sources: readonly string[]): Plan {
     before: [...WARNINGS, ...SMALL, ...NO_LIBC, ...sources],
     after: [],
   };
+}
+
+/** What it calls (`memcpy`) the process that loads it has. */
+function libraryPlan(arch: Arch, sources: readonly string[]): Plan {
+  const flags = ["-O2", "-fno-ident", "-fno-stack-protector", "-fPIC", "-shared", "-nostdlib"];
+  const link = "-Wl,--build-id=none,-z,noexecstack,-z,noseparate-code,-s";
+  return { compiler: gccFor(arch), before: [...WARNINGS, ...flags, link, ...sources], after: [] };
 }
 
 async function helperPlan(arch: Arch, sources: readonly string[]): Promise<Plan> {
@@ -264,9 +277,9 @@ export async function compileC(name: Program, arch: Arch): Promise<Uint8Array> {
     const found = await sourcesOf(name);
     if (found === undefined) throw new Error(`no C file in ${FOLDERS[name].join(" or ")}`);
     const { folder, sources, headers } = found;
-    const plan = name === "launcher"
-      ? launcherPlan(arch, sources)
-      : await helperPlan(arch, sources);
+    const plan = name === "helper"
+      ? await helperPlan(arch, sources)
+      : (name === "launcher" ? launcherPlan : libraryPlan)(arch, sources);
     const key = await keyOf(plan, folder, [...sources, ...headers]);
     const path = `${ROOT}/dist/native/${arch}/${name}`;
     const before = await kept(path, key);
@@ -313,7 +326,7 @@ async function print(line: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  for (const name of ["launcher", "helper"] as const) {
+  for (const name of ["launcher", "helper", "hash.so"] as const) {
     if (await sourcesOf(name) === undefined) {
       await print(`${name}: no sources yet`);
       continue;

@@ -12,7 +12,11 @@ const POWERS: readonly {
   readonly name: string;
   readonly files: readonly string[];
 }[] = [
-  { power: /^Deno\.dlopen$/, name: "native code", files: ["registry/layer/libc.ts"] },
+  {
+    power: /^Deno\.dlopen$/,
+    name: "native code",
+    files: ["registry/layer/libc.ts", "registry/oci/native_sha256.ts"],
+  },
   {
     power: /^Deno\.(connect|connectTls|startTls)$|^fetch$/,
     name: "outgoing connections",

@@ -8,7 +8,7 @@ export const SLICE_MS = 3;
  * How many turns are waited for with a timer, which takes a millisecond: Node's `setImmediate` takes none, but 10 to 30
  * to load, and a command that does little ends before.
  */
-let spared = 12;
+let spared = 40;
 
 /** Calls `act` in another turn of the event loop, the next one as a rule. */
 export function soon(act: () => void): void {

@@ -1,6 +1,6 @@
-import { sha256 } from "@noble/hashes/sha2.js";
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import { OciError } from "./error.ts";
+import { type NativeSha256, nativeSha256 } from "./native_sha256.ts";
 
 /** The digest algorithms wherry can verify. */
 export type Algorithm = "sha256" | "sha384" | "sha512";
@@ -46,63 +46,27 @@ export function hexOf(digest: Digest): string {
   return digest.slice(digest.indexOf(":") + 1);
 }
 
-/** What is not longer than this is hashed at once. */
-const SMALL = 64 * 1024;
-
-/**
- * How many bytes of small documents are hashed without Node's hash, which takes 40 ms of processor time to load: a command
- * that looks at a few manifests ends before it would have paid. It is quicker from then on.
- */
-let spared = 384 * 1024;
-/** What a document counts at least: each has a price of its own. */
-const LEAST = 2048;
-
 /** A running hash that ends in a {@linkcode Digest}. Feed it large chunks: each update has a price. */
 export class Digester {
   readonly #algorithm: Algorithm;
-  /** What came so far, as long as it is small. */
-  #kept: Uint8Array | undefined = new Uint8Array(1024);
-  #length = 0;
-  #hash: Hash | undefined;
+  readonly #hash: NativeSha256 | Hash;
 
   /** Starts a hash of nothing. */
   constructor(algorithm: Algorithm = "sha256") {
     this.#algorithm = algorithm;
+    this.#hash = (algorithm === "sha256" ? nativeSha256(false) : undefined) ??
+      createHash(algorithm);
   }
 
   /** Adds `bytes`; they may be reused afterwards. */
   update(bytes: Uint8Array): this {
-    if (this.#kept !== undefined && this.#keep(bytes)) return this;
-    if (this.#hash === undefined) {
-      this.#hash = createHash(this.#algorithm);
-      if (this.#kept !== undefined) this.#hash.update(this.#kept.subarray(0, this.#length));
-      this.#kept = undefined;
-      spared = 0;
-    }
     this.#hash.update(bytes);
     return this;
   }
 
-  #keep(bytes: Uint8Array): boolean {
-    const length = this.#length + bytes.byteLength;
-    let kept = this.#kept!;
-    if (length > SMALL) return false;
-    if (length > kept.byteLength) {
-      kept = new Uint8Array(Math.max(length, 2 * kept.byteLength));
-      kept.set(this.#kept!.subarray(0, this.#length));
-      this.#kept = kept;
-    }
-    kept.set(bytes, this.#length);
-    this.#length = length;
-    return true;
-  }
-
   /** The digest of all that was added. May be called once. */
   digest(): Digest {
-    if (this.#kept !== undefined) {
-      return digestOf(this.#kept.subarray(0, this.#length), this.#algorithm);
-    }
-    return `${this.#algorithm}:${this.#hash!.digest("hex")}` as Digest;
+    return `${this.#algorithm}:${this.#hash.digest("hex")}` as Digest;
   }
 }
 
@@ -127,11 +91,14 @@ export function digestOfMade(bytes: Uint8Array, algorithm: Algorithm = "sha256")
   return known ?? digestOf(bytes, algorithm);
 }
 
+const SMALL = 256 * 1024;
+
 /** The digest of bytes that are already in memory. */
 export function digestOf(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
-  if (algorithm === "sha256" && bytes.byteLength <= SMALL && spared >= bytes.byteLength) {
-    spared -= Math.max(bytes.byteLength, LEAST);
-    return `sha256:${sha256(bytes).toHex()}` as Digest;
+  const native = algorithm === "sha256" ? nativeSha256(bytes.byteLength <= SMALL) : undefined;
+  if (native === undefined) {
+    return `${algorithm}:${hashOnce(algorithm, bytes, "hex")}` as Digest;
   }
-  return `${algorithm}:${hashOnce(algorithm, bytes, "hex")}` as Digest;
+  native.update(bytes);
+  return `sha256:${native.digest("hex")}` as Digest;
 }

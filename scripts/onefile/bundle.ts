@@ -19,7 +19,11 @@ export interface Bundle {
 }
 
 /** Files that may say `import.meta`: each has another answer for the executable. */
-const MAY_ASK_WHERE = new Set(["cli/assets.ts", "registry/layer/worker_url.ts"]);
+const MAY_ASK_WHERE = new Set([
+  "cli/assets.ts",
+  "registry/layer/worker_url.ts",
+  "registry/oci/native_sha256.ts",
+]);
 
 /**
  * Bundles `entry` into `<name>.js` and, when it imports things on demand, a chunk for each of them.

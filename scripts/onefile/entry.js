@@ -52,6 +52,7 @@ globalThis.__wherry = {
   environment,
   assets: places,
   helper: here === undefined ? "/proc/self/fd/@HELPER@" : here + "helper",
+  hash: here === undefined ? "/proc/self/fd/@HASH@" : here + "hash.so",
   // A worker has no import.meta of its own to find its code by: one line that reads it from the executable.
   workerUrl(name) {
     const [offset, size] = places[name + "_worker.js"];

@@ -1,6 +1,7 @@
 /** Making the entry script for one executable from `entry.js`, and bundling the scripts beside it. */
 import { build } from "esbuild";
 import { HELPER_FD } from "../../cli/assets.ts";
+import { HASH_FD } from "../../registry/oci/native_sha256.ts";
 
 /** One of this folder's scripts with what it imports, minified, ASCII. */
 export async function bundleScript(name: string): Promise<string> {
@@ -33,7 +34,7 @@ export async function prepareEntry(
   index: readonly [number, number],
 ): Promise<(start: number) => Uint8Array> {
   const code = await bundleScript("entry.js");
-  for (const mark of ['"@INDEX@"', '"@INDEX_SIZE@"', '"@START@"', "@HELPER@"]) {
+  for (const mark of ['"@INDEX@"', '"@INDEX_SIZE@"', '"@START@"', "@HELPER@", "@HASH@"]) {
     if (code.split(mark).length !== 2) {
       throw new Error(`Cannot make the entry script: ${mark} is not in it once`);
     }
@@ -43,6 +44,7 @@ export async function prepareEntry(
       code.replace('"@INDEX@"', String(index[0]))
         .replace('"@INDEX_SIZE@"', String(index[1]))
         .replace('"@START@"', String(start))
-        .replace("@HELPER@", String(HELPER_FD)),
+        .replace("@HELPER@", String(HELPER_FD))
+        .replace("@HASH@", String(HASH_FD)),
     );
 }

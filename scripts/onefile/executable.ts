@@ -1,5 +1,6 @@
 /** Gathering everything one executable is made of, and assembling it. */
 import { HELPER_FD } from "../../cli/assets.ts";
+import { HASH_FD } from "../../registry/oci/native_sha256.ts";
 import { compileC } from "../compile_c.ts";
 import { assemble, type PartInput } from "./assemble.ts";
 import { type Bundle, bundle } from "./bundle.ts";
@@ -28,7 +29,7 @@ interface Native {
   readonly bytes: Uint8Array;
 }
 
-/** Our own C programs that `arch`'s executable carries: its helper, and the launchers of all processors. */
+/** Our own C that `arch`'s executable carries: its helper, its hash, and the launchers of all processors. */
 async function compileNative(arch: Arch): Promise<readonly Native[]> {
   const launchers = ARCHES.map(async (each) => ({
     name: `launcher-${each}`,
@@ -36,6 +37,7 @@ async function compileNative(arch: Arch): Promise<readonly Native[]> {
   }));
   return [
     { name: "helper", bytes: await compileC("helper", arch) },
+    { name: "hash.so", bytes: await compileC("hash.so", arch) },
     ...await Promise.all(launchers),
   ];
 }
@@ -82,7 +84,9 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   const bundles = [main, ...workers];
 
   const assets = new Map<string, Uint8Array>(bundles.flatMap((each) => [...each.chunks]));
-  for (const { name, bytes } of native) if (name !== "helper") assets.set(name, bytes);
+  for (const { name, bytes } of native) {
+    if (name.startsWith("launcher")) assets.set(name, bytes);
+  }
   const text = new TextEncoder();
   const notices = await writeNotices({
     arch,
@@ -111,8 +115,8 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   assets.set("inputs.json", text.encode(JSON.stringify(records)));
 
   const { bytes, index } = packAssets(assets, main.needs);
-  const firstFd = HELPER_FD - 1 - pins.libraries.length;
-  const helper = native.find((each) => each.name === "helper");
+  const firstFd = HELPER_FD - 1 - pins.libraries.length; // above HASH_FD
+  const own = (name: string) => native.filter((each) => each.name === name);
   const file = (name: string) => libraries.files.get(name) ?? new Uint8Array();
   const parts: PartInput[] = [
     { name: pins.loader, kind: "loader", fd: 0, bytes: file(pins.loader) },
@@ -123,7 +127,8 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
       bytes: file(name),
     })),
     { name: "assets", kind: "data", fd: 0, bytes },
-    ...(helper ? [{ ...helper, kind: "program" as const, fd: HELPER_FD }] : []),
+    ...own("hash.so").map((part) => ({ ...part, kind: "library" as const, fd: HASH_FD })),
+    ...own("helper").map((part) => ({ ...part, kind: "program" as const, fd: HELPER_FD })),
   ];
   return assemble({
     pins,

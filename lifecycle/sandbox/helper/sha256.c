@@ -1,5 +1,6 @@
 /* SHA-256 with the instructions that x86-64 (SHA extensions) and arm64 (crypto extension) have for
- * it; `sha256_plain.c` is for processors without them. */
+ * it; `sha256_plain.c` is for processors without them. Part of the helper, and with that a library of its
+ * own for registry/oci/native_sha256.ts. */
 #define _GNU_SOURCE
 #include "sha256.h"
 
@@ -32,7 +33,7 @@ const uint32_t K[64] __attribute__((aligned(16))) = {
 
 #if defined(__x86_64__)
 
-bool sha256_possible(void) {
+static bool has_instructions(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_SSE4_1)) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
@@ -76,7 +77,7 @@ __attribute__((optimize("O3"))) static void quick_blocks(uint32_t *state, const 
 
 #define HAS_SHA2 (1ul << 6) /* asm/hwcap.h */
 
-bool sha256_possible(void) {
+static bool has_instructions(void) {
   return (getauxval(AT_HWCAP) & HAS_SHA2) != 0;
 }
 
@@ -106,6 +107,12 @@ __attribute__((optimize("O3"))) static void quick_blocks(uint32_t *state, const 
 }
 
 #endif
+
+bool sha256_possible(void) {
+  static int known = -1; /* to ask costs as much as some hashes where a hypervisor answers */
+  if (known < 0) known = has_instructions();
+  return known;
+}
 
 void sha256_start(struct sha256 *hash) {
   static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
