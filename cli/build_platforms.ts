@@ -13,6 +13,7 @@ import { wayIn } from "./open_builder.ts";
 import { encodeIndex } from "./package/image_output.ts";
 import { readPlace } from "./places.ts";
 import type { Session } from "./session.ts";
+import { count } from "./ui/count.ts";
 
 /**
  * Builds them all. No name points to anything new before every image is where it belongs; when one cannot be built, its
@@ -58,7 +59,7 @@ export async function buildPlatforms(
     });
     digest = pushed.digest;
   }
-  log.info(`Successfully built index ${target.name} of ${images.length} images`);
+  log.info(`Successfully built index ${target.name} of ${count(images.length, "image")}`);
   if (flags.output !== "json") {
     io.stdout.write(`${target.repositoryName}@${digest}\n`);
     return;

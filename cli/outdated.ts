@@ -11,7 +11,7 @@ import type { Io } from "./io.ts";
 import type { ListFormat } from "./output.ts";
 import { readFleet } from "./read_fleet.ts";
 import { Bases } from "./rebase/bases.ts";
-import { isOfRegistry } from "./rebase/images.ts";
+import { isListed, isOfRegistry } from "./rebase/images.ts";
 import { Rebaser } from "./rebase/one.ts";
 import { readPolicy } from "./rebase/policy.ts";
 import { widthOf } from "./sbom_show.ts";
@@ -72,7 +72,7 @@ export async function outdated(
   await using session = new Session(io, flags);
   const policy = await readPolicy(session, flags.policy);
   const bases = new Bases(session, flags, policy);
-  const published = (name: string) => flags.from !== undefined || isOfRegistry(names, name);
+  const published = (name: string) => isListed(names, name) || isOfRegistry(names, name);
   const rebaser = new Rebaser(session, bases, policy, {
     publish: flags.publish ?? false,
     force: false,

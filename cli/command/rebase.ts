@@ -65,7 +65,9 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("--shard <k/n>", "only the K-th of N parts");
   addCommonFlags(addRegistryFlags(plan)).addHelpText(
     "after",
-    "\nExits with 3 when some image cannot be rebased or read, else with 0.",
+    `
+Nothing is written. A list is of images in registries; a plain NAME is one of the store, or with --publish of its registry.
+Exits with 3 when some image cannot be rebased or read, else with 0.`,
   ).action(async (names: readonly string[]) => {
     const flags = merged<PlanFlags>(plan);
     refuseNothing(names, flags);

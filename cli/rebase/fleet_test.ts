@@ -398,3 +398,31 @@ Deno.test("a run killed between a tag's move and its note: the move is in the jo
   equal((await it.wherry(["rebase", "rollback", "j"])).code, 0);
   equal((await it.place.stat("team/app-0", "v0"))!.digest, before);
 });
+
+Deno.test("a list that is only looked at is one of images in registries: plan and outdated agree", async () => {
+  await using it = await makeScene();
+  const run = `${it.host}/run:2`;
+  await put(it.place, "run", "2", madeBase("2"));
+  await put(it.place, "app", "1", madeApp(madeBase("1"), "app", { run }));
+  await Deno.writeTextFile(`${it.dir}/list`, `${it.host}/app:1\n`);
+  const words = ["--from", "list", "--run-image", run];
+  const outdated = await it.wherry(["outdated", ...words, "-o", "csv"]);
+  match(outdated.stdout, /app:1,sha256:\S+,outdated,/, outdated.stderr);
+  const planned = await it.wherry(["rebase", "plan", ...words, "--out", "plan"]);
+  equal(planned.code, 0, planned.stderr);
+  match(planned.stderr, /1 image: 1 would rebase/);
+  const applied = await it.wherry(["rebase", "apply", "plan"]);
+  equal(applied.code, 0, applied.stderr);
+  match(applied.stderr, /1 image in .*: 1 rebased; \d+ requests/);
+  // Beside them, one of the store says so in the plan.
+  equal((await it.wherry(["pull", `${it.host}/app:1`])).code, 0);
+  await put(it.place, "run", "2", madeBase("3"));
+  const both = await it.wherry(["rebase", "plan", `${it.host}/app:1`, ...words, "-o", "json"]);
+  equal(both.code, 0, both.stderr);
+  await Deno.writeTextFile(`${it.dir}/list`, `${it.host}/app:1\nstore:${it.host}/app:1\n`);
+  const mixed = await it.wherry(["rebase", "plan", ...words, "--out", "plan"]);
+  match(mixed.stderr, /2 images: 2 would rebase/);
+  equal((await it.wherry(["rebase", "apply", "plan"])).code, 0);
+  const again = await it.wherry(["rebase", "plan", ...words]);
+  match(again.stderr, /2 images: 2 current/);
+});

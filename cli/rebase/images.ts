@@ -19,6 +19,7 @@ import type { Io } from "../io.ts";
 import { inRegistry, inStore, readPlace } from "../places.ts";
 import { rateOf } from "../rate.ts";
 import type { Session } from "../session.ts";
+import { count } from "../ui/count.ts";
 import { formatSize } from "../ui/size.ts";
 import { runHook } from "./hook.ts";
 import { liveLine } from "../ui/live.ts";
@@ -164,7 +165,9 @@ export async function runWork(
   const shard = shardOf(io, flags);
   const mine = work.items.filter(({ name }) => isInMyShard(name, shard));
   if (shard !== undefined) {
-    log.info(`Shard ${shard.index}/${shard.count}: ${mine.length} of ${work.items.length} images`);
+    log.info(
+      `Shard ${shard.index}/${shard.count}: ${mine.length} of ${count(work.items.length, "image")}`,
+    );
   }
   await using stack = new AsyncDisposableStack();
   const journal = await openJournal(session, flags, work, mine, shard, stack);
@@ -176,7 +179,9 @@ export async function runWork(
   const todo = mine.filter(({ name }) => !finished(name));
   if (todo.length < mine.length) {
     log.info(
-      `${mine.length - todo.length} of ${mine.length} images are done already, says the journal`,
+      `${mine.length - todo.length} of ${count(mine.length, "image")} ${
+        mine.length === 1 ? "is" : "are"
+      } done already, says the journal`,
     );
   }
   const report = flags.report === undefined
@@ -231,9 +236,9 @@ export async function runWork(
   if (left > 0) said.push(`${left} not tried`);
   const rate = end.good + end.bad === 0 ? 0 : (end.good + end.bad) / seconds;
   log.info(
-    `${end.total} images in ${seconds.toFixed(1)} s (${rate.toFixed(0)}/s): ${
+    `${count(end.total, "image")} in ${seconds.toFixed(1)} s (${rate.toFixed(0)}/s): ${
       said.join(", ") || "nothing to do"
-    }; ${total.requests} requests, ${formatSize(total.bytes)}`,
+    }; ${count(total.requests, "request")}, ${formatSize(total.bytes)}`,
   );
   if (end.stopped !== undefined) log.error(`Stopped: ${end.stopped}`);
   const outcome = outcomeOf(end.good + mine.length - todo.length, end.bad + left);
@@ -391,6 +396,14 @@ export function isOfRegistry(names: readonly string[], name: string): boolean {
       isPattern(word) && !word.startsWith("store:") &&
       name.startsWith(word.slice(0, word.indexOf("/") + 1))
     );
+}
+
+/**
+ * It comes from a list and not from the command line. Commands that only look take it for an image of a registry: what clusters
+ * and catalogues list is there, and `store:` says otherwise.
+ */
+export function isListed(names: readonly string[], name: string): boolean {
+  return !name.startsWith("store:") && !names.includes(name);
 }
 
 /** Whether an image belongs to the part of the fleet that is ours. */

@@ -40,7 +40,9 @@ export async function report(io: Io, files: readonly string[], flags: FleetFlags
   } else {
     for (const [what, count] of Object.entries(counts)) io.stdout.write(`${count} ${what}\n`);
     io.stdout.write(
-      `${results.length} of ${total} images; ${requests} requests, ${formatSize(bytes)}\n`,
+      `${results.length} of ${count(total, "image")}; ${count(requests, "request")}, ${
+        formatSize(bytes)
+      }\n`,
     );
   }
   for (const gap of gaps) session.log.error(gap);

@@ -4,6 +4,7 @@ import type { Decision, FleetResult, ImageState } from "../../lifecycle/fleet/re
 import { LifecycleError } from "../../lifecycle/error.ts";
 import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
 import { baseOf, RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
+import { saidBy } from "../../lifecycle/phase/rebase_check.ts";
 import type { NewBase } from "../../lifecycle/platform/rebase_base.ts";
 import { type ComputedRebase, RebasePool } from "../../lifecycle/platform/rebase_pool.ts";
 import { writeComputed } from "../../lifecycle/platform/rebase_computed.ts";
@@ -571,16 +572,10 @@ function describeFailure(error: unknown, stage: Stage): Said {
   return { decision: reading ? "unreadable" : "failed", reason: message };
 }
 
-/** A refusal in the words of people: the check, and what it saw. */
-export function reasonOf({ check, app, base, overridable, message }: RebaseRefusal): string {
-  const why = message.replace(/; please provide -force to override$/, "");
-  const both = [
-    app === "" ? "" : `the image has ${JSON.stringify(app)}`,
-    base === "" ? "" : `the new base ${JSON.stringify(base)}`,
-  ].filter((part) => part !== "").join(", ");
-  return `${check}: ${both === "" ? why : both} (${why}${
-    overridable ? "; --force makes this a warning" : ""
-  })`;
+/** A refusal in the words of people: the check, what it saw, and what helps. */
+export function reasonOf({ check, app, base, overridable, message: why }: RebaseRefusal): string {
+  return saidBy({ check, app, base, why }) +
+    (overridable ? "; --force makes this a warning" : "");
 }
 
 /** A tag made of a template: `{tag}`, `{date}` as 20260131, `{digest}` and `{base}` as their first twelve digits. */

@@ -7,6 +7,7 @@ import { digestOf } from "../../registry/oci/digest.ts";
 import { collect } from "../../registry/source.ts";
 import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { readPlace } from "../places.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { count } from "../ui/count.ts";
@@ -14,9 +15,17 @@ import { liveLine } from "../ui/live.ts";
 import { fitTable } from "../ui/table.ts";
 import { Bases } from "./bases.ts";
 import type { FleetFlags } from "./flags.ts";
-import { isInMyShard, isOfRegistry, memoOf, numberOf, runWork, shardOf } from "./images.ts";
+import {
+  isInMyShard,
+  isListed,
+  isOfRegistry,
+  memoOf,
+  numberOf,
+  runWork,
+  shardOf,
+} from "./images.ts";
 import { knownOf } from "./known.ts";
-import { Rebaser } from "./one.ts";
+import { type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
 /** Exit code of a plan some of whose images cannot be rebased or read. */
@@ -33,8 +42,12 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   const policy = await readPolicy(session, flags.policy);
   const known = knownOf(session);
   const bases = new Bases(session, flags, policy, { known });
-  const items = (await readFleet(session, { names, from: flags.from }))
-    .map(({ name }) => ({ name, published: isOfRegistry(names, name) }));
+  const items = inPlace(
+    (await readFleet(session, { names, from: flags.from })).map(({ name }) => ({
+      name,
+      published: flags.publish || isListed(names, name) || isOfRegistry(names, name),
+    })),
+  );
   await using rebaser = new Rebaser(session, bases, policy, {
     publish: flags.publish ?? false,
     force: flags.force ?? false,
@@ -96,6 +109,15 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   return inOrder.some(({ decision }) => isStuck(decision)) ? NOT_ALL : 0;
 }
 
+/** A plan is of registries or of the store; where both are meant, those of the store say so in their names. */
+function inPlace(items: readonly RebaseItem[]): readonly RebaseItem[] {
+  if (!items.some(({ published }) => published)) return items;
+  return items.map((item) => {
+    const plain = !item.published && readPlace(item.name).kind === "registry";
+    return plain ? { ...item, name: `store:${item.name}` } : item;
+  });
+}
+
 function isStuck(decision: FleetResult["decision"]): boolean {
   return ["refused", "unreadable", "failed"].includes(decision);
 }
@@ -124,7 +146,9 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
   await using session = new Session(io, flags);
   const { header, results } = await readPlan(session, file);
   const planned = results.filter(({ decision }) => decision === "would rebase");
-  session.log.info(`${planned.length} of ${results.length} images of the plan are to be rebased`);
+  session.log.info(
+    `To be rebased by the plan: ${planned.length} of ${count(results.length, "image")}`,
+  );
   const policy = await readPolicy(session, flags.policy);
   const known = knownOf(session);
   const pins = new Map(Object.entries(header.run_images));

@@ -1,5 +1,5 @@
 /** `wherry rebase` of one image: what it writes, what it asks for, and what it refuses. */
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match, ok } from "node:assert/strict";
 import { readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
@@ -278,7 +278,7 @@ Deno.test("demand 31: each refusal names its check and both values", async () =>
       "name",
       { run: `${it.host}/other:1` },
       "run image name",
-      /the image has ".*other:1", the new base ".*run:2"/,
+      /the image names ".*other:1", the new base is ".*run:2"/,
     ],
   ];
   for (const [name, shape, check, both] of rows) {
@@ -289,11 +289,13 @@ Deno.test("demand 31: each refusal names its check and both values", async () =>
     match(stderr, new RegExp(`Cannot rebase .*${name}:1: ${check}: `));
     match(stderr, both);
     match(stderr, /--force makes this a warning/);
+    doesNotMatch(stderr, /[{}]/, "no JSON for people");
     const result = JSON.parse(stdout);
     deepEqual([result.decision, result.check.name], ["refused", check]);
     const forced = await it.wherry([...args, "--force"]);
     equal(forced.code, 0, forced.stderr);
-    match(forced.stderr, /Warning: /);
+    match(forced.stderr, new RegExp(`Warning: .*${check}: `));
+    doesNotMatch(forced.stderr, /[{}]/);
   }
   const other = await it.wherry([...it.args.slice(0, 3), "--run-image", `${it.host}/nothing`]);
   equal(other.code, 1, "RB-2: new base not found");
@@ -317,4 +319,25 @@ Deno.test("demand 15: --run-image-map: a base that was copied elsewhere is the o
   const label = JSON.parse(labelOf(image.config, "io.buildpacks.lifecycle.metadata")!);
   equal(label.runImage.image, "registry.invalid/team/run:2", "the name others know it by");
   equal(label.runImage.reference, `${it.host}/run@${next.raw.digest}`);
+});
+
+Deno.test("RB-6 an image that names no run image, since it was built on a directory, stands on any that fits, and takes its name", async () => {
+  await using it = await scene();
+  await put(it.place, "local", "1", madeApp(old, "local", { run: "" }));
+  const on = async (run: string) => {
+    const said = await it.wherry(["rebase", `${it.host}/local:1`, "--publish", "--run-image", run]);
+    equal(said.code, 0, said.stderr);
+    doesNotMatch(said.stderr, /Warning/);
+    const { config } = (await readImage(it.place, "local", "1", AMD64))!;
+    return JSON.parse(labelOf(config, "io.buildpacks.lifecycle.metadata")!).runImage.image;
+  };
+  equal((await it.wherry(["copy", `${it.host}/run:2`, "oci:base"])).code, 0);
+  equal(await on("oci:base"), undefined, "a directory has no name");
+  equal(await on(`${it.host}/run:1`), `${it.host}/run:1`);
+  const other = await it.wherry([...it.args.slice(0, 3), "--run-image", "oci:base"]);
+  equal(other.code, 72);
+  match(
+    other.stderr,
+    /run image name: the image names ".*run:2", the new base is "none"; --force makes this a warning\n/,
+  );
 });

@@ -13,7 +13,7 @@ import {
   parseLifecycleLabel,
   type RunImageNames,
 } from "../file/lifecycle_metadata.ts";
-import { type RebaseCheck, type RebaseObstacle, rebaseObstacles } from "./rebase_check.ts";
+import { type RebaseCheck, type RebaseObstacle, rebaseObstacles, saidBy } from "./rebase_check.ts";
 import { DEFAULT_CREATED, formatTime } from "./created.ts";
 
 /** What a rebase starts from. */
@@ -32,6 +32,8 @@ export interface RebaseInput {
   readonly force: boolean;
   /** Makes two spellings of one image name equal. */
   readonly normalize: (name: string) => string;
+  /** An image whose label names no run image, since it was built on a directory say, may stand on any that fits. */
+  readonly unnamed?: boolean | undefined;
   /** Names the new base is known by besides: where it was copied from (demand 15). */
   readonly alsoKnownAs?: readonly string[] | undefined;
   /** How the app's config was read, and its new one is written. */
@@ -74,7 +76,7 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
   const byTarget = (parseApiVersion(envOf(app.config, "CNB_PLATFORM_API") ?? "")?.[1] ?? 0) >= 12;
   for (const obstacle of rebaseObstacles(app.config, base.config, byTarget)) {
     if (!obstacle.overridable || !force) throw new RebaseRefusal(obstacle);
-    log.warn(obstacle.why);
+    log.warn(saidBy(obstacle));
   }
   const label = labelOf(app.config, METADATA_LABEL);
   if (!label) {
@@ -251,19 +253,20 @@ function metadataOf(input: RebaseInput, label: string, log: Log): string {
   };
   metadata["runImage"] = changed;
   if (!targets || isKnown(input, label)) return goJson(metadata);
+  const names = knownNames(label);
   const known = JSON.stringify(baseOf(label).runImage.image ?? "not found");
-  const why =
-    `rebase app image: new base image '${run.name}' not found in existing run image metadata: ${known}`;
-  if (!input.force) {
-    throw new RebaseRefusal({
-      why,
-      overridable: true,
-      check: "run image name",
-      app: knownNames(label).join(", ") || "none",
-      base: run.name,
-    });
+  const obstacle: RebaseObstacle = {
+    why:
+      `rebase app image: new base image '${run.name}' not found in existing run image metadata: ${known}`,
+    overridable: true,
+    check: "run image name",
+    app: names.join(", ") || "none",
+    base: run.name || "none",
+  };
+  if (names.length > 0 || input.unnamed !== true) {
+    if (!input.force) throw new RebaseRefusal(obstacle);
+    log.warn(saidBy(obstacle));
   }
-  log.warn(why);
   const { mirrors: _mirrors, ...rest } = changed;
   // A base without a name, from a directory of this machine say, leaves none.
   const named = run.name === "" ? {} : { image: run.name };

@@ -30,6 +30,24 @@ export type RebaseCheck =
   | "base layer"
   | "metadata label";
 
+/** An obstacle in the words of people: the check, and what it saw on both sides. */
+export function saidBy({ check, app, base, why }: Omit<RebaseObstacle, "overridable">): string {
+  const [ours, theirs] = [JSON.stringify(app), JSON.stringify(base)];
+  switch (check) {
+    case "rebasable label":
+      return `${check}: the image has ${ours}, want "true" or none`;
+    case "run image name":
+      return `${check}: the image names ${ours}, the new base is ${theirs}`;
+    case "base layer":
+    case "metadata label":
+      return `${check}: ${why.replace(/^(?:rebase app image|get image metadata): /, "")}`;
+    case "mixins":
+      return `${check}: the image has ${ours}, the new base ${theirs} (${why})`;
+    default:
+      return `${check}: the image has ${ours}, the new base ${theirs}`;
+  }
+}
+
 /**
  * What speaks against `base` under `app`.
  *

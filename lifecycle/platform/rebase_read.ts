@@ -250,6 +250,7 @@ async function prepareImage(
     run: { name: place.name, reference },
     oldBase,
     targets: true,
+    unnamed: true,
     force: choices.force,
     normalize: choices.normalize,
     alsoKnownAs: place.alsoKnownAs,
