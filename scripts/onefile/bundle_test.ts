@@ -180,7 +180,8 @@ Deno.test({
   fn: () =>
     inTree({
       "main.ts": `globalThis.said = [typeof process, process.env.HOME, process.env.NO_SUCH,
-        "HOME" in process.env, process.platform, process.getuid()];`,
+        "HOME" in process.env, process.platform, process.getuid(),
+        process.once("wherry", () => {}).listenerCount("wherry")];`,
     }, async (root) => {
       const made = await bundle("main", "main.ts", root);
       const home = Deno.env.get("HOME");
@@ -191,7 +192,10 @@ Deno.test({
         home !== undefined,
         "linux",
         Deno.uid(),
+        1,
       ]);
+      assert.equal(process.listenerCount("wherry"), 1, "on the real one");
+      process.removeAllListeners("wherry");
     }),
 });
 

@@ -11,7 +11,12 @@ const process = new Proxy({
   }),
   platform: "linux",
 }, {
-  get: (own, key) => own[key] ?? globalThis.process[key],
+  get(own, key) {
+    if (key in own) return own[key];
+    const value = globalThis.process[key];
+    // A method that got us for `this` would keep its state here.
+    return typeof value === "function" ? value.bind(globalThis.process) : value;
+  },
 });
 
 /** Makes the exports of a chunk, live as those of a module. */
