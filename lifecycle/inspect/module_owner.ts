@@ -1,8 +1,7 @@
 /** Which module made a layer of a builder or of a package: they have labels of their own. */
 import type { Image } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
-import { BUILDER_LABELS } from "../platform/package/builder.ts";
-import { DIRECTORIES_LAYER } from "../platform/package/create_builder.ts";
+import { BUILDER_LABELS, DIRECTORIES_LAYER } from "../platform/package/builder.ts";
 import { insideOf, keyOf, LAYERS_LABEL, readLayersLabel } from "../platform/package/module.ts";
 import type { LayerOwner } from "./layer_owner.ts";
 

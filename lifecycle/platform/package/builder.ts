@@ -20,6 +20,9 @@ import {
 } from "./module.ts";
 import { DEFAULT_CREATED, formatTime } from "../../phase/created.ts";
 
+/** What the history of a builder calls its first layer: below it is the build image. */
+export const DIRECTORIES_LAYER = "directories";
+
 /** Names of the labels of a builder (BI-2). */
 export const BUILDER_LABELS = {
   metadata: "io.buildpacks.builder.metadata",

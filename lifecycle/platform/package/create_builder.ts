@@ -20,6 +20,7 @@ import {
   type BuilderInfo,
   type BuilderLayer,
   buildOwner,
+  DIRECTORIES_LAYER,
 } from "./builder.ts";
 import { compareVersions } from "../module_version.ts";
 import type { FoundModule } from "./locate.ts";
@@ -279,9 +280,6 @@ export function orderFile(order: GroupOrder, orderExtensions: GroupOrder) {
     entries: () => filesLayer(new Map([["/cnb/order.toml", bytes]]), { owner: ROOT }),
   };
 }
-
-/** What the history of a builder calls its first layer: below it is the build image. */
-export const DIRECTORIES_LAYER = "directories";
 
 /** What the history of a builder calls the layer with its order. */
 export const ORDER_LAYER = "order.toml";
