@@ -79,6 +79,7 @@ static size_t put_deflated(struct libdeflate_compressor *c, const unsigned char 
   if (length < MIN_BLOCK_LENGTH / 50) return put_stored(from, length, to);
   struct deflate_output_bitstream os = {.next = to, .end = to + deflate_room(length)};
   c->impl(c, from, length, &os);
+  if (os.overflow) return put_stored(from, length, to); /* cannot be: there is room for the worst */
   /* The three bits of an empty stored block, and zeros up to the next byte. */
   *os.next++ = (u8)os.bitbuf;
   if (os.bitcount > 5) *os.next++ = 0;
