@@ -200,6 +200,7 @@ Deno.test("EX-5 a store takes what the helper wrote, and is as it was when the h
     archiveLayer(helper, layer, { blob, onProgress }, quietContext())
   );
   assert.ok(descriptor);
+  assert.deepEqual(Object.keys(descriptor), ["mediaType", "digest", "size"]);
   assert.equal(bytes, (await strictly(layer.entries())).byteLength);
   const blob = await store.blob("layers", descriptor.digest);
   assert.equal(blob?.size, descriptor.size);

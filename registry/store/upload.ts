@@ -168,8 +168,9 @@ export class FileUpload implements BlobUpload {
         await this.#end();
         throw error;
       }
-      this.#size = written.size;
-      return await this.#publish(written);
+      const { digest, size } = written; // it may say more than that
+      this.#size = size;
+      return await this.#publish({ digest, size });
     });
   }
 
