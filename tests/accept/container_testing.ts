@@ -1,6 +1,6 @@
 /** Starts images with Debian's umoci and crun, as `scripts/crun.sh` has it. */
 import assert from "node:assert/strict";
-import { dockerSeccomp } from "./docker_seccomp_testing.ts";
+import { type Engine, engineSeccomp } from "./seccomp_testing.ts";
 import {
   freePort,
   installed,
@@ -68,9 +68,11 @@ export interface Container {
   /** Directories of this machine, by their path inside. */
   readonly mounts: Readonly<Record<string, string>>;
   readonly readonly?: boolean;
+  /** Whose filter of system calls. Default: Docker's. */
+  readonly engine?: Engine | undefined;
 }
 
-/** Starts a container as Docker does by default: its filter of system calls, its covered parts of `/proc`; the host's network. */
+/** Starts a container as engines do by default: their filter of system calls, their covered parts of `/proc`; the host's network. */
 export async function contain(bundle: string, container: Container): Promise<Running> {
   const { rootfs, uid, gid, capabilities, args, env, mounts } = container;
   const plain = ["nosuid", "noexec", "nodev"];
@@ -102,7 +104,7 @@ export async function contain(bundle: string, container: Container): Promise<Run
     ],
     linux: {
       namespaces: ["pid", "mount", "ipc", "uts"].map((type) => ({ type })),
-      seccomp: dockerSeccomp(capabilities),
+      seccomp: engineSeccomp(container.engine ?? "docker", capabilities),
       maskedPaths: ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
     },

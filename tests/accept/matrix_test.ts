@@ -7,6 +7,7 @@ import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { canMakeBase, writeBase, writeBuildBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
 import { inShare, type Way, waysInto } from "./matrix_testing.ts";
+import type { Engine } from "./seccomp_testing.ts";
 import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 interface App {
@@ -96,11 +97,13 @@ Deno.test({
     ]);
     // What `auto` finds by trying, and that a mode asked for by name is never weakened.
     const words = ["--path", "/builds/apps/static", "--run-image", "scratch"];
-    const build = (where: string, isolation: string) =>
-      ways.find(({ mode }) => mode === where)!.run([
-        ...["build", `${inShare("out/any")}:app`, "--builder", inShare("builder:1")],
-        ...["--isolation", isolation, ...words],
-      ]);
+    const at = (where: string) => ways.find(({ mode }) => mode === where)!;
+    const to = (name: string) => ["build", `${inShare(`out/${name}`)}:app`, ...words, "-o", "json"];
+    const build = (where: string, isolation: string, engine?: Engine) =>
+      at(where).run(
+        [...to("any"), "--builder", inShare("builder:1"), "--isolation", isolation],
+        engine,
+      );
     const docker = await build("chroot", "auto");
     assert.match(docker.stderr, /^isolation: chroot, /m);
     const refused = await build("chroot", "namespaces");
@@ -118,6 +121,19 @@ Deno.test({
       pod.stderr,
       /namespaces: .*EPERM.*; chroot: only root .* run wherry in the builder/,
     );
+    // containerd's filter, which is Kubernetes' RuntimeDefault: what `auto` picks there, and the same image.
+    const asRoot = await build("chroot", "auto", "containerd");
+    assert.match(asRoot.stderr, /^isolation: chroot, /m);
+    const restricted = await at("in-place").run(to("pod"), "containerd");
+    assert.match(
+      restricted.stderr,
+      /^isolation: in-place, on this machine's own tree \(no_new_privs, seccomp, Landlock \d\) as 1000680000:0; /m,
+    );
+    assert.equal(restricted.code, 0, restricted.stderr);
+    assert.equal(JSON.parse(restricted.stdout).digest, JSON.parse(docker.stdout).digest);
+    assert.equal(JSON.parse(asRoot.stdout).digest, JSON.parse(docker.stdout).digest);
+    const elsewhere = await build("in-place", "auto", "containerd");
+    assert.equal(elsewhere.stderr, pod.stderr);
   },
 });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { CNB_ID } from "./base_image_testing.ts";
 import { contain, unpack } from "./container_testing.ts";
-import { DOCKER_CAPABILITIES } from "./docker_seccomp_testing.ts";
+import { DOCKER_CAPABILITIES, type Engine } from "./seccomp_testing.ts";
 import { type BuildResult, type Outcome, type Scene, WHERRY } from "./wherry_testing.ts";
 
 /** Where the scene's `share` lies in containers. */
@@ -14,8 +14,8 @@ export interface Way {
   readonly mode: "namespaces" | "takeover" | "chroot" | "in-place";
   /** The mode, and who. */
   readonly where: string;
-  /** Runs any command line there. */
-  run(args: readonly string[]): Promise<Outcome>;
+  /** Runs any command line there; in a container with an engine's filter of system calls, Docker's by default. */
+  run(args: readonly string[], engine?: Engine): Promise<Outcome>;
   /** Builds `apps/NAME` to `out/MODE-NAME` of the scene's `share`. */
   build(app: string, runImage: string, words: readonly string[]): Promise<Built>;
 }
@@ -56,8 +56,9 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
   );
   for (const name of ["scratch", "layers", "workspace"]) await place(scene, name, 0o777);
 
-  const asRoot = (rootfs: string) => async (args: readonly string[]) =>
+  const asRoot = (rootfs: string) => async (args: readonly string[], engine?: Engine) =>
     await (await contain(`${scene.dir}/bundle`, {
+      engine,
       ...{ rootfs, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
       args: ["/wherry", ...args],
       env: { PATH: "/usr/bin:/bin", HOME: "/root", WHERRY_STORE: "/root/store" },
@@ -70,15 +71,16 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
     env: { ...builderEnv, WHERRY_STORE: "/scratch/store", TMPDIR: "/scratch" },
   };
   type Place = Way["mode"] | "in-place as root";
-  const run: Readonly<Record<Place, (args: readonly string[]) => Promise<Outcome>>> = {
+  const run: Readonly<Record<Place, Way["run"]>> = {
     "namespaces": (args) =>
       scene.run(args.map((word) => word.replaceAll(SHARED, share)), {
         ...{ uid: CNB_ID, store: `${user}/store`, env: { HOME: user } },
       }),
     "chroot": asRoot(systemRoot),
     "takeover": asRoot(emptyRoot),
-    "in-place": async (args) =>
+    "in-place": async (args, engine) =>
       await (await contain(`${scene.dir}/bundle`, {
+        engine,
         ...{ ...inBuilder, uid: 1_000_680_000, gid: 0, capabilities: [], readonly: true },
         args: ["/cnb/lifecycle/lifecycle", ...args],
         mounts: {
@@ -88,8 +90,9 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
           "/workspace": `${scene.dir}/workspace`,
         },
       })).ended,
-    "in-place as root": async (args) =>
+    "in-place as root": async (args, engine) =>
       await (await contain(`${scene.dir}/bundle`, {
+        engine,
         ...{ ...inBuilder, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
         args: ["/cnb/lifecycle/lifecycle", ...args],
         mounts: { [SHARED]: share, "/scratch": await place(scene, "root-scratch", 0o755) },

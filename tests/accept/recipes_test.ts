@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { type BaseTag, cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { canMakeBase, writeBase, writeBuildBase, writeLibraryBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
-import { dockerSeccomp } from "./docker_seccomp_testing.ts";
+import { engineSeccomp } from "./seccomp_testing.ts";
 import { hasRegistry, startRegistry } from "./registry_testing.ts";
 import {
   copyDir,
@@ -352,7 +352,7 @@ Deno.test({
     const path = `${dir}/bundle/config.json`;
     const spec = JSON.parse(await Deno.readTextFile(path));
     spec.root.readonly = true;
-    spec.linux.seccomp = dockerSeccomp([]);
+    spec.linux.seccomp = engineSeccomp("containerd", []);
     Object.assign(spec.process, {
       user: { uid: 1_000_680_000, gid: 0 },
       args: ["/pod/script"],

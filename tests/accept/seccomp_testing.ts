@@ -1,9 +1,12 @@
 /**
- * What Docker's and containerd's default filter of system calls lets through, for processes with the capabilities that
- * engines give by default. Everything else is EPERM, and `clone3` ENOSYS, so that libraries fall back to `clone`.
+ * What the default filters of system calls of Docker and containerd let through, for processes with the capabilities
+ * that engines give by default. Everything else is EPERM, and `clone3` ENOSYS, so that libraries fall back to `clone`.
  */
 
-/** Always allowed, by their names on amd64 and arm64. */
+/** Whose filter; Kubernetes' RuntimeDefault is containerd's there. */
+export type Engine = "docker" | "containerd";
+
+/** Always allowed by both, by their names on amd64 and arm64. */
 const ALLOWED = `
 accept accept4 access adjtimex alarm arch_prctl bind brk capget capset chdir chmod chown clock_adjtime clock_getres
 clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
@@ -54,14 +57,28 @@ export const DOCKER_CAPABILITIES: readonly string[] = [
 const NAMESPACES = 0x7e020000;
 const ENOSYS = 38;
 
-/** `linux.seccomp` of a runtime's configuration. `chroot` needs its capability, as in Docker. */
-export function dockerSeccomp(capabilities: readonly string[]): Record<string, unknown> {
+/** Allowed by containerd 2 beside those: calls of newer kernels. */
+const NEWER = `
+cachestat fchmodat2 futex_requeue futex_wait futex_wake getxattrat listmount listxattrat lsm_get_self_attr
+lsm_list_modules lsm_set_self_attr map_shadow_stack mseal removexattrat setxattrat statmount uretprobe
+`;
+
+const AF_ALG = 38;
+const AF_VSOCK = 40;
+
+/** `linux.seccomp` of a runtime's configuration. `chroot` needs its capability. */
+export function engineSeccomp(
+  engine: Engine,
+  capabilities: readonly string[],
+): Record<string, unknown> {
   const allow = (names: readonly string[], ...args: readonly Record<string, unknown>[]) => ({
     names,
     action: "SCMP_ACT_ALLOW",
     args,
   });
-  const names = ALLOWED.split(/\s+/).filter((name) => name !== "");
+  const names = `${ALLOWED} ${engine === "containerd" ? NEWER : ""}`.split(/\s+/)
+    .filter((name) => name !== "");
+  const socket = (value: number, op: string) => allow(["socket"], { index: 0, value, op });
   const personalities = [0, 8, 0x20000, 0x20008, 0xffffffff];
   return {
     defaultAction: "SCMP_ACT_ERRNO",
@@ -69,8 +86,11 @@ export function dockerSeccomp(capabilities: readonly string[]): Record<string, u
     architectures: [Deno.build.arch === "aarch64" ? "SCMP_ARCH_AARCH64" : "SCMP_ARCH_X86_64"],
     syscalls: [
       allow(capabilities.includes("CAP_SYS_CHROOT") ? [...names, "chroot"] : names),
-      // 40 is AF_VSOCK.
-      allow(["socket"], { index: 0, value: 40, op: "SCMP_CMP_NE" }),
+      ...engine === "docker" ? [socket(AF_VSOCK, "SCMP_CMP_NE")] : [
+        socket(AF_ALG, "SCMP_CMP_LT"),
+        socket(AF_ALG + 1, "SCMP_CMP_EQ"),
+        socket(AF_VSOCK, "SCMP_CMP_GT"),
+      ],
       ...personalities.map((value) =>
         allow(["personality"], { index: 0, value, op: "SCMP_CMP_EQ" })
       ),
