@@ -2,7 +2,15 @@
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import type { HeldTree } from "../sandbox/held.ts";
 import type { Look } from "./changes.ts";
-import { addWithParents, type Difference, isSame, Lister, type Seen } from "./snapshot.ts";
+import {
+  addWithParents,
+  type Difference,
+  isOdd,
+  isSame,
+  Lister,
+  notUtf8,
+  type Seen,
+} from "./snapshot.ts";
 
 /** The upper directory at a moment. What it does not have is as in the tree below. */
 export interface OverlayLook extends Look {
@@ -29,6 +37,7 @@ export async function lookAtOverlay(
     for (const name of lister.names(`${upper}${dir}`).filter(kept)) {
       const path = `${dir}/${name}`;
       const info = lister.look(`${upper}${path}`);
+      if (info === undefined && isOdd(name)) throw notUtf8(path);
       if (info === undefined || isGone(info)) continue;
       entries.set(path, info);
       if (info.isDirectory) stack.push(path);

@@ -4,7 +4,13 @@ import { join } from "node:path";
 import type { Command, Outcome } from "../sandbox/executor.ts";
 import { follow, locate } from "../sandbox/tree_files.ts";
 import { type Looking, type Watch, watch } from "./changes.ts";
-import { compareSnapshots, type Snapshot, type SnapshotScope, takeSnapshot } from "./snapshot.ts";
+import {
+  compareSnapshots,
+  notUtf8,
+  type Snapshot,
+  type SnapshotScope,
+  takeSnapshot,
+} from "./snapshot.ts";
 
 /** A user and a group. */
 export interface Ids {
@@ -43,8 +49,16 @@ export function watchWhole(
   pristine: Looking<Snapshot>["pristine"] = () => Promise.resolve(undefined),
 ): Watch {
   const top = scope.root === "/" ? "" : scope.root;
+  // Those of the image are left alone.
+  let known: ReadonlySet<string> | undefined;
   return watch<Snapshot>({
-    take: (signal) => takeSnapshot(scope, signal),
+    async take(signal) {
+      const odd = new Set<string>();
+      const found = await takeSnapshot(scope, signal, odd);
+      known ??= odd;
+      for (const path of odd) if (!known.has(path)) throw notUtf8(path);
+      return found;
+    },
     compare: compareSnapshots,
     outside: (path) => `${top}${path}`,
     pristine,

@@ -31,10 +31,15 @@ const COARSE_MS = 20;
 /** As Deno tells it. */
 const SECOND_MS = 1000;
 
-/** Looks at all of it. When something was changed just now, waits until a later change can be told from it. */
+/**
+ * Looks at all of it. When something was changed just now, waits until a later change can be told from it.
+ *
+ * @param odd Gets the paths of what cannot be looked at: their names are not UTF-8.
+ */
 export async function takeSnapshot(
   { root, ignore }: SnapshotScope,
   signal: AbortSignal,
+  odd?: Set<string>,
 ): Promise<Snapshot> {
   const found = new Map<string, Seen>();
   using lister = new Lister(signal);
@@ -45,14 +50,24 @@ export async function takeSnapshot(
       const inside = `${dir}/${name}`;
       if (ignore.has(inside)) continue;
       const info = lister.look(`${top}${inside}`);
-      // Somebody else on this machine took it away.
-      if (info === undefined) continue;
+      if (info === undefined) { // somebody else on this machine took it away
+        if (isOdd(name)) odd?.add(inside);
+        continue;
+      }
       found.set(inside, info);
       if (info.isDirectory) stack.push(inside);
     }
   }
   await lister.settle();
   return found;
+}
+
+/** Whether a name that leads nowhere is one that Deno could not read. */
+export const isOdd = (name: string): boolean => name.includes("\ufffd");
+
+/** What is thrown for such a name. */
+export function notUtf8(path: string): TypeError {
+  return new TypeError(`${JSON.stringify(path)} cannot be part of a layer: its name is not UTF-8`);
 }
 
 /** Looks at the entries of a tree, one after the other. */

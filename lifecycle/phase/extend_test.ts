@@ -300,9 +300,14 @@ Deno.test("XT-4 what cannot be carried out ends with 102, the Dockerfile and the
     ["COPY --chmod=u+x sub /", /is no mode/],
     ['ENV A="${b:?want b}"', /ENV\): b: want b/],
     ["WORKDIR /etc/passwd/x", /is no directory/],
+    [
+      "USER root\nRUN touch /tmp/$(printf 'a\\377')",
+      /RUN\): "\/tmp\/a\ufffd" cannot be part of a layer: its name is not UTF-8$/,
+    ],
   ];
   await Deno.symlink("/etc/passwd", `${shop.dir}/context/out`);
-  for (const [text, wanted] of rows) {
+  for (const [at, [text, wanted]] of [...rows, rows.at(-1)!].entries()) {
+    shop.copy = at === rows.length;
     await assert.rejects(shop.extend([text]), (error) => {
       assert.ok(error instanceof LifecycleError, String(error));
       assert.equal(error.exitCode, 102);

@@ -3,6 +3,7 @@ import { closeFile, OPEN, openFile, readFile } from "./descriptors.ts";
 import { type FileBody, LAYER_MTIME, type TreeEntry } from "./entry.ts";
 import { encodeHeader } from "./tar_encode.ts";
 import { BLOCK, padded } from "./tar_format.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** The end of an archive: two blocks of zeros, no more (TA-7). */
 export const END_OF_TAR: Uint8Array = new Uint8Array(2 * BLOCK);
@@ -148,7 +149,7 @@ function openBody(
   try {
     fd = openFile(body.path, OPEN.noFollow | OPEN.noBlock);
   } catch (cause) {
-    if ((cause as { code?: unknown }).code !== "ELOOP") throw cause;
+    if ((cause as { code?: unknown }).code !== "ELOOP") throw unreadable(body.path, cause);
     throw new RangeError(`Cannot pack ${body.path}: it became a symlink while it was read`, {
       cause,
     });

@@ -1,6 +1,7 @@
 import type { EntryType, Owner, Place, TreeEntry } from "./entry.ts";
 import { compareBytes } from "../compare_bytes.ts";
 import { checkInside, parentsOf } from "./path_bytes.ts";
+import { unreadable } from "./unreadable.ts";
 
 /** Options of {@linkcode walkTree}. */
 export interface WalkOptions {
@@ -88,7 +89,11 @@ function* children(dir: Place, options: WalkOptions): Generator<TreeEntry> {
  */
 function namesIn(outside: string): string[] {
   const names: string[] = [];
-  for (const { name } of Deno.readDirSync(outside)) names.push(name);
+  try {
+    for (const { name } of Deno.readDirSync(outside)) names.push(name);
+  } catch (cause) {
+    throw unreadable(outside, cause);
+  }
   names.sort(compareBytes);
   for (let at = 1; at < names.length; at++) {
     if (names[at] === names[at - 1]) throw notUtf8(names[at]!, outside);
@@ -101,7 +106,7 @@ function statNamed(path: string, name: string, parent: string): Deno.FileInfo {
     return Deno.lstatSync(path);
   } catch (cause) {
     if (name.includes("\ufffd")) throw notUtf8(name, parent, cause);
-    throw cause;
+    throw unreadable(path, cause);
   }
 }
 

@@ -118,6 +118,18 @@ Deno.test("X-17 a name that is not UTF-8 is refused, naming its directory", () =
     );
   }));
 
+Deno.test("X-17 a path beyond what the kernel takes is refused, shortly", () =>
+  inTemp(async (dir) => {
+    const script =
+      "import os,sys; os.chdir(sys.argv[1])\nfor _ in range(50): os.mkdir('d'*100); os.chdir('d'*100)";
+    await python(script, dir);
+    throws(
+      () => [...walkTree({ outside: dir, inside: "/l" }, { owner })],
+      /^RangeError: Cannot pack \/.{119}\.\.\.: its path has 4\d+ bytes, want 4095 at most$/,
+    );
+    await python("import shutil,sys; shutil.rmtree(sys.argv[1]+'/'+'d'*100)", dir);
+  }));
+
 Deno.test("X-17 a link target that is not UTF-8 is refused", () =>
   inTemp(async (dir) => {
     await python("import os,sys; os.symlink(b'\\xe9', os.fsencode(sys.argv[1])+b'/l')", dir);
