@@ -107,7 +107,11 @@ async function makeTree(
     await Deno.rename(part, path);
   } catch (error) {
     await removeTrees(helper, [part]);
-    throw error;
+    // What the helper says names a file of the image; which disk is full is told here.
+    if (!(error instanceof Error) || error.constructor !== Error) throw error;
+    throw new Error(`Cannot unpack an image in ${dirname(path)}: ${error.message}`, {
+      cause: error,
+    });
   } finally {
     meter.end();
   }
