@@ -5,7 +5,6 @@ import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/resul
 import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
 import { isPattern } from "../../lifecycle/fleet/pattern.ts";
 import { isInShard, parseShard, type Shard, shardFromEnv } from "../../lifecycle/fleet/shard.ts";
-import { formatCsv } from "../../lifecycle/fleet/plan.ts";
 import { RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
 import { ExitCode, LifecycleError } from "../../lifecycle/error.ts";
 import { writeText } from "../../lifecycle/file/document.ts";
@@ -23,7 +22,9 @@ import { count } from "../ui/count.ts";
 import { formatSize } from "../ui/size.ts";
 import { runHook } from "./hook.ts";
 import { liveLine } from "../ui/live.ts";
-import { type Outcome, reasonOf, type RebaseItem, type Rebaser } from "./one.ts";
+import type { Outcome, RebaseItem, Rebaser } from "./one.ts";
+import { reasonOf } from "./outcome.ts";
+import { formatCsv } from "./csv.ts";
 import type { FleetFlags } from "./flags.ts";
 import type { RebaseFlags } from "../command/rebase.ts";
 

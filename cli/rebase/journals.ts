@@ -5,7 +5,6 @@ import {
   type JournalFile,
   parseJournal,
 } from "../../lifecycle/fleet/journal.ts";
-import { formatCsv } from "../../lifecycle/fleet/plan.ts";
 import { goodAndBad, mergeJournals } from "../../lifecycle/fleet/report.ts";
 import type { FleetResult } from "../../lifecycle/fleet/result.ts";
 import { outcomeOf } from "../../lifecycle/fleet/result.ts";
@@ -20,6 +19,7 @@ import type { Io } from "../io.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import { Session } from "../session.ts";
 import { formatSize } from "../ui/size.ts";
+import { formatCsv } from "./csv.ts";
 import type { FleetFlags } from "./flags.ts";
 import { runWork, SOME_FAILED } from "./images.ts";
 

@@ -1,38 +1,30 @@
 /** Rebases one image, wherever it is, and says what became of it. Never writes before the journal knows of it. */
 import type { Intent } from "../../lifecycle/fleet/journal.ts";
-import type { Decision, FleetResult, ImageState } from "../../lifecycle/fleet/result.ts";
-import { LifecycleError } from "../../lifecycle/error.ts";
-import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
-import { baseOf, RebaseRefusal } from "../../lifecycle/phase/rebase.ts";
-import { saidBy } from "../../lifecycle/phase/rebase_check.ts";
+import type { Decision, FleetResult } from "../../lifecycle/fleet/result.ts";
 import type { NewBase } from "../../lifecycle/platform/rebase_base.ts";
 import { type ComputedRebase, RebasePool } from "../../lifecycle/platform/rebase_pool.ts";
 import { writeComputed } from "../../lifecycle/platform/rebase_computed.ts";
 import {
-  NotCnbError,
   NotThereError,
   type PreparedRebase,
   prepareRebase,
 } from "../../lifecycle/platform/rebase_read.ts";
 import { BaseLayers, isRemote } from "../../lifecycle/platform/rebase_layers.ts";
-import { type RebaseTarget, writeRebase } from "../../lifecycle/platform/rebase_write.ts";
+import { writeRebase } from "../../lifecycle/platform/rebase_write.ts";
 import { sameName } from "../../lifecycle/platform/same_name.ts";
 import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
-import type { UnmetDetail } from "../../registry/expectation.ts";
-import { labelOf } from "../../registry/oci/config.ts";
-import type { Digest } from "../../registry/oci/digest.ts";
-import { isOciError } from "../../registry/oci/error.ts";
-import { familiarName, isTag, type Place, type Reference } from "../../registry/oci/reference.ts";
-import { storeRepository } from "../../registry/store/name.ts";
+import type { Place, Reference } from "../../registry/oci/reference.ts";
 import type { Memo } from "../../registry/store/store.ts";
-import { failureOf, UsageError } from "../exit.ts";
+import { UsageError } from "../exit.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
 import type { AppPlace, Bases } from "./bases.ts";
 import type { Known } from "./known.ts";
+import { describeFailure, type Said, Skip, type Stage, statesOf } from "./outcome.ts";
 import { frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
+import { fillTag, isSource, isStore, namesOf, targetsOf } from "./targets.ts";
 
 /** One image to rebase. */
 export interface RebaseItem {
@@ -253,10 +245,10 @@ export class Rebaser implements AsyncDisposable {
         reason: `it would become ${prepared.made.digest}, the plan says ${planned.new}`,
       };
     }
-    const targets = this.#targets(target, reference, prepared);
+    const targets = targetsOf(how, target, reference, prepared, this.#session.ctx.now());
     if (
       prepared.old === prepared.made &&
-      targets.every((one) => this.#isSource(one, prepared, target))
+      targets.every((one) => isSource(one, prepared, target))
     ) {
       if (!isStore(target)) this.#remember(name, prepared);
       keepConfigs(documents, prepared.images.map(({ old }) => old));
@@ -317,64 +309,6 @@ export class Rebaser implements AsyncDisposable {
     return { decision: "rebased", tags: namesOf(target, [to]) };
   }
 
-  /** Where the result goes: the image's own tag only from where it was read, so that nobody's change is lost. */
-  #targets(
-    target: Writable,
-    reference: Reference | undefined,
-    { old, made, base }: PreparedRebase,
-  ): readonly RebaseTarget[] {
-    const how = this.#how;
-    const { repository } = target;
-    const own = reference === undefined
-      ? target.reference
-      : reference.tag ?? (reference.digest === undefined ? "latest" : undefined);
-    const targets: RebaseTarget[] = [];
-    if (how.tagTemplate !== undefined) {
-      const tag = fill(
-        how.tagTemplate,
-        own ?? "latest",
-        made.digest,
-        base.digest,
-        this.#session.ctx.now(),
-      );
-      targets.push({ repository, tag, expect: "absent" });
-    } else if (own === undefined) {
-      targets.push({ repository });
-    } else {
-      targets.push({
-        repository,
-        tag: own,
-        ...(how.from === undefined ? { expect: [old.digest] } : {}),
-      });
-    }
-    for (const name of how.tags ?? []) {
-      const other = readPlace(name);
-      if (other.kind !== "registry" || reference === undefined) {
-        throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
-      }
-      if (other.reference.digest !== undefined || other.reference.registry !== reference.registry) {
-        throw new UsageError(
-          `Cannot tag ${name}: want a tag on the registry of ${familiarName(reference)}`,
-        );
-      }
-      targets.push({
-        repository: this.#repositoryOf(other.reference, target),
-        tag: other.reference.tag ?? "latest",
-      });
-    }
-    return targets;
-  }
-
-  #repositoryOf(other: Reference, target: Writable): string {
-    return isStore(target) ? storeRepository(other) : other.repository;
-  }
-
-  #isSource(one: RebaseTarget, { source }: PreparedRebase, target: Writable): boolean {
-    return (source.registry as unknown) === target.registry &&
-      source.repository === one.repository &&
-      (one.tag ?? source.reference) === source.reference;
-  }
-
   async #backUp(
     { registry, repository }: Writable,
     reference: Reference | undefined,
@@ -384,7 +318,7 @@ export class Rebaser implements AsyncDisposable {
     const { backupTag } = this.#how;
     if (backupTag === undefined) return;
     const own = reference?.tag ?? "latest";
-    const tag = fill(backupTag, own, made.digest, base.digest, this.#session.ctx.now());
+    const tag = fillTag(backupTag, own, made.digest, base.digest, this.#session.ctx.now());
     await registry.pushManifest(repository, { mediaType: old.mediaType, bytes: old.bytes }, {
       signal,
       tags: [tag],
@@ -489,109 +423,8 @@ function keepConfigs(known: Known | undefined, images: readonly Image[]): void {
   for (const { manifest, rawConfig } of images) known?.keep(manifest.config.digest, rawConfig);
 }
 
-/** There an image is read as fast as what an earlier run noted of it. */
-function isStore({ registry }: Writable): boolean {
-  return registry.name === "store";
-}
-
-/** How far an act came. */
-interface Stage {
-  prepared?: PreparedRebase;
-  /** Instead of it, where another thread did it. */
-  computed?: ComputedRebase["image"];
-  /** Its first image, once it is read, and the digest of the whole: known also when a check refuses it. */
-  seen?: { readonly app: Image; readonly digest: string };
-}
-
-type Said = Pick<FleetResult, "decision" | "reason" | "check" | "tags"> & {
-  readonly old?: ImageState;
-};
-
-/** The image itself says that it is to be left alone. */
-class Skip extends Error {}
-
 function memoKey(name: string): string {
   return `rebase ${sameName(name)}`;
-}
-
-function statesOf(
-  { prepared, seen, computed }: Stage,
-): { readonly old?: ImageState; readonly made?: ImageState } {
-  if (computed !== undefined) {
-    const made = computed.made?.raw.digest ?? computed.old;
-    return {
-      old: { digest: computed.old, base: computed.oldBase },
-      made: { digest: made, base: computed.newBase },
-    };
-  }
-  if (prepared === undefined) {
-    if (seen === undefined) return {};
-    return { old: { digest: seen.digest, base: saidBase(seen.app) } };
-  }
-  const { old, made, images: [first] } = prepared;
-  return {
-    old: { digest: old.digest, base: first?.oldBase ?? "" },
-    made: { digest: made.digest, base: first?.newBase ?? "" },
-  };
-}
-
-/** The base in the image's label; nothing where the label cannot be read. */
-function saidBase({ config }: Image): string {
-  try {
-    return baseOf(labelOf(config, METADATA_LABEL) ?? "{}").runImage.reference;
-  } catch {
-    return "";
-  }
-}
-
-function namesOf(target: Writable, targets: readonly RebaseTarget[]): readonly string[] {
-  return targets.flatMap(({ repository, tag }) =>
-    tag === undefined ? [] : [
-      repository === target.repository ? `${target.repositoryName}:${tag}` : `${repository}:${tag}`,
-    ]
-  );
-}
-
-function describeFailure(error: unknown, stage: Stage): Said {
-  const { message = "" } = failureOf(error);
-  if (error instanceof Skip) return { decision: "skipped", reason: error.message };
-  if (error instanceof NotThereError) return { decision: "unreadable", reason: message };
-  if (error instanceof NotCnbError) return { decision: "not CNB", reason: message };
-  if (error instanceof RebaseRefusal) {
-    const { check: name, app, base } = error;
-    return { decision: "refused", reason: reasonOf(error), check: { name, app, base } };
-  }
-  if (error instanceof LifecycleError) return { decision: "refused", reason: message };
-  if (isOciError(error, "PRECONDITION_FAILED")) {
-    const now = (error.detail as Partial<UnmetDetail> | undefined)?.digest;
-    const made = (stage.prepared?.made ?? stage.computed?.made?.raw)?.digest;
-    if (now !== undefined && now !== null && now === made) return { decision: "current" };
-    return { decision: "moved", reason: `skipped: moved, it is ${now ?? "gone"}` };
-  }
-  const reading = (stage.prepared ?? stage.computed) === undefined && isOciError(error);
-  return { decision: reading ? "unreadable" : "failed", reason: message };
-}
-
-/** A refusal in the words of people: the check, what it saw, and what helps. */
-export function reasonOf({ check, app, base, overridable, message: why }: RebaseRefusal): string {
-  return saidBy({ check, app, base, why }) +
-    (overridable ? "; --force makes this a warning" : "");
-}
-
-/** A tag made of a template: `{tag}`, `{date}` as 20260131, `{digest}` and `{base}` as their first twelve digits. */
-function fill(template: string, tag: string, digest: Digest, base: Digest, now: Date): string {
-  const short = (text: Digest) => text.slice(text.indexOf(":") + 1, text.indexOf(":") + 13);
-  const made = template
-    .replaceAll("{tag}", tag)
-    .replaceAll("{date}", now.toISOString().slice(0, 10).replaceAll("-", ""))
-    .replaceAll("{digest}", short(digest))
-    .replaceAll("{base}", short(base));
-  if (isTag(made)) return made;
-  throw new UsageError(
-    `Cannot use tag ${JSON.stringify(made)} of ${
-      JSON.stringify(template)
-    }: want {tag}, {date}, {digest}, {base} and characters of a tag`,
-  );
 }
 
 function hostOfPlace(place: Place): string | undefined {

@@ -1,6 +1,6 @@
 /** `wherry rebase plan` and `apply`: what would be done, and just that. */
 import type { Intent, JournalFile } from "../../lifecycle/fleet/journal.ts";
-import { formatCsv, formatPlan, parsePlan, type Plan } from "../../lifecycle/fleet/plan.ts";
+import { formatPlan, parsePlan, type Plan } from "../../lifecycle/fleet/plan.ts";
 import { type FleetResult, whyOf } from "../../lifecycle/fleet/result.ts";
 import { runFleet } from "../../lifecycle/fleet/run.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
@@ -14,6 +14,7 @@ import { count } from "../ui/count.ts";
 import { liveLine } from "../ui/live.ts";
 import { fitTable } from "../ui/table.ts";
 import { Bases } from "./bases.ts";
+import { formatCsv } from "./csv.ts";
 import type { FleetFlags } from "./flags.ts";
 import {
   isInMyShard,

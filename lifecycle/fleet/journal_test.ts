@@ -1,6 +1,6 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { JournalFile, parseJournal } from "./journal.ts";
-import { formatCsv, formatPlan, parsePlan } from "./plan.ts";
+import { formatPlan, parsePlan } from "./plan.ts";
 import { mergeJournals } from "./report.ts";
 import type { FleetResult } from "./result.ts";
 import { parsePause, runFleet, wavesOf } from "./run.ts";
@@ -82,7 +82,7 @@ Deno.test("reports of shards: what is missing is said", () => {
   match(gaps(journal("1/2", ["a", "b"]), journal("2/3", ["c"])), /of shard 2\/3/);
 });
 
-Deno.test("plans are read back as written; a cut one is refused; cells of CSV are no formulas", () => {
+Deno.test("plans are read back as written; a cut one is refused", () => {
   const plan = {
     header: {
       plan: 1 as const,
@@ -101,7 +101,6 @@ Deno.test("plans are read back as written; a cut one is refused; cells of CSV ar
     /it has 1 images, its first line says 2/,
   );
   throws(() => parsePlan('{"reference":"a"}', "p"), /want what wherry rebase plan -o json wrote/);
-  match(formatCsv(plan.results), /^b,rebased,"'=x, ""y""",/m);
 });
 
 Deno.test("waves: sizes, an end after too many failures, no more at once than allowed", async () => {
