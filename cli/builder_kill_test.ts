@@ -1,9 +1,8 @@
 /** A builder whose unpacking is killed: nothing half-stored is ever used, and all of it is collected. */
 import { deepEqual, equal, match } from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
+import { startProcess } from "./process_testing.ts";
 
-const MAIN = new URL("main.ts", import.meta.url).pathname;
-const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
 const ROUNDS = 4;
 const WORDS = ["build", "app", "--builder", "oci:builder", "--path", "app"];
 
@@ -17,14 +16,7 @@ Deno.test({
       (await Array.fromAsync(Deno.readDir(`${shell.dir}/store/unpacked`)).catch(() => []))
         .map(({ name }) => name);
     for (let round = 0; round < ROUNDS; round++) {
-      const child = new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", "--no-check", MAIN, ...words],
-        cwd: shell.dir,
-        env: { HOME: `${shell.dir}/home`, WHERRY_STORE: `${shell.dir}/store`, ...DENO },
-        stdout: "null",
-        stderr: "null",
-        signal: AbortSignal.timeout(60_000),
-      }).spawn();
+      const child = startProcess(shell.dir, words, { stdout: "null", stderr: "null" });
       let over = false;
       const ended = child.status.finally(() => over = true);
       const turns = Math.floor(Math.random() * 40); // about a millisecond each
@@ -58,14 +50,8 @@ Deno.test({
     await using shell = await builderShell(buildpackFiles("bp", "test/probe", {
       build: `setsid ${deaf} &\necho deaf now\n${deaf}`,
     }));
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", MAIN, ...WORDS, "--run-image", "oci:base:1"],
-      cwd: shell.dir,
-      env: { HOME: `${shell.dir}/home`, WHERRY_STORE: `${shell.dir}/store`, ...DENO },
-      stdout: "null",
-      stderr: "piped",
-      signal: AbortSignal.timeout(60_000),
-    }).spawn();
+    const words = [...WORDS, "--run-image", "oci:base:1"];
+    const child = startProcess(shell.dir, words, { stdout: "null", stderr: "piped" });
     let said = "";
     for await (const chunk of child.stderr) {
       const heard = said.includes("deaf now");

@@ -4,10 +4,8 @@ import { memoryRegistry } from "../registry/memory.ts";
 import { createServer } from "../registry/server/server.ts";
 import { serve } from "../registry/server/serve.ts";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
+import { startProcess } from "./process_testing.ts";
 import type { Shell } from "./shell_testing.ts";
-
-const MAIN = new URL("main.ts", import.meta.url).pathname;
-const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
 
 /** A process of its own, killed as soon as it has said `when` or `when` resolves; `false` when it had ended well before. */
 async function killed(
@@ -15,14 +13,7 @@ async function killed(
   words: readonly string[],
   when: RegExp | Promise<void>,
 ): Promise<boolean> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, ...words],
-    cwd: shell.dir,
-    env: { HOME: `${shell.dir}/home`, WHERRY_STORE: `${shell.dir}/store`, ...DENO },
-    stdout: "null",
-    stderr: "piped",
-    signal: AbortSignal.timeout(120_000),
-  }).spawn();
+  const child = startProcess(shell.dir, words, { stdout: "null", stderr: "piped" });
   let over = false;
   const end = () => {
     if (over) return;

@@ -8,9 +8,9 @@ import type { CommonFlags } from "./common.ts";
 import { connect, type Connected } from "./connect.ts";
 import { failureOf } from "./exit.ts";
 import type { Io } from "./io.ts";
+import { DENO_ENV, FROM_SOURCE } from "./process_testing.ts";
 import { run } from "./run.ts";
 
-const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const MANIFEST = new TextEncoder().encode(JSON.stringify({
   schemaVersion: 2,
   mediaType: MediaType.ociManifest,
@@ -237,12 +237,8 @@ Deno.test({
   await using home = await homeWith();
   const wherry = async (...args: readonly string[]) => {
     const { code, stdout, stderr } = await new Deno.Command("unshare", {
-      args: ["-n", "--", Deno.execPath(), "run", "-A", "--quiet", MAIN, ...args],
-      env: {
-        HOME: home.dir,
-        PATH: "/usr/bin:/bin",
-        DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
-      },
+      args: ["-n", "--", ...FROM_SOURCE, ...args],
+      env: { HOME: home.dir, PATH: "/usr/bin:/bin", ...DENO_ENV },
       clearEnv: true,
       stdout: "piped",
       stderr: "piped",

@@ -1,15 +1,13 @@
 /** `build --shell`: a person looks into a failing build, on a terminal. */
 import { equal, match } from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
+import { DENO_ENV, FROM_SOURCE } from "./process_testing.ts";
 
 const hasScript = await new Deno.Command("script", { args: ["--version"] }).output()
   .then(() => true, () => false);
 // deno-lint-ignore no-console -- a reader of the test's output should know
 if (!hasScript) console.log("skipped: no script (package bsdutils)");
 
-const MAIN = new URL("main.ts", import.meta.url).pathname;
-/** With another HOME the runtime would fetch everything again. */
-const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
 const WORDS = ["build", "app", "--builder", "oci:builder", "--path", "app", "--shell"];
 
 /** Runs wherry on a terminal and types `lines`, each when the one before it has been answered by its pattern. */
@@ -18,7 +16,7 @@ async function onTerminal(
   words: readonly string[],
   typed: readonly (readonly [RegExp, string])[],
 ): Promise<{ readonly code: number; readonly shown: string }> {
-  const line = `${Deno.execPath()} run -A --no-check ${MAIN} ${words.join(" ")}`;
+  const line = [...FROM_SOURCE, ...words].join(" ");
   const child = new Deno.Command("script", {
     args: ["-qec", line, "/dev/null"],
     cwd: dir,
@@ -27,11 +25,11 @@ async function onTerminal(
       WHERRY_STORE: `${dir}/store`,
       TERM: "xterm",
       SECRET: "no",
-      ...DENO,
+      ...DENO_ENV,
     },
     stdin: "piped",
     stdout: "piped",
-    signal: AbortSignal.timeout(60_000), // what waits for an answer that never comes
+    signal: AbortSignal.timeout(240_000), // what waits for an answer that never comes
   }).spawn();
   const writer = child.stdin.getWriter();
   const [decoder, encoder] = [new TextDecoder(), new TextEncoder()];

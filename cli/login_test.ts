@@ -5,9 +5,9 @@ import { errorBody, type QuirkServer, quirkServer } from "../registry/client/qui
 import { failureOf } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { login, type LoginFlags, logout } from "./login.ts";
+import { DENO_ENV, FROM_SOURCE } from "./process_testing.ts";
 import type { Keyboard } from "./ui/prompt.ts";
 
-const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const PASSWORD = "canary-5e8d-password";
 
 /** A registry that wants `user` and the password for everything. */
@@ -154,14 +154,10 @@ async function wherry(
   stdin: string,
   ...args: readonly string[]
 ): Promise<string> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", MAIN, ...args],
-    env: {
-      ...env,
-      PATH: "/usr/bin:/bin",
-      DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`,
-      WHERRY_TRACE: "1",
-    },
+  const [program, ...first] = FROM_SOURCE;
+  const child = new Deno.Command(program, {
+    args: [...first, ...args],
+    env: { ...env, ...DENO_ENV, PATH: "/usr/bin:/bin", WHERRY_TRACE: "1" },
     clearEnv: true,
     stdin: "piped",
     stdout: "piped",

@@ -1,22 +1,14 @@
 /** `wherry run`: what it reads, and signals, of a process of its own. */
 import { equal, match } from "node:assert/strict";
 import { builderShell, canMakeBuilder } from "./builder_testing.ts";
+import { startProcess } from "./process_testing.ts";
 
-const MAIN = new URL("main.ts", import.meta.url).pathname;
-/** With another HOME the runtime would fetch everything again. */
-const DENO = { DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
-
-function start(dir: string, ...words: readonly string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, "run", "oci:base:1", ...words],
-    cwd: dir,
-    env: { HOME: `${dir}/home`, WHERRY_STORE: `${dir}/store`, ...DENO },
+const start = (dir: string, ...words: readonly string[]) =>
+  startProcess(dir, ["run", "oci:base:1", ...words], {
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
-    signal: AbortSignal.timeout(60_000),
-  }).spawn();
-}
+  });
 
 const isolations = Deno.uid() === 0 ? ["auto", "chroot"] : ["auto"];
 

@@ -10,10 +10,10 @@ import { digestOf } from "../registry/oci/digest.ts";
 import { isOciError } from "../registry/oci/error.ts";
 import { openLayout } from "../registry/store/layout.ts";
 import { failureOf } from "./exit.ts";
+import { FROM_SOURCE } from "./process_testing.ts";
 import { run as runCommand } from "./run.ts";
 import { pushSampleImage, sampleBytes } from "../registry/registry_suite_testing.ts";
 
-const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const POLICY = `
 [[rule]]
 repositories = ["public/**"]
@@ -48,10 +48,6 @@ async function run(program: string, ...args: readonly string[]): Promise<Ended> 
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-function wherry(...args: readonly string[]): readonly string[] {
-  return ["run", "-A", "--no-check", MAIN, ...args];
-}
-
 interface Served extends AsyncDisposable {
   readonly url: string;
   readonly host: string;
@@ -60,23 +56,24 @@ interface Served extends AsyncDisposable {
 }
 
 async function start(...args: readonly string[]): Promise<Served> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...wherry("serve", "--listen", "127.0.0.1:0", ...args)],
+  const [program, ...first] = FROM_SOURCE;
+  const child = new Deno.Command(program, {
+    args: [...first, "serve", "--listen", "127.0.0.1:0", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const first = Promise.withResolvers<string>();
+  const listening = Promise.withResolvers<string>();
   const errors = new Response(child.stderr).text();
   let stdout = "";
   const reading = (async () => {
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
       stdout += text;
-      if (stdout.includes("\n")) first.resolve(stdout.slice(0, stdout.indexOf("\n")));
+      if (stdout.includes("\n")) listening.resolve(stdout.slice(0, stdout.indexOf("\n")));
     }
-    first.reject(new Error(`it ended: ${await errors}`));
+    listening.reject(new Error(`it ended: ${await errors}`));
   })();
-  const url = await first.promise;
+  const url = await listening.promise;
   let ended: Promise<Ended> | undefined;
   const end = () =>
     ended ??= (async () => {
