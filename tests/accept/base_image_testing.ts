@@ -3,6 +3,7 @@ import { encodeIndex } from "../../cli/package/image_output.ts";
 import { type Image, type Layer, makeImage, pushImage } from "../../registry/image.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
+import { memoryRegistry } from "../../registry/memory.ts";
 import { MediaType } from "../../registry/oci/media_type.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
@@ -112,7 +113,7 @@ async function write(
 ): Promise<Image> {
   const layout = await openLayout(dir, { create: true });
   const layers = [
-    await layerOf(layout, programs(from)),
+    await packedPrograms(from),
     await layerOf(layout, configuration(version)),
   ];
   if (more.length > 0) layers.push(await layerOf(layout, more));
@@ -166,10 +167,11 @@ export async function writeLibraryBase(dir: string): Promise<string> {
     entries.set(path, { ...file(path, ""), mode: 0o755, size: body.byteLength, body });
   }
   const libraries = [...entries].sort(([a], [b]) => a < b ? -1 : 1).map(([, entry]) => entry);
-  const layers = [];
-  for (const layer of [libraries, programs(), configuration(1)]) {
-    layers.push(await layerOf(layout, layer));
-  }
+  const layers = [
+    await layerOf(layout, libraries),
+    await packedPrograms(PROGRAMS),
+    await layerOf(layout, configuration(1)),
+  ];
   const image = makeImage({
     os: "linux",
     architecture: HERE,
@@ -188,7 +190,17 @@ async function layerOf(to: Registry, entries: readonly TreeEntry[]): Promise<Lay
   return { diffId, descriptor, blob, origin: { registry: to, repository: LAYOUT_REPOSITORY } };
 }
 
-function programs(from = PROGRAMS): TreeEntry[] {
+const shared = memoryRegistry();
+const packed = new Map<Programs, Promise<Layer>>();
+
+/** The layer of the programs: compressing it is what costs, so it is made once. */
+function packedPrograms(from: Programs): Promise<Layer> {
+  const layer = packed.get(from) ?? layerOf(shared, programs(from));
+  packed.set(from, layer);
+  return layer;
+}
+
+function programs(from: Programs): TreeEntry[] {
   const entries = [directory("/bin"), directory("/tmp", 0o1777)];
   for (const [name, path] of Object.entries(from)) {
     const body = Deno.readFileSync(path);
