@@ -3,7 +3,7 @@
  * 30 ms of loading them. What fails there is done once more by Node's: it has the words for what is wrong.
  */
 import * as fs from "node:fs";
-import { type DescriptorCalls, openDescriptorCalls } from "./libc.ts";
+import { type DescriptorCalls, type DescriptorLibrary, openDescriptorLibrary } from "./libc.ts";
 
 const arm = Deno.build.arch === "aarch64";
 
@@ -19,11 +19,25 @@ export const OPEN = {
 } as const;
 const CLOSE_ON_EXEC = 0o2000000;
 
-// From source at once: a test that opens it by chance would seem to have forgotten to close it.
-let opened: { readonly calls: DescriptorCalls | undefined } | undefined = "__wherry" in globalThis
-  ? undefined
-  : { calls: openDescriptorCalls() };
-const calls = () => (opened ??= { calls: openDescriptorCalls() }).calls;
+// The executable keeps the library. From source it is closed with the last file: a test that opened it by chance would
+// seem to have left something behind.
+const keeps = "__wherry" in globalThis;
+let library: DescriptorLibrary | undefined;
+let files = 0;
+const calls = () => library?.symbols;
+
+function hold(): DescriptorCalls | undefined {
+  files++;
+  library ??= openDescriptorLibrary();
+  return calls();
+}
+
+function give(): void {
+  files--;
+  if (files > 0 || keeps) return;
+  library?.close();
+  library = undefined;
+}
 
 const encoder = new TextEncoder();
 
@@ -34,17 +48,24 @@ const encoder = new TextEncoder();
  * @throws With the `code` that Node's `openSync` gives.
  */
 export function openFile(path: string, flags: number, mode = 0o666): number {
-  const known = path.includes("\0") ? undefined : calls();
-  const fd = known?.open(encoder.encode(`${path}\0`), flags | CLOSE_ON_EXEC, mode) ?? -1;
-  if (fd >= 0) return fd;
-  // The usual failure, that nothing is there, needs no words of Node's.
-  if (known !== undefined && (flags & OPEN.create) === 0) Deno.lstatSync(path);
-  return fs.openSync(path, flags, mode);
+  const held = hold();
+  try {
+    const known = path.includes("\0") ? undefined : held;
+    const fd = known?.open(encoder.encode(`${path}\0`), flags | CLOSE_ON_EXEC, mode) ?? -1;
+    if (fd >= 0) return fd;
+    // The usual failure, that nothing is there, needs no words of Node's.
+    if (known !== undefined && (flags & OPEN.create) === 0) Deno.lstatSync(path);
+    return fs.openSync(path, flags, mode);
+  } catch (error) {
+    give();
+    throw error;
+  }
 }
 
 /** Closes a descriptor. */
 export function closeFile(fd: number): void {
   if (calls()?.close(fd) !== 0) fs.closeSync(fd);
+  give();
 }
 
 /** Reads into `buffer` from where the last read ended. Returns how many bytes; 0 at the end. */

@@ -187,13 +187,16 @@ const DESCRIPTORS = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
 } as const;
 
-/** The calls of the C library that take or give a descriptor, each below 0 when it failed. */
-export type DescriptorCalls = Deno.DynamicLibrary<typeof DESCRIPTORS>["symbols"];
+/** The C library for the calls that take or give a descriptor. */
+export type DescriptorLibrary = Deno.DynamicLibrary<typeof DESCRIPTORS>;
 
-/** Opens the C library for the rest of the process; `undefined` where there is none that we can call. */
-export function openDescriptorCalls(): DescriptorCalls | undefined {
+/** Those calls, each below 0 when it failed. */
+export type DescriptorCalls = DescriptorLibrary["symbols"];
+
+/** Opens it; `undefined` where there is none that we can call. The caller's to close. */
+export function openDescriptorLibrary(): DescriptorLibrary | undefined {
   try {
-    return Deno.dlopen("libc.so.6", DESCRIPTORS).symbols;
+    return Deno.dlopen("libc.so.6", DESCRIPTORS);
   } catch {
     return undefined;
   }
