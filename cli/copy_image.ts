@@ -11,7 +11,7 @@ import {
   type Reference,
 } from "../registry/oci/reference.ts";
 import type { CommonFlags } from "./common.ts";
-import { failureOf, UsageError } from "./exit.ts";
+import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { imageAt } from "./open_image.ts";
 import type { OutputFormat } from "./output.ts";
@@ -27,6 +27,7 @@ import {
   type Writable,
 } from "./places.ts";
 import { readPlatform } from "./platform.ts";
+import { withStoreHint } from "./pull_policy.ts";
 import { Session } from "./session.ts";
 import { formatSize } from "./ui/size.ts";
 import { count } from "./ui/count.ts";
@@ -75,17 +76,8 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
 export async function copyImage(io: Io, from: string, to: string, flags: CopyFlags): Promise<void> {
   await using session = begin(io, flags);
   const source = readPlace(from);
-  try {
-    await copyBetween(session, source, readPlace(to), flags);
-  } catch (cause) {
-    io.signal.throwIfAborted();
-    if (source.kind !== "registry" || !await isInStore(session, source.reference)) throw cause;
-    const { code, message } = failureOf(cause);
-    throw Object.assign(
-      new Error(`${message}; the store has it: store:${familiarName(source.reference)}`, { cause }),
-      { exitCode: code },
-    );
-  }
+  const target = readPlace(to);
+  await withStoreHint(session, source, () => copyBetween(session, source, target, flags));
 }
 
 /** A flag that cannot be meant is told before anything is looked for. */

@@ -1,6 +1,6 @@
 /** `--pull-policy`: where an image is taken from that both its registry and the store may have. */
 import { isOciError, type OciError } from "../registry/oci/error.ts";
-import { HUB, type Reference } from "../registry/oci/reference.ts";
+import { HUB, type Place, type Reference } from "../registry/oci/reference.ts";
 import { readImage } from "../registry/image.ts";
 import { UsageError } from "./exit.ts";
 import { fromRegistry, inStore, type Located } from "./places.ts";
@@ -80,6 +80,25 @@ export async function readUnder<T>(
     throw new UsageError(`Cannot find ${local.name}: ${asked} has none${hint}`);
   }
   return { value: undefined, located };
+}
+
+/** What `work` gives; when a registry had nothing, or could not be asked, the error says how to name what the store has. */
+export async function withStoreHint<T>(
+  session: Session,
+  place: Place,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    session.ctx.signal.throwIfAborted();
+    if (place.kind !== "registry" || !isAbsence(error)) throw error;
+    const local = await inStore(session, place.reference);
+    if (await isAt(local).catch(() => false)) {
+      error.message += `; the store has it: store:${local.name}`;
+    }
+    throw error;
+  }
 }
 
 /** A registry had nothing, or could not be asked: other faults have nothing to do with the store. */

@@ -189,9 +189,17 @@ Deno.test("bundle: split into parts, each verified alone, together whole; a seco
   const alone = await at.shell.wherry("bundle", "verify", names[0]!);
   equal(alone.code, 1);
   match(alone.out, /^missing: sha256:/);
-  equal((await at.shell.wherry("bundle", "verify", "--partial", names[0]!)).code, 0);
+  match(alone.err, new RegExp(`give all ${names.length} parts \\(or --partial for one\\)`));
+  const partial = await at.shell.wherry("bundle", "verify", "--partial", names[0]!);
+  equal(partial.code, 0);
+  match(partial.err, /^[1-9]\d* blobs? of \d+ images?: 0 faults$/m);
   equal((await at.shell.wherry("bundle", "verify", ...names)).code, 0);
 
+  await at.shell.ok("copy", `${at.host}/run:1`, "store:gone.test/run:1");
+  const local = await at.shell.wherry(
+    ...["bundle", "create", "no.tar", "--run-image", "gone.test/run:1", "--offline"],
+  );
+  match(local.err, /^ERROR: .*offline.*; the store has it: store:gone\.test\/run:1$/m);
   await at.shell.ok("bundle", "create", "first.tar", "--run-image", `${at.host}/run:1`);
   await at.shell.ok(
     "bundle",

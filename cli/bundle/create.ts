@@ -1,53 +1,28 @@
 /** `wherry bundle create`. */
-import { type Closure, closureOf } from "../../registry/bundle/closure.ts";
-import {
-  contentOf,
-  type Lock,
-  type LockedImage,
-  parseLock,
-  type Role,
-} from "../../registry/bundle/lock.ts";
+import { contentOf, type Lock, type LockedImage, parseLock } from "../../registry/bundle/lock.ts";
 import { openBundle } from "../../registry/bundle/read.ts";
 import { writeBundle } from "../../registry/bundle/write.ts";
-import { makeImage, readImage } from "../../registry/image.ts";
-import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
+import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { type Digest, digestOf } from "../../registry/oci/digest.ts";
-import { isOciError } from "../../registry/oci/error.ts";
-import { bytesSource, fileSource, type Source } from "../../registry/source.ts";
-import type { Store } from "../../registry/store/store.ts";
-import { dependenciesOf, type Dependency } from "../../lifecycle/platform/bundle_dependencies.ts";
-import { needsOf } from "../../lifecycle/platform/bundle_needs.ts";
-import { executableFile } from "../assets.ts";
+import type { Dependency } from "../../lifecycle/platform/bundle_dependencies.ts";
 import type { CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import {
-  fromRegistry,
-  inStore,
-  type Located,
-  openForReading,
-  readName,
-  readPlace,
-} from "../places.ts";
-import { machinePlatform } from "../platform.ts";
 import { readPlatform } from "../platform.ts";
 import { Session } from "../session.ts";
+import { count } from "../ui/count.ts";
 import { formatSize, parseSize } from "../ui/size.ts";
 import { formatTable } from "../ui/table.ts";
 import { VERSION } from "../version.ts";
+import { blobOf, documentOf, fetchAll, SCRATCH } from "./bytes.ts";
+import { type BundleContent, takeAll } from "./content.ts";
 import { readFilters, takeDependencies } from "./dependencies.ts";
-import { bundleName } from "./names.ts";
 import { readSigner } from "./keys.ts";
-import { count } from "../ui/count.ts";
+import { toolImage } from "./tool_image.ts";
 
 /** Flags of the command. */
-export interface CreateBundleFlags extends CommonFlags {
-  readonly builder?: readonly string[];
-  readonly runImage?: readonly string[];
-  readonly app?: readonly string[];
-  readonly package?: readonly string[];
+export interface CreateBundleFlags extends CommonFlags, BundleContent {
   readonly includeTool?: boolean;
-  readonly withDependencies?: boolean;
   readonly filter?: readonly string[];
   readonly platform?: readonly string[];
   readonly since?: string;
@@ -55,15 +30,6 @@ export interface CreateBundleFlags extends CommonFlags {
   readonly sign?: string;
   readonly dryRun?: boolean;
   readonly output: string;
-}
-
-/** Where blobs wait in the store: a creation that was broken off goes on with them. */
-const SCRATCH = "wherry-scratch/bundle";
-
-interface Taken {
-  readonly locked: LockedImage;
-  readonly from: Located;
-  readonly closure: Closure;
 }
 
 function namesOf(dependencies: readonly Dependency[]): string {
@@ -163,6 +129,14 @@ export async function createBundle(
     return;
   }
   tellSize(session, images, content);
+  const large = content.filter(({ size }) => size > (partBytes ?? Infinity));
+  if (large.length > 0) {
+    session.log.warn(
+      `A part cannot be smaller than a blob: ${
+        large.map(({ size }) => formatSize(size)).join(", ")
+      } in one, more than --split ${flags.split}`,
+    );
+  }
   for (const one of written.files) io.stdout.write(`${one}\n`);
 }
 
@@ -196,237 +170,6 @@ function tellPlan(
       formatSize(bytes)
     } would be written\n`,
   );
-}
-
-/** All that was asked for, and what that needs. */
-async function takeAll(
-  session: Session,
-  flags: CreateBundleFlags,
-  platforms: readonly Platform[],
-  dependencies: Dependency[],
-  stack: AsyncDisposableStack,
-): Promise<readonly Taken[]> {
-  const taken = new Map<string, Taken>();
-  const take = async (name: string, role: Role, requiredBy?: string): Promise<void> => {
-    const { reference, located } = await locate(session, name, stack);
-    if (taken.has(reference)) return;
-    const { signal } = session.ctx;
-    session.log.debug(`looking at ${reference}`);
-    const closure = await closureOf(located, { platforms, signal, named: located.name });
-    const { top, documents, blobs, absent } = closure;
-    const others = [...documents.values()].filter(({ digest }) => digest !== top.digest)
-      .map(describe);
-    taken.set(reference, {
-      locked: {
-        reference,
-        role,
-        ...(requiredBy === undefined ? {} : { requiredBy }),
-        descriptor: describe(top),
-        absent,
-        content: [...others, ...[...blobs.values()].map(bare)].sort((a, b) =>
-          a.digest < b.digest ? -1 : 1
-        ),
-      },
-      from: located,
-      closure,
-    });
-    if (role !== "builder" && role !== "app" && !(role === "package" && flags.withDependencies)) {
-      return;
-    }
-    for (const platform of await platformsIn(located, platforms, signal)) {
-      const image = await readImage(
-        located.registry,
-        located.repository,
-        located.reference,
-        platform,
-        { signal },
-      );
-      if (image === undefined) continue;
-      if (flags.withDependencies) {
-        const { found, skipped } = await dependenciesOf(image, name, platforms, signal);
-        dependencies.push(...found);
-        for (const one of skipped) session.log.warn(`Left out of the bundle: ${one}`);
-      }
-      for (const need of needsOf(image, name)) await takeNeed(need.names, need.role, reference);
-    }
-  };
-  /** A run image has to be there under one of its names; the others are taken where they can be had. */
-  const takeNeed = async (names: readonly string[], role: Role, requiredBy: string) => {
-    const failures: string[] = [];
-    for (const name of names) {
-      try {
-        await take(name, role, requiredBy);
-      } catch (error) {
-        session.ctx.signal.throwIfAborted();
-        if (!isOciError(error)) throw error;
-        failures.push(error.message);
-      }
-    }
-    if (failures.length === names.length) {
-      throw new UsageError(
-        `Cannot bundle ${requiredBy}: its run image cannot be had: ${failures.join("; ")}`,
-      );
-    }
-    for (const failure of failures) session.log.warn(`Left out of the bundle: ${failure}`);
-  };
-  for (const name of flags.builder ?? []) await take(name, "builder");
-  for (const name of flags.runImage ?? []) await take(name, "run");
-  for (const name of flags.app ?? []) await take(name, "app");
-  for (const name of flags.package ?? []) await take(name, "package");
-  return [...taken.values()];
-}
-
-/** The platforms to look at labels for. */
-async function platformsIn(
-  { registry, repository, reference }: Located,
-  platforms: readonly Platform[],
-  signal: AbortSignal,
-): Promise<readonly Platform[]> {
-  if (platforms.length > 0) return platforms;
-  const raw = await registry.manifest(repository, reference, { signal });
-  const { parseDocument } = await import("../../registry/oci/manifest.ts");
-  const document = raw && parseDocument(raw.bytes, raw.mediaType);
-  if (document?.kind !== "index") return [machinePlatform()];
-  return document.index.manifests.flatMap(({ platform }) =>
-    platform === undefined || platform.os === "unknown" ? [] : [platform]
-  );
-}
-
-async function locate(
-  session: Session,
-  name: string,
-  stack: AsyncDisposableStack,
-): Promise<{ readonly reference: string; readonly located: Located }> {
-  const place = readPlace(name);
-  if (place.kind === "registry") {
-    return {
-      reference: bundleName(place.reference),
-      located: await fromRegistry(session, place.reference),
-    };
-  }
-  if (place.kind === "store") {
-    return {
-      reference: bundleName(place.reference),
-      located: await inStore(session, place.reference),
-    };
-  }
-  const located = await openForReading(session, place, stack);
-  // An image without a name of its own gets one that nobody can mistake for a registry's.
-  const own = "tag" in place && place.tag?.includes("/") ? place.tag : undefined;
-  const base = place.path.split("/").at(-1)!.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
-  return { reference: own ?? bundleName(readName(`local.invalid/${base}:latest`)), located };
-}
-
-function describe({ mediaType, digest, bytes }: {
-  readonly mediaType: string;
-  readonly digest: Descriptor["digest"];
-  readonly bytes: Uint8Array;
-}): Descriptor {
-  return { mediaType, digest, size: bytes.byteLength };
-}
-
-function bare({ mediaType, digest, size }: Descriptor): Descriptor {
-  return { mediaType, digest, size };
-}
-
-function documentOf(taken: readonly Taken[], digest: Descriptor["digest"]): Source | undefined {
-  for (const { closure } of taken) {
-    const raw = closure.documents.get(digest);
-    if (raw !== undefined) return bytesSource(raw.bytes);
-  }
-  return undefined;
-}
-
-async function blobOf(store: Store, digest: Descriptor["digest"]): Promise<Source> {
-  const source = await store.content(digest);
-  if (source !== undefined) return source;
-  throw new Error(`Cannot write ${digest}: it left the store`);
-}
-
-/** Brings blobs into the store, each once; what is there is not asked for. */
-async function fetchAll(
-  session: Session,
-  taken: readonly Taken[],
-  wanted: ReadonlySet<string>,
-  store: Store,
-): Promise<void> {
-  const { signal } = session.ctx;
-  const queue = [
-    ...new Map(
-      taken.flatMap(({ from, closure }) =>
-        [...closure.blobs.values()].filter(({ digest }) => wanted.has(digest))
-          .map((blob) => [blob.digest, { blob, from }] as const)
-      ),
-    ).values(),
-  ];
-  const work = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { blob, from } = next;
-      signal.throwIfAborted();
-      if (await store.adopt(SCRATCH, blob.digest)) continue;
-      const meter = session.ctx.meter(`Fetching ${blob.digest.slice(7, 19)}`, blob.size);
-      try {
-        const source = await from.registry.blob(from.repository, blob.digest, { signal });
-        if (source === undefined) {
-          throw new UsageError(`Cannot bundle ${from.name}: it lacks blob ${blob.digest}`);
-        }
-        await store.pushBlob(SCRATCH, blob, source, {
-          signal,
-          onProgress: (bytes) => meter.add(bytes),
-        });
-      } finally {
-        meter.end();
-      }
-    }
-  };
-  const ends = await Promise.allSettled(Array.from({ length: 4 }, async () => {
-    try {
-      await work();
-    } catch (error) {
-      queue.length = 0;
-      throw error;
-    }
-  }));
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
-}
-
-const TOOL_TYPE = "application/vnd.wherry.tool.v1";
-
-/** This executable as an artefact: `tar xf` finds it by the name in its annotation. */
-function toolImage(): { readonly locked: LockedImage; readonly content: Map<string, Source> } {
-  const path = executableFile();
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = Deno.readFileSync(path);
-  } catch (cause) {
-    throw new UsageError(`Cannot include the tool: ${path} is not there`, { cause });
-  }
-  const { os, architecture } = machinePlatform();
-  const layer: Descriptor = {
-    mediaType: TOOL_TYPE,
-    digest: digestOf(bytes),
-    size: bytes.byteLength,
-    annotations: { "org.opencontainers.image.title": `wherry-${os}-${architecture}` },
-  };
-  const image = makeImage(
-    { os, architecture, config: {}, rootfs: { type: "layers", diff_ids: [] } },
-    [{ diffId: layer.digest, descriptor: layer, blob: () => Promise.resolve(bytesSource(bytes)) }],
-  );
-  const { config } = image.manifest;
-  return {
-    locked: {
-      reference: `wherry.invalid/tool:${VERSION}-${architecture}`,
-      role: "tool",
-      descriptor: describe(image.raw),
-      absent: [],
-      content: [bare(layer), bare(config)].sort((a, b) => a.digest < b.digest ? -1 : 1),
-    },
-    content: new Map([
-      [layer.digest as string, fileSource(path, bytes.byteLength)],
-      [config.digest as string, bytesSource(image.rawConfig)],
-      [image.raw.digest as string, bytesSource(image.raw.bytes)],
-    ]),
-  };
 }
 
 async function readSince(

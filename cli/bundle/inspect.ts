@@ -108,11 +108,19 @@ export async function verifyBundle(
       JSON.stringify({ lock: digestOf(bundle.lockBytes), faults: lines }, null, 2) + "\n",
     );
   } else for (const line of lines) io.stdout.write(`${line}\n`);
+  const { lock, images } = bundle;
+  const missing = bundle.findings().filter(({ kind }) => kind === "missing").length;
+  const here = contentOf(lock).length - missing;
   session.log.info(
-    `${count(contentOf(bundle.lock).length, "blob")} of ${count(bundle.images.length, "image")}: ${
-      count(lines.length, "fault")
-    }`,
+    `${count(here, "blob")} of ${count(images.length, "image")}: ${count(lines.length, "fault")}`,
   );
+  if (missing > 0 && !flags.partial) {
+    const rest = [
+      ...(lock.parts > 1 ? [`all ${lock.parts} parts (or --partial for one)`] : []),
+      ...(lock.before.length > 0 ? ["the bundle it was made --since"] : []),
+    ];
+    if (rest.length > 0) session.log.info(`It is not the whole: give ${rest.join(" and ")}`);
+  }
   return lines.length === 0 ? 0 : 1;
 }
 

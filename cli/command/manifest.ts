@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, subcommands } from "../common.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 
 /** `wherry manifest ...`: image indexes, made in the store and pushed in one piece. */
 export function define(command: Command, io: Io): void {
@@ -41,7 +42,8 @@ export function define(command: Command, io: Io): void {
   });
 
   const inspect = sub("inspect", "Print an index", "INDEX [FLAGS]")
-    .argument("<index>", "begun here, or in the store or a registry");
+    .argument("<index>", "begun here, or in the store or a registry")
+    .addOption(outputFlag([], "human or json: the index itself either way, which is JSON"));
   addRegistryFlags(inspect);
   addCommonFlags(inspect).action(async (name: string, flags) => {
     await (await acts()).inspectList(io, name, flags);
