@@ -1,7 +1,7 @@
 /** A buildpack registry index in a directory: one file a name, one JSON line a version (BP-4). */
 import { join } from "node:path";
 import { z } from "zod";
-import { LifecycleError } from "../../error.ts";
+import { ExitCode, LifecycleError } from "../../error.ts";
 import { readText, writeText } from "../../file/document.ts";
 import { compareVersions } from "../module_version.ts";
 
@@ -87,12 +87,14 @@ export async function lookUp(dir: string, id: string, version: string): Promise<
     ? newest(usable)
     : usable.findLast((entry) => entry.version === version);
   if (found !== undefined) return found;
-  const yanked = all.some((entry) => entry.version === version && entry.yanked);
+  const yanked = version === ""
+    ? all.length > 0 && usable.length === 0
+    : all.some((entry) => entry.version === version && entry.yanked);
   throw new LifecycleError(
-    1,
+    ExitCode.arguments,
     `Cannot find buildpack ${version === "" ? id : `${id}@${version}`} in ${dir}: ${
       yanked
-        ? "it was yanked"
+        ? version === "" ? "all its versions were yanked" : "it was yanked"
         : `it has ${usable.map((entry) => entry.version).join(", ") || "no such buildpack"}`
     }`,
   );
@@ -135,7 +137,7 @@ export async function yank(
   const all = await readIndex(dir, id);
   if (!all.some((entry) => entry.version === version)) {
     throw new LifecycleError(
-      1,
+      ExitCode.arguments,
       `Cannot yank ${id}@${version}: ${dir} has ${
         all.map((entry) => entry.version).join(", ") || "no such buildpack"
       }`,

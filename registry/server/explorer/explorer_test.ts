@@ -16,7 +16,7 @@ import { createServer } from "../server.ts";
 import { createSite } from "../site.ts";
 import { createExplorer } from "./explorer.ts";
 import { html, linked } from "./html.ts";
-import type { BuildFacts } from "./image_page.ts";
+import type { BuildFacts } from "./build_part.ts";
 
 const ATTACK = `"'><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u0000&amp;\``;
 
@@ -114,7 +114,8 @@ async function pushSaying(
 
 const BUILD: BuildFacts = {
   stack: ATTACK,
-  rebasable: true,
+  rebasable: false,
+  rebasable_reason: ATTACK,
   base_image: { top_layer: ATTACK, reference: ATTACK },
   run_images: [{ name: ATTACK }],
   buildpacks: [
@@ -148,6 +149,15 @@ function hasOnlyOurTags(text: string): void {
 
 const targets = (text: string) =>
   [...text.matchAll(/(?:href|src|action)="([^"]*)"/g)].map(([, to]) => to!);
+
+Deno.test("an image on no base says why it cannot be rebased, and has no empty rows", async () => {
+  const build = { ...BUILD, run_images: [], rebasable_reason: "it stands on no run image" };
+  const made = world(undefined, build);
+  await pushSampleImage(made.registry, "app", { tags: ["1"] });
+  const { text } = await made.get("/image/app:1");
+  match(text, /Rebasable<\/dt>\s*<dd>no: it stands on no run image</);
+  ok(!text.includes("Run image"), text);
+});
 
 Deno.test("R-08 an image full of markup is text on every page", async () => {
   const made = world(undefined, BUILD);

@@ -5,37 +5,9 @@ import { type Document, type Manifest, parseDocument } from "../../oci/manifest.
 import { formatPlatform } from "../../oci/platform.ts";
 import type { RawManifest } from "../../registry.ts";
 import type { Look } from "./explorer.ts";
+import { buildParts, command } from "./build_part.ts";
 import { type Html, html, linked, type Part } from "./html.ts";
 import { card, facts, imagePath, page, shortDigest, size, trail } from "./page.ts";
-
-/** What buildpacks left in an image's labels, as the CLI's `inspect` has it. */
-export interface BuildFacts {
-  /** Deprecated stack id. */
-  readonly stack: string;
-  /** Whether a rebase is allowed. */
-  readonly rebasable: boolean;
-  /** The base it stands on. */
-  readonly base_image: { readonly top_layer: string; readonly reference: string };
-  /** Names of the run image. */
-  readonly run_images: readonly { readonly name: string }[];
-  /** In order. */
-  readonly buildpacks: readonly {
-    readonly id: string;
-    readonly version: string;
-    readonly homepage: string;
-  }[];
-  /** What it can start. */
-  readonly processes: readonly {
-    readonly type: string;
-    readonly command: string;
-    readonly default: boolean;
-    readonly args: readonly string[];
-    readonly "working-dir": string;
-  }[];
-}
-
-/** Reads them. */
-export type DescribeImage = (image: Image) => BuildFacts;
 
 /** The page of what `reference` names; `undefined` when that is not there. */
 export async function showImage(
@@ -200,63 +172,6 @@ async function imageOf(
   }
 }
 
-function buildParts(describe: DescribeImage | undefined, image: Image): readonly Html[] {
-  let build: BuildFacts | undefined;
-  try {
-    build = describe?.(image);
-  } catch {
-    return []; // somebody else's labels under our names
-  }
-  if (build === undefined || (build.buildpacks.length === 0 && build.base_image.top_layer === "")) {
-    return [];
-  }
-  const parts = [card(
-    "Buildpacks",
-    html`${
-      facts([
-        ["Base", build.base_image.reference && html`<code>${build.base_image.reference}</code>`],
-        [
-          "Run image",
-          build.run_images.map(({ name }, at) => html`${at > 0 && ", "}<code>${name}</code>`),
-        ],
-        ["Stack", build.stack],
-        ["Rebasable", build.rebasable ? "yes" : "no"],
-      ])
-    }${
-      build.buildpacks.length > 0 &&
-      html`<table><tr><th>Buildpack</th><th>Version</th><th class="roomy">Home</th></tr>${
-        build.buildpacks.map(({ id, version, homepage }) =>
-          html`
-            <tr>
-              <td class="wide">${id}</td>
-              <td class="keep">${version}</td>
-              <td class="roomy">${linked(homepage)}</td>
-            </tr>
-          `
-        )
-      }</table>`
-    }`,
-  )];
-  if (build.processes.length > 0) {
-    parts.push(card(
-      "Processes",
-      html`<table><tr><th>Type</th><th>Command</th><th class="roomy">In</th></tr>${
-        build.processes.map((one) =>
-          html`
-            <tr>
-              <td class="keep">${one.type} ${one.default &&
-                html`<span class="badge">default</span>`}</td>
-              <td class="wide">${command([one.command, ...one.args])}</td>
-              <td class="roomy"><code>${one["working-dir"]}</code></td>
-            </tr>
-          `
-        )
-      }</table>`,
-    ));
-  }
-  return parts;
-}
-
 function blobTable(
   title: string,
   blobs: readonly Descriptor[],
@@ -386,11 +301,4 @@ function pretty(text: string): string {
 
 function created(text: string | undefined): string | undefined {
   return text === "1980-01-01T00:00:01Z" ? "at a fixed date (reproducible build)" : text;
-}
-
-function command(words: readonly string[]): Part {
-  if (words.length === 0) return undefined;
-  return html`<code>${
-    words.map((word) => /^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word)).join(" ")
-  }</code>`;
 }
