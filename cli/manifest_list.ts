@@ -7,6 +7,7 @@ import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { isDigest } from "../registry/oci/digest.ts";
 import { parseDocument } from "../registry/oci/manifest.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
+import { familiarRepository } from "../registry/oci/reference.ts";
 import type { RawManifest } from "../registry/registry.ts";
 import { collectLabels } from "./package/labels.ts";
 import type { CommonFlags } from "./common.ts";
@@ -211,6 +212,9 @@ async function behindTag(
   if (isDigest(image)) return undefined;
   const place = readPlace(image);
   if (place.kind !== "registry" && place.kind !== "store") return undefined;
+  const prefix = place.kind === "store" ? "store:" : "";
+  const from = `${prefix}${familiarRepository(place.reference)}@`;
+  if (!draft.entries.some((entry) => entry.from.startsWith(from))) return undefined;
   await using stack = new AsyncDisposableStack();
   const { registry, repository, reference } = await openForReading(session, place, stack);
   const there = await registry.stat(repository, reference, { signal: session.ctx.signal });

@@ -28,7 +28,7 @@ import { Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { putImages } from "./image_output.ts";
 import { collectLabels } from "./labels.ts";
-import { openImage } from "./open_image.ts";
+import { openPart } from "./part_image.ts";
 import { ownLifecycle } from "./own_lifecycle.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";
@@ -153,7 +153,7 @@ async function forPlatform(
 ): Promise<Image> {
   const policy = flags.pullPolicy;
   const cwd = dirname(file);
-  const base = await openImage(session, placeNear(cwd, descriptor.buildImage), {
+  const base = await openPart(session, placeNear(cwd, descriptor.buildImage), {
     platform,
     policy,
     stack,
@@ -295,7 +295,7 @@ async function fromBuilder(
   const [{ platform } = { platform: machinePlatform() }] = platformsOf(
     (flags.target ?? []).map(parseTarget),
   );
-  const old = await openImage(session, name, { platform, policy: flags.pullPolicy, stack });
+  const old = await openPart(session, name, { platform, policy: flags.pullPolicy, stack });
   const sources = await moduleSources(session, {
     cwd: session.io.cwd,
     platform,

@@ -279,6 +279,12 @@ Deno.test("BP-4 an index in a directory: register, look up, yank", async () => {
     "index",
   );
   deepEqual([code, /it was yanked/.test(err)], [1, true], err);
+  await yank(dir, "test/a", "1.0.0", true);
+  const said = async (id: string) =>
+    await shell.wherry("buildpack", "inspect", `urn:cnb:registry:${id}`, "-r", "index");
+  match((await said("test/a")).err, /in \S+index: all its versions were yanked$/m);
+  const none = await said("test/none");
+  deepEqual([none.code, /it has no such buildpack/.test(none.err)], [3, true], none.err);
   await shell.ok("buildpack", "yank", "test/abc@1.10.0", "--undo", "-r", "index");
   equal((await lookUp(dir, "test/abc", "")).version, "1.10.0");
 });

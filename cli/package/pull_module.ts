@@ -10,7 +10,7 @@ import type { Io } from "../io.ts";
 import { fromRegistry, inRegistry, inStore, readName } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
 import { Session } from "../session.ts";
-import { openImage } from "./open_image.ts";
+import { openPart } from "./part_image.ts";
 
 /** Flags of the three. */
 export interface IndexFlags extends CommonFlags {
@@ -29,7 +29,7 @@ export async function pullModule(
   await using stack = new AsyncDisposableStack();
   const text = await imageName(session, name, flags);
   const reference = readName(text);
-  const image = await openImage(session, text, { platform: machinePlatform(), stack });
+  const image = await openPart(session, text, { platform: machinePlatform(), stack });
   const { main } = readPackage(image, text);
   if (main.kind !== kind) {
     throw new UsageError(`Cannot pull ${kind} ${text}: it is a package of an ${main.kind}`);
@@ -65,7 +65,7 @@ export async function registerModule(io: Io, name: string, flags: IndexFlags): P
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
   const reference = readName(name);
-  const image = await openImage(session, name, { platform: machinePlatform(), stack });
+  const image = await openPart(session, name, { platform: machinePlatform(), stack });
   const { main } = readPackage(image, name);
   const { registry, repository, reference: wanted } = await inRegistry(session, reference);
   const there = await registry.stat(repository, wanted, { signal: session.ctx.signal });

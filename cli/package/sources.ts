@@ -4,7 +4,7 @@ import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { ModuleSources } from "../../lifecycle/platform/package/locate.ts";
 import { UsageError } from "../exit.ts";
 import type { Session } from "../session.ts";
-import { openImage } from "./open_image.ts";
+import { openPart } from "./part_image.ts";
 import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
@@ -14,7 +14,7 @@ export interface SourceOptions {
   readonly cwd: string;
   /** Chooses from packages for several platforms. */
   readonly platform: Platform;
-  /** See `OpenImage`. */
+  /** See `OpenPart`. */
   readonly policy?: PullPolicy | undefined;
   /** `--buildpack-registry`: a directory. */
   readonly index?: string | undefined;
@@ -38,7 +38,7 @@ export async function moduleSources(
     platform,
     scratch,
     index: index && session.path(index),
-    image: async (name) => await openImage(session, name, { platform, policy, stack }),
+    image: async (name) => await openPart(session, name, { platform, policy, stack }),
     file: async (path) => await openPackageFile(path, platform, stack, session.ctx.signal),
   };
 }

@@ -91,7 +91,7 @@ export async function lookUp(dir: string, id: string, version: string): Promise<
     ? all.length > 0 && usable.length === 0
     : all.some((entry) => entry.version === version && entry.yanked);
   throw new LifecycleError(
-    ExitCode.arguments,
+    yanked ? ExitCode.failure : ExitCode.arguments,
     `Cannot find buildpack ${version === "" ? id : `${id}@${version}`} in ${dir}: ${
       yanked
         ? version === "" ? "all its versions were yanked" : "it was yanked"

@@ -6,8 +6,8 @@ import { type Located, openForReading, readPlace } from "../places.ts";
 import { type PullPolicy, readUnder } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
 
-/** Options of {@linkcode openImage}. */
-export interface OpenImage {
+/** Options of {@linkcode openPart}. */
+export interface OpenPart {
   /** Chooses from an index. */
   readonly platform: Platform;
   /** See {@linkcode readUnder}. */
@@ -21,10 +21,10 @@ export interface OpenImage {
  *
  * @throws {UsageError} When it is not there.
  */
-export async function openImage(
+export async function openPart(
   session: Session,
   name: string,
-  { platform, policy, stack }: OpenImage,
+  { platform, policy, stack }: OpenPart,
 ): Promise<Image> {
   const place = readPlace(name);
   const { signal } = session.ctx;
