@@ -12,6 +12,11 @@ export type AnyFormat = "human" | Structure;
 /** Of one that lists images. */
 export type ListFormat = OutputFormat | "csv";
 
+const FORMS = new WeakMap<Option, readonly string[]>();
+
+/** What a flag made by {@linkcode outputFlag} takes, for shells that complete it; the help has it in words already. */
+export const formsOf = (option: Option): readonly string[] | undefined => FORMS.get(option);
+
 /**
  * The flag of a command that prints as `human` and `json`, and in `more` forms.
  *
@@ -20,7 +25,9 @@ export type ListFormat = OutputFormat | "csv";
 export function outputFlag(more: readonly ("yaml" | "toml" | "csv")[] = [], about = ""): Option {
   const forms: readonly string[] = ["human", "json", ...more];
   const list = `${forms.slice(0, -1).join(", ")} or ${forms.at(-1)}`;
-  return new Option("-o, --output <format>", about || list).default("human")
+  const option = new Option("-o, --output <format>", about || list).default("human");
+  FORMS.set(option, forms);
+  return option
     .argParser((text: string) => {
       const form = text === "human-readable" ? "human" : text; // pack's word
       if (forms.includes(form)) return form;

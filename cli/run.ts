@@ -254,7 +254,6 @@ export async function commandTree(
     .option("--version", "print the version")
     .enablePositionalOptions() // buildpack new has a --version of its own
     .usage("COMMAND [FLAGS]")
-    .configureHelp({ showGlobalOptions: false })
     .addHelpText(
       "after",
       "\nStart with: wherry build my-app --path . --buildpack DIR --run-image REF",
@@ -262,7 +261,7 @@ export async function commandTree(
   const asked = chosen(args);
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = new Command(name).summary(entry.summary).description(entry.summary)
-      .helpGroup(entry.group).helpOption("-h, --help", "show this help");
+      .usage("[FLAGS]").helpGroup(entry.group).helpOption("-h, --help", "show this help");
     for (const alias of entry.aliases ?? []) command.alias(alias);
     if (name === asked || entry.aliases?.includes(asked ?? "")) {
       (await entry.load()).define(command, io, done);
@@ -280,10 +279,17 @@ export async function commandTree(
   };
   const all = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(all)];
   for (const command of all(program)) {
-    command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
+    command.exitOverride().configureHelp(NAMES_ONLY).configureOutput(lines)
+      .showSuggestionAfterError(true);
   }
   return program;
 }
+
+/** In a list of commands their names are enough: each has a help of its own. */
+const NAMES_ONLY = {
+  showGlobalOptions: false,
+  subcommandTerm: (command: Command) => [command.name(), ...command.aliases()].join("|"),
+};
 
 /** The command that the first words of `args` lead to. */
 function pathOf(program: Command, args: readonly string[]): Command {

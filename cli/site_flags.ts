@@ -92,7 +92,9 @@ export function addRunFlags(command: Command): Command {
     .option("--gid <id>", "group of the build (default: $CNB_GROUP_ID, 1000)")
     .option(
       "--platform <os/arch>",
-      "what the image is for; several, with commas, make an index (default: this machine)",
+      command.name() === "detect"
+        ? "what is built for (default: this machine)"
+        : "what the image is for; several, with commas, make an index (default: this machine)",
     )
     .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
 }

@@ -88,7 +88,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .addOption(
       new Option(
         "--pull-policy <policy>",
-        "whether an image in the store will do (default: always)",
+        "whether the registry is asked; if not said, always",
       )
         .choices(["always", "if-not-present", "never"]),
     );

@@ -36,7 +36,24 @@ export function define(command: Command, io: Io): void {
       "publish each platform under NAME:TAG-OS-ARCH too",
     );
   addSourceFlags(create)
-    .addOption(outputFlag());
+    .addOption(outputFlag())
+    .addHelpText(
+      "after",
+      `
+Examples:
+  wherry builder create my-builder --config builder.toml
+  wherry builder create registry.example/builder:2 --publish --from registry.example/builder:1 --buildpack ./jre
+
+A builder.toml, as small as it can be:
+  [build]
+  image = "registry.example/build:1"
+  [[run.images]]
+  image = "registry.example/run:1"
+  [[buildpacks]]
+  uri = "./node"
+  [[order]]
+  group = [{ id = "samples/node" }]`,
+    );
   addRegistryFlags(create);
   addCommonFlags(create).action(async (name: string, flags) => {
     const { makeBuilder } = await import("../package/make_builder.ts");

@@ -18,7 +18,8 @@ export function defineModules(
 ): void {
   const sub = subcommands(command, io);
 
-  const scaffold = sub("new", `Write the skeleton of a ${kind} into a new directory`, "ID [FLAGS]")
+  const one = kind === "extension" ? "an extension" : `a ${kind}`;
+  const scaffold = sub("new", `Write the skeleton of ${one} into a new directory`, "ID [FLAGS]")
     .argument("<id>", `its id, for example samples/hello`)
     .option("-p, --path <dir>", "where (default: the last part of the id)")
     .option("-V, --version <version>", "its first version", "1.0.0")
@@ -35,7 +36,7 @@ export function defineModules(
 
   const pack = sub(
     "package",
-    `Make an image or a .cnb file of a ${kind} and all it needs`,
+    `Make an image or a .cnb file of ${one} and all it needs`,
     "NAME [FLAGS]",
   )
     .argument("<name>", "the image (a name, oci:DIR), or the file (NAME.cnb)")
@@ -127,7 +128,7 @@ export function addSourceFlags(
     .addOption(
       new Option(
         "--pull-policy <policy>",
-        `whether images in the store will do${policy === undefined ? " (default: always)" : ""}`,
+        `whether the registry is asked${policy === undefined ? "; if not said, always" : ""}`,
       )
         .choices(["always", "if-not-present", "never"]).default(policy),
     )

@@ -18,7 +18,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .addOption(
       new Option(
         "--pull-policy <policy>",
-        "whether a builder in the store will do (default: always)",
+        "whether the registry is asked; if not said, always",
       )
         .choices(["always", "if-not-present", "never"]),
     );

@@ -5,7 +5,7 @@ import { outputFlag, type OutputFormat } from "../output.ts";
 
 /** `wherry ls [NAME]`. */
 export function define(command: Command, io: Io): void {
-  command.argument("[name]", "only images of this repository")
+  command.argument("[name]", "only images of this repository").usage("[NAME] [FLAGS]")
     .addOption(outputFlag());
   addCommonFlags(command);
   command.action(

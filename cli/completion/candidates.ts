@@ -1,5 +1,6 @@
 /** What may stand where the cursor is: read from the tree of commands. */
 import type { Command, Option } from "commander";
+import { formsOf } from "../output.ts";
 
 /** One word and what it means. */
 export interface Candidate {
@@ -62,11 +63,12 @@ function valued(at: Command, word: string): Option | undefined {
   return found?.required ? found : undefined;
 }
 
-function valuesOf({ argChoices, flags }: Option, prefix: string): Candidates {
-  if (argChoices !== undefined) {
-    return { ...NOTHING, words: argChoices.map((one) => ({ word: prefix + one, about: "" })) };
+function valuesOf(option: Option, prefix: string): Candidates {
+  const choices = option.argChoices ?? formsOf(option);
+  if (choices !== undefined) {
+    return { ...NOTHING, words: choices.map((one) => ({ word: prefix + one, about: "" })) };
   }
-  const kind = /<([^>]*)>/.exec(flags)?.[1] ?? "";
+  const kind = /<([^>]*)>/.exec(option.flags)?.[1] ?? "";
   const images = /^(image|ref|builder|name)$/.test(kind) && prefix === "";
   return { words: [], images, files: prefix === "" };
 }

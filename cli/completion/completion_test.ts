@@ -17,6 +17,7 @@ Deno.test("completion: commands, flags, values, images of the store, files", asy
   const policies = ["always", "if-not-present", "never"];
   deepEqual(await offered("build", "app", "--pull-policy", ""), policies);
   deepEqual(await offered("build", "--pull-policy=n"), ["--pull-policy=never"]);
+  deepEqual(await offered("inspect", "app", "-o", ""), ["human", "json", "yaml", "toml"]);
   ok((await offered("build", "--")).includes("--buildpack"));
   ok(
     !(await offered("build", "--")).includes("--docker-host"),
