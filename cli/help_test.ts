@@ -4,13 +4,15 @@ import { makeShell } from "./shell_testing.ts";
 
 const COMMON = ["--store", "--quiet", "--verbose", "--no-color", "--force-color", "--timestamps"];
 
-Deno.test("help: below the common flags of every command stands no flag of its own", async () => {
+Deno.test("help: below the common flags of every command stands no flag of its own; usage is of one form", async () => {
   await using shell = await makeShell();
   const wrong: string[] = [];
   let seen = 0;
   const visit = async (words: readonly string[]): Promise<void> => {
     const { out } = await shell.wherry(...words, "--help");
     seen++;
+    const [usage = ""] = out.split("\n");
+    if (usage.includes("[options]")) wrong.push(words.join(" "));
     const common = /^Common flags:\n((?: .*\n)*)/m.exec(out)?.[1] ?? "";
     for (const [, flag = ""] of common.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)) {
       if (!COMMON.includes(flag)) wrong.push(`${words.join(" ")} ${flag}`);
