@@ -7,16 +7,9 @@ import { readImage } from "../../registry/image.ts";
 import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { UsageError } from "../exit.ts";
-import {
-  fromRegistry,
-  inStore,
-  type Located,
-  openForReading,
-  readName,
-  readPlace,
-} from "../places.ts";
+import { inStore, type Located, openForReading, readName, readPlace } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
-import { withStoreHint } from "../pull_policy.ts";
+import { placeUnder, withStoreHint } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
 import { bundleName } from "./names.ts";
 
@@ -118,8 +111,9 @@ export async function takeAll(
     }
     for (const failure of failures) session.log.warn(`Left out of the bundle: ${failure}`);
   };
-  for (const name of flags.builder ?? []) await take(name, "builder");
+  // First, so that what a builder names need not be found once more: it may have been given as store:NAME.
   for (const name of flags.runImage ?? []) await take(name, "run");
+  for (const name of flags.builder ?? []) await take(name, "builder");
   for (const name of flags.app ?? []) await take(name, "app");
   for (const name of flags.package ?? []) await take(name, "package");
   return [...taken.values()];
@@ -150,7 +144,7 @@ async function locate(
   if (place.kind === "registry") {
     return {
       reference: bundleName(place.reference),
-      located: await fromRegistry(session, place.reference),
+      located: await placeUnder(session, place.reference, undefined),
     };
   }
   if (place.kind === "store") {

@@ -18,7 +18,7 @@ import type { Session } from "../session.ts";
 import type { BaseFlags } from "./flags.ts";
 import type { Known } from "./known.ts";
 import { type RebasePolicy, refusedBase } from "./policy.ts";
-import { underPolicy } from "../pull_policy.ts";
+import { placeUnder } from "../pull_policy.ts";
 import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";
 
 /** An image's own surroundings, by which bases are chosen. */
@@ -80,7 +80,7 @@ export class Bases {
   /** Where the base that the command line names is, when it is a registry: known before it is opened. */
   get aheadAt(): { readonly host: string; readonly repository: string } | undefined {
     const { runImage, pullPolicy } = this.#flags;
-    if (runImage === undefined || pullPolicy !== "always" || isLocalName(runImage)) {
+    if (runImage === undefined || (pullPolicy ?? "always") !== "always" || isLocalName(runImage)) {
       return undefined;
     }
     const reference = readQuietly(runImage);
@@ -194,7 +194,7 @@ export class Bases {
     switch (place.kind) {
       case "registry":
         return named(
-          await underPolicy(this.#session, place.reference, this.#flags.pullPolicy),
+          await placeUnder(this.#session, place.reference, this.#flags.pullPolicy),
           place.reference,
         );
       case "store":

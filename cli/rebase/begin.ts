@@ -26,7 +26,7 @@ export async function beginToRead(
     const place = readPlace(names[0]!);
     if (place.kind !== "registry") return;
     const { reference } = place;
-    const base = runImage === undefined || pullPolicy !== "always"
+    const base = runImage === undefined || (pullPolicy ?? "always") !== "always"
       ? undefined
       : readPlace(runImage);
     const run = base?.kind === "registry" ? base.reference : undefined;

@@ -8,7 +8,7 @@ import type { PullPolicy } from "../pull_policy.ts";
 export interface BaseFlags extends CommonFlags {
   readonly runImage?: string;
   readonly runImageMap?: readonly string[];
-  readonly pullPolicy: PullPolicy;
+  readonly pullPolicy?: PullPolicy;
   readonly publish?: boolean;
   readonly force?: boolean;
   readonly policy?: string;
@@ -30,8 +30,11 @@ export function addBaseFlags(command: Command, looks = false): Command {
   if (!looks) command.option("--force", "what is questionable is a warning");
   return command
     .addOption(
-      new Option("--pull-policy <policy>", "whether a run image in the store will do")
-        .choices(["always", "if-not-present", "never"]).default("always"),
+      new Option(
+        "--pull-policy <policy>",
+        "whether the registry is asked for a run image; if not said, always",
+      )
+        .choices(["always", "if-not-present", "never"]),
     )
     .option("--policy <file>", "a TOML file: run-images, frozen, opt-out-label");
 }

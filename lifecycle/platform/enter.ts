@@ -40,7 +40,8 @@ export async function enterable(
   buildUser(image, name);
   const started = performance.now();
   const unpacked = (how: string) =>
-    ctx.log.info(`Unpacked ${name}${how} in ${Math.round(performance.now() - started)} ms`);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    ctx.log.info(`Unpacked ${name}${how} in ${seconds} s`);
   if (entry.mode === "takeover") {
     if (await takeOver(request, ctx)) unpacked(" over this container");
     await clearPlaces(journalOf("/"), helper);
