@@ -39,9 +39,10 @@ export async function enterable(
   const { image, name, entry, helper, dir } = request;
   buildUser(image, name);
   const started = performance.now();
-  const unpacked = (how: string) =>
+  const unpacked = (how: string) => {
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     ctx.log.info(`Unpacked ${name}${how} in ${seconds} s`);
+  };
   if (entry.mode === "takeover") {
     if (await takeOver(request, ctx)) unpacked(" over this container");
     await clearPlaces(journalOf("/"), helper);

@@ -54,7 +54,7 @@ Deno.test({
       return stdout + stderr;
     };
     const first = await build();
-    assert.match(first, /^Unpacked oci:\/builds\/builder over this container in \d+ ms$/m);
+    assert.match(first, /^Unpacked oci:\/builds\/builder over this container in \d+\.\d s$/m);
     assert.match(
       first,
       /^isolation: takeover, the builder unpacked over this container .* as 1000:1000; /m,
