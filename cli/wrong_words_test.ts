@@ -23,6 +23,11 @@ Deno.test("an image that is nowhere: one line with its whole name, exit 3, which
     equal(code, 3);
     equal(out, "");
   }
+  const bp = await shop.wherry("buildpack", "inspect", name);
+  equal(bp.err, `ERROR: Cannot find ${name}: the store has none, its registry has none\n`);
+  equal(bp.code, 3);
+  const away = await shop.wherry("builder", "inspect", "gone.test/x:1", "--offline");
+  match(away.err, /^ERROR: Cannot read gone\.test\/x:1: .*offline.*; the store has none\n$/);
   for (const words of [["pull", name], ["copy", name, "oci:out"]]) {
     const { code, err } = await shop.wherry(...words);
     equal(err, `ERROR: Cannot copy ${name}: it is not there\n`, words.join(" "));

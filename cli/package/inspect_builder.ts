@@ -2,7 +2,7 @@
 import { type BuilderInfo, readBuilder } from "../../lifecycle/platform/package/builder.ts";
 import { orderJson } from "../../lifecycle/platform/package/module.ts";
 import type { CommonFlags } from "../common.ts";
-import { UsageError } from "../exit.ts";
+import { alsoNotInStore, UsageError } from "../exit.ts";
 import { nowhere } from "../open_image.ts";
 import type { Io } from "../io.ts";
 import type { AnyFormat } from "../output.ts";
@@ -46,7 +46,11 @@ export async function inspectBuilder(
     : await look(openForReading(session, place, stack));
   if (remote.info === undefined && local.info === undefined) {
     const failed = remote.cause !== undefined ? remote : local;
-    if (failed.cause !== undefined) throw failed.cause;
+    if (failed.cause !== undefined) {
+      throw remote.cause !== undefined && local.cause === undefined
+        ? alsoNotInStore(remote.cause)
+        : failed.cause;
+    }
     throw place.kind === "registry"
       ? await nowhere(session, place.reference)
       : new UsageError(`Cannot find ${name}: it is not there`);

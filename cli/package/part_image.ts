@@ -2,6 +2,7 @@
 import { type Image, readImage } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import { UsageError } from "../exit.ts";
+import { nowhere } from "../open_image.ts";
 import { type Located, openForReading, readPlace } from "../places.ts";
 import { type PullPolicy, readUnder } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
@@ -32,7 +33,9 @@ export async function openPart(
     await readImage(registry, repository, reference, platform, { signal });
   if (place.kind === "registry") {
     const { value, located } = await readUnder(session, place.reference, policy, undefined, read);
-    return value ?? absent(name, located);
+    if (value !== undefined) return value;
+    if (policy === "never") absent(name, located);
+    throw await nowhere(session, place.reference, policy !== "if-not-present");
   }
   const located = await openForReading(session, place, stack);
   return await read(located) ?? absent(name, located);
