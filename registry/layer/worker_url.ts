@@ -6,6 +6,7 @@ interface Executable {
 /** Workers, and their modules from here. */
 const MODULES = {
   compress: "./compress_worker.ts",
+  checkpoint: "../store/checkpoint_worker.ts",
   rebase: "../../lifecycle/platform/rebase_worker.ts",
 } as const;
 

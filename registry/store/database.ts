@@ -6,6 +6,7 @@ import { DatabaseSync, type StatementSync, type SupportedValueType } from "node:
 import { join } from "node:path";
 import { soon } from "../layer/turn.ts";
 import { OciError } from "../oci/error.ts";
+import { LogFolder } from "./log_folder.ts";
 
 /** One row, by column name. */
 export type Row = Readonly<Record<string, SupportedValueType>>;
@@ -80,6 +81,7 @@ export class Database {
   #syncing: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
   readonly #batch: Act[] = [];
+  #folder: LogFolder | undefined;
   /** Transactions so far, and those that the sync under way covers. */
   #commits = 0;
   #covered = -1;
@@ -123,11 +125,14 @@ export class Database {
   #prepare(): void {
     // On file systems without shared memory SQLite stays with its rollback journal, and then syncs itself.
     const mode = this.#db.prepare("PRAGMA journal_mode = WAL").get() as Row;
-    this.#db.exec(
-      mode["journal_mode"] === "wal"
-        ? `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000`
-        : `PRAGMA synchronous = FULL`,
-    );
+    const logs = mode["journal_mode"] === "wal";
+    this.#db.exec(`PRAGMA synchronous = ${logs ? "NORMAL" : "FULL"}`);
+    if (logs) {
+      this.#folder = new LogFolder(
+        join(this.#dir, "metadata.db"),
+        (pages) => this.#db.exec(`PRAGMA wal_autocheckpoint = ${pages}`),
+      );
+    }
     this.#db.exec("PRAGMA cache_size = -16384");
     if ([1, 2].includes(this.#version())) this.#bringUp();
     if (this.#version() !== 0) return;
@@ -249,8 +254,14 @@ export class Database {
   }
 
   #flush(): void {
+    const pause = this.#closed ? undefined : this.#folder?.pause;
+    if (pause !== undefined) {
+      pause.then(() => this.#flush());
+      return;
+    }
     const batch = this.#batch.splice(0);
     if (batch.length === 0) return; // closed meanwhile, which did it
+    this.#folder?.written(batch.length);
     const results: unknown[] = [];
     const one = ({ act, resolve, reject }: Act) => {
       try {
@@ -316,6 +327,7 @@ export class Database {
   /** From now on nothing is synced: for what need not outlive its process. */
   neverSync(): void {
     this.#db.exec("PRAGMA synchronous = OFF");
+    this.#folder = undefined;
     this.#neverSync = true;
   }
 
@@ -356,6 +368,7 @@ export class Database {
     if (this.#batch.length > 0) this.#flush();
     await this.#waiting?.catch(() => {});
     await this.#syncing?.catch(() => {});
+    await this.#folder?.close();
     this.#log?.close();
     this.#statements.clear();
     this.#db.close();

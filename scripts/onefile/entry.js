@@ -61,7 +61,8 @@ globalThis.__wherry = {
         JSON.stringify(file)
       });f.seekSync(${offset},0);` +
         `for(let a=0;a<${size};)a+=f.readSync(s.subarray(a))??${size};f.close();` +
-        `(0,eval)(new TextDecoder("latin1").decode(s))(n=>process.getBuiltinModule(n),{},{},process)`,
+        `const r=n=>process.getBuiltinModule(n);r.load=async n=>r(n);` +
+        `(0,eval)(new TextDecoder("latin1").decode(s))(r,{},{},process)`,
     );
   },
 };

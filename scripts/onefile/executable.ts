@@ -21,6 +21,7 @@ export const ARCHES: readonly Arch[] = ["amd64", "arm64"];
 /** Bundles that workers run: name to module. */
 const WORKERS = {
   compress: "registry/layer/compress_worker.ts",
+  checkpoint: "registry/store/checkpoint_worker.ts",
   rebase: "lifecycle/platform/rebase_worker.ts",
 };
 

@@ -11,6 +11,12 @@ import {
   isExecutable,
   startEnvironment,
 } from "../../cli/assets.ts";
+import { RebasePool } from "../../lifecycle/platform/rebase_pool.ts";
+import { type Image, makeImage, pushImage } from "../../registry/image.ts";
+import { digestOf } from "../../registry/oci/digest.ts";
+import { MediaType } from "../../registry/oci/media_type.ts";
+import { bytesSource } from "../../registry/source.ts";
+import { openStore } from "../../registry/store/store.ts";
 import { workerUrl } from "../../registry/layer/worker_url.ts";
 
 /** What the probe prints. */
@@ -30,6 +36,22 @@ export interface ProbeResult {
   readonly works: Readonly<Record<string, string>>;
 }
 
+/** An image of such layers; what is on the first was made by buildpacks. */
+function imageOf(...names: readonly string[]): Image {
+  const layers = names.map((name) => {
+    const bytes = new TextEncoder().encode(name);
+    const digest = digestOf(bytes);
+    const descriptor = { mediaType: MediaType.ociLayer, digest, size: bytes.byteLength };
+    return { diffId: digest, descriptor, blob: () => Promise.resolve(bytesSource(bytes)) };
+  });
+  const label = { runImage: { topLayer: layers[0]!.diffId, reference: "base", image: "base" } };
+  const Labels = { "io.buildpacks.lifecycle.metadata": JSON.stringify(label) };
+  const config = { Env: ["CNB_PLATFORM_API=0.14"], ...(names.length > 1 ? { Labels } : {}) };
+  const rootfs = { type: "layers" as const, diff_ids: [] };
+  const history = names.map((name) => ({ created_by: name }));
+  return makeImage({ os: "linux", architecture: "amd64", config, rootfs, history }, layers);
+}
+
 const TRIALS: Readonly<Record<string, () => unknown>> = {
   worker: () =>
     new Promise<void>((resolve, reject) => {
@@ -45,6 +67,28 @@ const TRIALS: Readonly<Record<string, () => unknown>> = {
       };
       worker.postMessage({ id: 1, block: new Uint8Array(1000), codec: "gzip" });
     }),
+  "rebase worker": async () => {
+    const dir = await Deno.makeTempDir().catch(() => undefined);
+    if (dir === undefined) return; // an empty or read-only root has no room for a store
+    const store = await openStore(dir);
+    const [base, app] = [imageOf("base"), imageOf("base", "app")];
+    for (const [name, image] of Object.entries({ base, app })) {
+      await pushImage(image, store, name, { tags: ["latest"] });
+    }
+    const place = { registry: store, repository: "base", reference: "latest" };
+    const names = { name: "base", repositoryName: "base" };
+    const found = {
+      place: { ...place, ...names },
+      digest: base.raw.digest,
+      image: () => Promise.resolve(base),
+    };
+    const pool = new RebasePool(dir, found, false, 1);
+    const computed = await pool.compute("app", "latest");
+    await pool[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+    await Deno.remove(dir, { recursive: true });
+    if (computed?.image.is !== "made") throw new Error("it computes nothing");
+  },
   helper: async () => {
     // No arguments: it complains and ends. What counts is that it could be executed.
     await new Deno.Command(helperPath(), { stdout: "null", stderr: "null" }).output();
