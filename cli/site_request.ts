@@ -1,6 +1,6 @@
 /** Turns the flags about app and buildpacks into a request of the platform. */
 import { join, normalize } from "node:path";
-import type { SiteRequest } from "../lifecycle/platform/build_site.ts";
+import type { SiteRequest } from "../lifecycle/platform/build_site_types.ts";
 import { findProject } from "../lifecycle/platform/project.ts";
 import { type BuildGroup, openGroup } from "../lifecycle/sandbox/cgroup.ts";
 import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";

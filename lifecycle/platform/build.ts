@@ -30,7 +30,9 @@ import { copySboms } from "./outputs.ts";
 import type { Usage } from "../sandbox/cgroup.ts";
 import type { ExtendedBuild, ExtendRequest } from "./extend_build.ts";
 import { lookInto, type ShellOptions } from "./failure_shell.ts";
-import { openSite, type Site, type SiteRequest } from "./build_site.ts";
+import { MOST_PROCESSES } from "../sandbox/cgroup.ts";
+import { openSite } from "./build_site.ts";
+import type { Site, SiteRequest } from "./build_site_types.ts";
 
 /** What a build is made from; everything is resolved, nothing is a flag. Paths are absolute. */
 export interface BuildRequest extends SiteRequest, ExtendRequest {
@@ -96,8 +98,12 @@ export async function buildImage(
   try {
     return await buildInSite(request, site, ctx, output);
   } catch (error) {
-    if ((await request.machine.group?.usage())?.outOfMemory) {
+    const { outOfMemory, outOfProcesses } = await request.machine.group?.usage() ?? {};
+    if (outOfMemory) {
       ctx.log.warn("A process of the buildpacks was killed: it needed more memory than there was");
+    }
+    if (outOfProcesses) {
+      ctx.log.warn(`Buildpacks wanted more than ${MOST_PROCESSES} processes at a time`);
     }
     const { mode } = request.builder?.entry ?? { mode: "in-place" };
     if (request.keepSandbox && site.placed) {

@@ -5,7 +5,8 @@ import type { Plan } from "../file/plan_toml.ts";
 import { detect } from "../phase/detect.ts";
 import { DetectError } from "../phase/detect_types.ts";
 import type { GroupTrial, RunTarget } from "../phase/detect_types.ts";
-import { openSite, type SiteRequest } from "./build_site.ts";
+import { openSite } from "./build_site.ts";
+import type { SiteRequest } from "./build_site_types.ts";
 
 /** What detection found, also when nobody passed. */
 export interface DetectOutcome {

@@ -10,7 +10,12 @@ export interface Usage {
   readonly cpuMs?: number | undefined;
   /** Whether the kernel ended a process for want of memory. */
   readonly outOfMemory: boolean;
+  /** Whether a process could not be started, as there were too many. */
+  readonly outOfProcesses: boolean;
 }
+
+/** Most processes and threads of a build together, where the group counts them: a bomb ends there. */
+export const MOST_PROCESSES = 8192;
 
 /** A control group of one build; gone when it is disposed. */
 export interface BuildGroup extends AsyncDisposable {
@@ -59,6 +64,7 @@ export async function openGroup(
 async function furnish(path: string, memory: number | undefined): Promise<BuildGroup> {
   const remove = async () => await Deno.remove(path).catch(() => {});
   try {
+    await Deno.writeTextFile(join(path, "pids.max"), `${MOST_PROCESSES}`).catch(() => {});
     if (memory !== undefined) {
       await Deno.writeTextFile(join(path, "memory.max"), `${memory}`);
       // Without this the rest would go to the swap, slowly; and half a build helps nobody.
@@ -79,6 +85,7 @@ async function furnish(path: string, memory: number | undefined): Promise<BuildG
         ...peak === undefined ? {} : { memoryPeak: Number(peak) },
         ...cpu === null ? {} : { cpuMs: Math.round(Number(cpu[1]) / 1000) },
         outOfMemory: /^oom_kill [1-9]/m.test(events),
+        outOfProcesses: /^max [1-9]/m.test(await read(join(path, "pids.events")) ?? ""),
       };
     },
     [Symbol.asyncDispose]: remove,

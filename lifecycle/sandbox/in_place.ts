@@ -4,6 +4,7 @@
  */
 
 import { join } from "node:path";
+import { describeNamespaces } from "./describe.ts";
 import type { Command, Dir, Executor, Outcome } from "./executor.ts";
 import { carve, lookAtMachine, type Machine } from "./machine.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
@@ -178,27 +179,13 @@ async function viewWalls(site: Site, namespaces: Namespaces): Promise<Walls> {
     args.push("--landlock", "--ll-ro", "/");
     for (const path of writable) args.push("--ll-rw", path);
   }
-  const made = [
-    namespaces.user ? "user and mount namespaces" : "mount namespace",
-    ...(namespaces.pid ? ["PID namespace"] : []),
-    "no_new_privs",
-    "seccomp",
-    ...(landlock ? [`Landlock ${probe.landlock}`] : []),
-  ];
-  const open = [
-    options.network === "none" ? "no network" : "the host's network",
-    ...(namespaces.pid ? [] : [
-      `${explainAttempt(probe.userns)}, so other processes are visible` +
-      (probe.landlock >= 6 ? "" : " and those of this user can be signalled"),
-    ]),
-    ...(namespaces.user && probe.uid === 0 ? ["builds own what root owns outside /etc"] : []),
-    "not a VM: a kernel bug is a way out",
-  ];
   return {
     plan: { mode: "view", uid, gid, dirs: options.dirs, home: VIEW_HOME, fenced: true },
-    describe: `in-place, own view of this machine (${made.join(", ")}) as ${uid}:${gid}; ${
-      open.join("; ")
-    }`,
+    describe: describeNamespaces({
+      what: "in-place, own view of this machine",
+      ...{ probe, namespaces, landlock, uid, gid, network: options.network },
+      more: namespaces.user && probe.uid === 0 ? ["builds own what root owns outside /etc"] : [],
+    }),
     args,
     ...(namespaces.user ? {} : { owner: { uid, gid } }),
   };

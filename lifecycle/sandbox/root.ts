@@ -1,5 +1,6 @@
 /** Commands in a root file system of their own: an unpacked image. */
 import { join } from "node:path";
+import { describeNamespaces } from "./describe.ts";
 import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
@@ -195,30 +196,8 @@ async function usersWith(options: RootOptions, scratch: string, home: string): P
   return mounts;
 }
 
-function describe({ options, probe, namespaces }: Site): string {
-  const landlock = options.uid !== 0 && probe.landlock >= 2;
-  const made = [
-    namespaces.user ? "user and mount namespaces" : "mount namespace",
-    ...(namespaces.pid ? ["PID namespace"] : []),
-    "no_new_privs",
-    "seccomp",
-    ...(landlock ? [`Landlock ${probe.landlock}`] : []),
-  ];
-  const open = [
-    options.network === "none" ? "no network" : "the host's network",
-    ...(namespaces.pid ? [] : [
-      `${explainAttempt(probe.userns)}, so other processes are visible` +
-      (landlock && probe.landlock >= 6 ? "" : " and those of this user can be signalled"),
-    ]),
-    "not a VM: a kernel bug is a way out",
-  ];
-  return `namespaces, the image's own root (${made.join(", ")}) as ${options.uid}:${options.gid}; ${
-    open.join("; ")
-  }`;
-}
-
 function sandboxOf(site: Site, args: readonly string[], home: string): RootSandbox {
-  const { options, namespaces, scratch } = site;
+  const { options, probe, namespaces, scratch } = site;
   const { helper, uid, gid, dirs } = options;
   const plan: SandboxPlan = {
     ...{ mode: "view", uid, gid, dirs, home, fenced: true },
@@ -228,7 +207,11 @@ function sandboxOf(site: Site, args: readonly string[], home: string): RootSandb
   const words = [...groupWords(options.cgroup), ...args];
   return {
     plan,
-    describe: describe(site),
+    describe: describeNamespaces({
+      what: "namespaces, the image's own root",
+      ...{ probe, namespaces, uid, gid, network: options.network },
+      landlock: uid !== 0 && probe.landlock >= 2,
+    }),
     upper: options.root === "copy-on-write" ? join(scratch, "upper") : undefined,
     async handOver(paths) {
       if (!namespaces.user) await handOver(helper, paths, uid, gid);
