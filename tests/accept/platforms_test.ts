@@ -10,8 +10,10 @@ import {
   type BuildResult,
   EXAMPLES,
   makeScene,
+  ROOT,
   type Scene,
   startProcess,
+  tool,
   WHERRY,
 } from "./wherry_testing.ts";
 
@@ -118,6 +120,15 @@ Deno.test({
       assert.equal(ended.code, 0, ended.stderr);
       return ended;
     };
+    // Both bases and the builder of both, made once more: the same bytes.
+    await writeBothBases(`${scene.dir}/base2`, programs!);
+    await scene.write({ "again.toml": FILES["builder.toml"].replace("oci:base:", "oci:base2:") });
+    await scene.ok(["builder", "create", "oci:again", "--config", "again.toml"]);
+    const layoutIndex = async (layout: string) =>
+      JSON.parse(await Deno.readTextFile(`${scene.dir}/${layout}/index.json`));
+    assert.deepEqual(await layoutIndex("base2"), await layoutIndex("base"));
+    assert.deepEqual(await layoutIndex("again"), await layoutIndex("builder"));
+
     const name = `${registry.host}/team/app`;
     const build = async () => {
       const { stdout, stderr } = await wherry(
@@ -243,6 +254,32 @@ Deno.test({
         "echo $HOSTTYPE",
       );
       assert.equal(type, `${BASH_TYPE[arch]}\n`);
+    }
+  },
+});
+
+Deno.test({
+  name: "base images of Debian packages for both processors, made again: the same digests",
+  ignore: !debian, // that of the other processor takes some ten minutes to make
+  async fn() {
+    const to = await Deno.makeTempDir();
+    try {
+      const tags = ["build", "run", `build-${OTHER}`, `run-${OTHER}`];
+      await tool(Deno.execPath(), [
+        ...["run", "-A", `${ROOT}scripts/base_images.ts`, "--fresh", "--to", to, ...tags],
+      ]);
+      const digests = async (dir: string) => {
+        const { manifests } = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
+        return tags.map((tag) =>
+          manifests.find((one: { annotations: Record<string, string> }) =>
+            one.annotations["org.opencontainers.image.ref.name"] === tag
+          ).digest
+        );
+      };
+      // Packages that were updated meanwhile make other images: then those that are kept are made anew first.
+      assert.deepEqual(await digests(to), await digests(cachedLayout()));
+    } finally {
+      await Deno.remove(to, { recursive: true });
     }
   },
 });
