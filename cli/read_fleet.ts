@@ -35,8 +35,13 @@ export async function readFleet(
   if (!given.some(({ name }) => isPattern(name))) return unique(given);
   const all: FleetItem[] = [];
   for (const item of given) {
-    if (!isPattern(item.name)) all.push(item);
-    else for await (const name of expand(session, item.name)) all.push({ name, where: item.where });
+    if (!isPattern(item.name)) {
+      all.push(item);
+      continue;
+    }
+    const before = all.length;
+    for await (const name of expand(session, item.name)) all.push({ name, where: item.where });
+    if (all.length === before) session.log.warn(`No image matches ${item.name}`);
   }
   return unique(all);
 }

@@ -414,6 +414,8 @@ Deno.test("a list that is only looked at is one of images in registries: plan an
   const applied = await it.wherry(["rebase", "apply", "plan"]);
   equal(applied.code, 0, applied.stderr);
   match(applied.stderr, /1 image in .*: 1 rebased; \d+ requests/);
+  const none = await it.wherry(["rebase", "plan", `${it.host}/ap/*:1`, "--run-image", run]);
+  match(none.stderr, /Warning: No image matches \S+ap\/\*:1/);
   // Beside them, one of the store says so in the plan.
   equal((await it.wherry(["pull", `${it.host}/app:1`])).code, 0);
   await put(it.place, "run", "2", madeBase("3"));

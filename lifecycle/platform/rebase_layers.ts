@@ -10,6 +10,8 @@ export interface Bringing extends RowOptions {
   readonly signal: AbortSignal;
   /** The same for its config alone. */
   readonly configRow?: RowOptions["row"];
+  /** Called when it is this act that brings the base. */
+  readonly onBase?: (() => void) | undefined;
   /** Called when all that is needed has left; of an index never. */
   readonly onLeft?: (() => void) | undefined;
 }
@@ -83,6 +85,7 @@ export class BaseLayers {
     const key = this.#key(to, repository, base);
     let ensured = this.#there.get(key);
     if (ensured === undefined) {
+      how.onBase?.();
       ensured = this.#bring(to, repository, base, how);
       // Others wait for this one; what it failed of, the next shall try again.
       ensured.catch(() => this.#there.delete(key));

@@ -65,6 +65,8 @@ export interface RebasedImage {
   readonly oldBase: string;
   /** And after. */
   readonly newBase: string;
+  /** Its config had to be asked for. */
+  readonly asked: boolean;
 }
 
 /** What a rebase would write. */
@@ -230,7 +232,8 @@ async function prepareImage(
       `Cannot read config ${config.digest} of ${name}: the registry lacks it`,
     );
   };
-  const text = await choices.known?.(config.digest) ?? await read();
+  const known = await choices.known?.(config.digest);
+  const text = known ?? await read();
   const app = assembleImage(raw, manifest, text, { registry, repository }, choices.codec);
   const label = labelOf(app.config, METADATA_LABEL);
   if (!label) throw new NotCnbError(name, `it has no label ${METADATA_LABEL}`);
@@ -256,7 +259,9 @@ async function prepareImage(
     alsoKnownAs: place.alsoKnownAs,
     codec: choices.codec,
   }, choices.log);
-  const image = { old: app, made, base, oldBase: runImage.reference, newBase: reference };
+  const [oldName, newName] = [runImage.reference, reference];
+  const asked = known === undefined;
+  const image = { old: app, made, base, oldBase: oldName, newBase: newName, asked };
   return { image, base: chosen };
 }
 

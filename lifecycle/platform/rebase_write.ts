@@ -45,16 +45,31 @@ export async function writeRebase(
       !(home && old === made && (target.tag ?? source.reference) === source.reference)
     );
     if (tags.length === 0) continue;
+    const single = home && !isIndex(prepared) ? prepared.images[0]! : undefined;
+    const way = () => single && bases.way(to, repository, single.base);
+    let brings = false;
+    // What the tags are is asked while the last bytes are on their way, where it is not known to look by itself. An image whose
+    // config had to be asked for, too, is not asked for once more if it was read a moment ago: that is the sixth request.
+    let glanced = false;
     const glance = () => {
-      // What the tags are is asked while the last bytes are on their way.
-      if (!isRemote(to)) return;
+      if (!isRemote(to) || glanced) return;
+      glanced = true;
+      const spare = single?.asked === true && (!brings || way() === "believed");
       for (const { tag, expect } of tags) {
-        if (tag !== undefined && expect !== undefined) to.glance(repository, tag, { signal });
+        if (tag !== undefined && expect !== undefined) {
+          to.glance(repository, tag, { signal, spare });
+        }
       }
     };
     const bring = async (more: Partial<Bringing> = {}) => {
       const onLeft = more.onLeft ?? glance;
-      await pushContents(prepared, to, repository, home, bases, { signal, ...more, onLeft });
+      const onBase = () => void (brings = true);
+      await pushContents(prepared, to, repository, home, bases, {
+        signal,
+        ...more,
+        onLeft,
+        onBase,
+      });
     };
     // What we believed to be there was collected meanwhile: brought again, once.
     const bringAgain = async () => {
@@ -71,13 +86,16 @@ export async function writeRebase(
       }
     };
     let rest: readonly RebaseTarget[] = tags;
-    if (home && !isIndex(prepared) && canFollow(to, prepared)) {
-      const put = (row: Row) => putTop(prepared, to, tags[0]!, signal, row);
-      const way = () => bases.way(to, repository, prepared.images[0]!.base);
+    if (single !== undefined && canFollow(to, prepared)) {
+      if (!single.asked) glance(); // nobody waits for it then
+      const put = (row: Row) => {
+        glance();
+        return putTop(prepared, to, tags[0]!, signal, row);
+      };
       if (await bringAndPut(bring, put, signal)) rest = tags.slice(1);
       else if (way() === "believed") await bringAgain();
       else if (way() === "mounted") to.facts.inOrder = false;
-    } else if (home && !isIndex(prepared) && canProbe(to, prepared, bases)) {
+    } else if (single !== undefined && canProbe(to, prepared, bases)) {
       await bringAfterProbe(prepared, to, repository, bring, signal);
     } else await surely(bring);
     bases.note(to);
@@ -204,13 +222,13 @@ async function pushImage(
   repository: string,
   home: boolean,
   bases: BaseLayers,
-  { signal, row, configRow = row, onLeft }: Bringing,
+  { signal, row, configRow = row, onLeft, onBase }: Bringing,
 ): Promise<void> {
   const own = { ...made, layers: made.layers.slice(base.layers.length) };
   let left = home ? 2 : 3;
   const part = { signal, row, onLeft: () => --left === 0 && onLeft?.() };
   const acts = [
-    bases.ensure(to, repository, base, part),
+    bases.ensure(to, repository, base, { ...part, onBase }),
     ...(home ? [] : [pushAll(own, own.layers.length, to, repository, part)]),
     // Made this moment, so nobody has it.
     to.pushBlob(repository, made.manifest.config, bytesSource(made.rawConfig), {

@@ -96,7 +96,7 @@ export class Registries implements AsyncDisposable {
 /** What a tag was so long ago, in milliseconds, it may still be. */
 const GLANCE_MS = 1000;
 /** Tags that are remembered so long; of a fleet no more are under way. */
-const MAX_GLANCES = 1000;
+const MAX_READS = 1000;
 
 class RemoteRegistry implements RegistryClient {
   readonly name: string;
@@ -112,6 +112,11 @@ class RemoteRegistry implements RegistryClient {
   /** Ends what was begun and nobody asked for. */
   readonly #ending = new AbortController();
   readonly #glances = new Map<
+    string,
+    { readonly since: number; readonly seen: Promise<Descriptor | undefined> }
+  >();
+  /** Tags whose manifests were read: as good as a glance to whoever says so. */
+  readonly #reads = new Map<
     string,
     { readonly since: number; readonly seen: Promise<Descriptor | undefined> }
   >();
@@ -244,7 +249,7 @@ class RemoteRegistry implements RegistryClient {
   ): Promise<boolean> {
     const place = this.#manifestPlace(repository, reference);
     const subject = isDigest(reference) ? await this.#subject(place, options) : undefined;
-    this.#glances.delete(`${repository}:${reference}`);
+    this.#reads.delete(`${repository}:${reference}`);
     const deleted = await deleteManifest(this.#session, place, options);
     if (deleted && subject !== undefined && isDigest(reference)) {
       await this.#changeFallback(repository, subject, { remove: reference }, options.signal);
@@ -320,13 +325,21 @@ class RemoteRegistry implements RegistryClient {
     return this.#session.challenged;
   }
 
-  glance(repository: string, tag: string, options?: CallOptions): void {
+  glance(
+    repository: string,
+    tag: string,
+    { spare = false, signal }: CallOptions & { readonly spare?: boolean | undefined } = {},
+  ): void {
     if (this.#session.learned.conditions === true) return;
     const key = `${repository}:${tag}`;
     const since = this.#session.now();
+    const read = this.#reads.get(key);
     // The put is to come while it is still good.
-    if (since - (this.#glances.get(key)?.since ?? -Infinity) < GLANCE_MS / 2) return;
-    const seen = statManifest(this.#session, this.#manifestPlace(repository, tag), options);
+    if (spare && read !== undefined && since - read.since < GLANCE_MS / 2) {
+      this.#glances.set(key, read);
+      return;
+    }
+    const seen = statManifest(this.#session, this.#manifestPlace(repository, tag), { signal });
     seen.catch(() => {}); // said to whoever puts
     this.#glances.set(key, { since, seen });
   }
@@ -339,11 +352,11 @@ class RemoteRegistry implements RegistryClient {
       digest: raw.digest,
       size: raw.bytes.byteLength,
     };
-    this.#glances.delete(key);
-    this.#glances.set(key, { since, seen: Promise.resolve(seen) });
-    for (const oldest of this.#glances.keys()) {
-      if (this.#glances.size <= MAX_GLANCES) break;
-      this.#glances.delete(oldest);
+    this.#reads.delete(key);
+    this.#reads.set(key, { since, seen: Promise.resolve(seen) });
+    for (const oldest of this.#reads.keys()) {
+      if (this.#reads.size <= MAX_READS) break;
+      this.#reads.delete(oldest);
     }
   }
 
@@ -462,7 +475,7 @@ class RemoteRegistry implements RegistryClient {
     digest: Digest,
     options: PutOptions,
   ): Promise<Headers> {
-    this.#glances.delete(`${place.repository}:${place.reference}`);
+    this.#reads.delete(`${place.repository}:${place.reference}`);
     try {
       return await putManifest(this.#session, place, manifest, digest, options);
     } catch (error) {

@@ -207,7 +207,11 @@ class MirroredRegistry implements RegistryClient {
     return this.#primary.challenged;
   }
 
-  glance(repository: string, tag: string, options?: CallOptions): void {
+  glance(
+    repository: string,
+    tag: string,
+    options?: CallOptions & { readonly spare?: boolean | undefined },
+  ): void {
     this.#primary.glance(repository, tag, options);
   }
 

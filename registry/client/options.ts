@@ -154,10 +154,14 @@ export interface RegistryClient extends Registry, AsyncDisposable {
   begin(repository: string, reference: string): Promise<void>;
   /**
    * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
-   * look by itself, the put need not wait for that. What was seen holds for a second; so nothing is sent when the tag's manifest
-   * was read a moment ago.
+   * look by itself, the put need not wait for that. What was seen holds for a second. `spare`: that its manifest
+   * was read a moment ago will do.
    */
-  glance(repository: string, tag: string, options?: CallOptions): void;
+  glance(
+    repository: string,
+    tag: string,
+    options?: CallOptions & { readonly spare?: boolean | undefined },
+  ): void;
   /**
    * Proves that `repository` can be read or written, before any work is done (AN-3).
    *
