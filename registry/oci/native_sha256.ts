@@ -35,9 +35,9 @@ interface Executable {
 function open(): Found {
   const executable = (globalThis as { readonly __wherry?: Executable }).__wherry;
   const arch = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
-  const path = executable?.hash ??
-    new URL(`../../dist/native/${arch}/hash.so`, import.meta.url);
   try {
+    const path = executable?.hash ??
+      new URL(`../../dist/native/${arch}/hash.so`, import.meta.url);
     const calls = Deno.dlopen(path, SYMBOLS).symbols;
     return { calls, fast: calls.sha256_possible() };
   } catch {

@@ -46,14 +46,17 @@ const read = (name) => places[name] === undefined ? undefined : readAt(...places
 
 const require = makeRequire(read, needs);
 
+const hash = here === undefined ? "/proc/self/fd/@HASH@" : here + "hash.so";
+
 globalThis.__wherry = {
   file,
   argv0: stubbed ?? "wherry",
   environment,
   assets: places,
   helper: here === undefined ? "/proc/self/fd/@HELPER@" : here + "helper",
-  hash: here === undefined ? "/proc/self/fd/@HASH@" : here + "hash.so",
-  // A worker has no import.meta of its own to find its code by: one line that reads it from the executable.
+  hash,
+  // A worker has no import.meta of its own to find its code by: one line that reads it from the executable. Of what is here it
+  // has the library that hashes.
   workerUrl(name) {
     const [offset, size] = places[name + "_worker.js"];
     return "data:text/javascript," + encodeURIComponent(
@@ -61,6 +64,7 @@ globalThis.__wherry = {
         JSON.stringify(file)
       });f.seekSync(${offset},0);` +
         `for(let a=0;a<${size};)a+=f.readSync(s.subarray(a))??${size};f.close();` +
+        `globalThis.__wherry={hash:${JSON.stringify(hash)}};` +
         `const r=n=>process.getBuiltinModule(n);r.load=async n=>r(n);` +
         `(0,eval)(new TextDecoder("latin1").decode(s))(r,{},{},process)`,
     );
