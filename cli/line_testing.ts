@@ -1,6 +1,7 @@
 /** A command line run as `main.ts` runs it, in this process, with an Io of our own. */
 // What it opens stays open: that is no test's fault, so it is here before the first.
 import "../registry/layer/descriptors.ts";
+import "../registry/oci/native_sha256.ts";
 import { failureOf } from "./exit.ts";
 import type { Io, Sink } from "./io.ts";
 import { run } from "./run.ts";
