@@ -3,8 +3,10 @@ import { join } from "node:path";
 import type { Image } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { MediaType } from "../registry/oci/media_type.ts";
+import { digestOf, hexOf } from "../registry/oci/digest.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
 import { buildOne, type Built, describeBuild } from "./build_app.ts";
+import { checkDestination, SCRATCH } from "./build_target.ts";
 import { helperPath } from "./assets.ts";
 import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
@@ -27,9 +29,16 @@ export async function buildPlatforms(
   started: number,
 ): Promise<void> {
   const { io, log, ctx } = session;
-  if (readPlace(name).kind.endsWith("-archive")) {
-    throw new UsageError(`Cannot write ${name}: it holds one platform, want oci:DIR for several`);
+  const place = readPlace(name);
+  if (place.kind === "docker-archive") {
+    throw new UsageError(
+      `Cannot write ${name}: it holds one platform, want oci-archive:FILE or oci:DIR for several`,
+    );
   }
+  checkDestination(name, place, flags);
+  // An archive is written in one piece, so the index is made in the store first. Its name there is that of the file, for the cache.
+  const archive = place.kind === "oci-archive" ? place : undefined;
+  const made = archive === undefined ? name : scratchName(session.path(archive.path));
   await refuseEarly(session, flags, platforms);
   const store = await session.store();
   await using _lease = await store.lease(); // images without a name must last until the index has one
@@ -41,7 +50,7 @@ export async function buildPlatforms(
     log.info(`Building for ${platform}`);
     try {
       const own = { ...flags, platform, ...below("reportOutputDir"), ...below("sbomOutputDir") };
-      const built = await buildOne(session, name, own, part);
+      const built = await buildOne(session, made, own, part);
       all.push({ ...built, platform });
     } catch (error) {
       log.warn(`The build for ${platform} ended: ${name} is what it was before`);
@@ -59,15 +68,23 @@ export async function buildPlatforms(
     });
     digest = pushed.digest;
   }
-  log.info(`Successfully built index ${target.name} of ${count(images.length, "image")}`);
+  const shown = archive === undefined ? target.name : name;
+  if (archive !== undefined) {
+    const { repository, tag = "latest" } = target.destinations[0]!;
+    const { copyToArchive } = await import("./copy_archive.ts");
+    const located = { ...target, repository, reference: digest, name };
+    await copyToArchive(session, located, archive, undefined);
+    await store.deleteManifest(repository, tag);
+  }
+  log.info(`Successfully built index ${shown} of ${count(images.length, "image")}`);
   if (flags.output !== "json") {
-    io.stdout.write(`${target.repositoryName}@${digest}\n`);
+    io.stdout.write(`${archive === undefined ? target.repositoryName : name}@${digest}\n`);
     return;
   }
   const ms = performance.now() - started;
   const about = {
-    name: target.name,
-    tags: target.destinations.map((one) => one.name),
+    name: shown,
+    tags: archive === undefined ? target.destinations.map((one) => one.name) : [shown],
     digest,
     manifest_size: index.bytes.byteLength,
     platforms: all.map(({ platform, target, outcome }) => {
@@ -77,6 +94,10 @@ export async function buildPlatforms(
     milliseconds: Math.round(ms),
   };
   io.stdout.write(JSON.stringify(about, null, 2) + "\n");
+}
+
+function scratchName(file: string): string {
+  return `store:${SCRATCH}/${hexOf(digestOf(new TextEncoder().encode(file))).slice(0, 16)}`;
 }
 
 /** What cannot be entered in the end is not begun. */

@@ -49,18 +49,7 @@ export async function openTarget(
   stack: AsyncDisposableStack,
 ): Promise<BuildTarget> {
   const place = readPlace(name);
-  const named = place.kind === "registry" || place.kind === "store";
-  if (!named && flags.publish) {
-    throw new UsageError(
-      `Cannot publish ${name}: --publish wants the name of an image in a registry`,
-    );
-  }
-  if (!named && (flags.tag?.length ?? 0) > 0) {
-    throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
-  }
-  if (named && place.reference.digest !== undefined) {
-    throw new UsageError(`Cannot build ${name}: its digest is not known before; want a tag`);
-  }
+  checkDestination(name, place, flags);
   switch (place.kind) {
     case "registry":
       return flags.publish
@@ -72,6 +61,22 @@ export async function openTarget(
       return await layoutTarget(session, place);
     default:
       return await archiveTarget(session, place, stack);
+  }
+}
+
+/** @throws {UsageError} When nothing can be built to `name` with these flags. */
+export function checkDestination(name: string, place: Place, flags: BuildFlags): void {
+  const named = place.kind === "registry" || place.kind === "store";
+  if (!named && flags.publish) {
+    throw new UsageError(
+      `Cannot publish ${name}: --publish wants the name of an image in a registry`,
+    );
+  }
+  if (!named && (flags.tag?.length ?? 0) > 0) {
+    throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
+  }
+  if (named && place.reference.digest !== undefined) {
+    throw new UsageError(`Cannot build ${name}: its digest is not known before; want a tag`);
   }
 }
 
@@ -157,7 +162,7 @@ async function layoutTarget(
 }
 
 /** Repositories of the store for images that only pass through. */
-const SCRATCH = "wherry-scratch";
+export const SCRATCH = "wherry-scratch";
 
 /** An archive is written in one piece, so the image is made in the store first and then leaves it. */
 async function archiveTarget(

@@ -48,7 +48,7 @@ export async function putImages(
   if (place.kind === "oci-archive" || place.kind === "docker-archive") {
     const [image, ...more] = images;
     if (image === undefined || more.length > 0) {
-      throw new UsageError(`Cannot write ${name}: it holds one platform, want oci:DIR for several`);
+      throw new UsageError(`Cannot write ${name}: it gets one platform, want oci:DIR for several`);
     }
     const file = session.path(place.path);
     const options = { signal: session.ctx.signal };

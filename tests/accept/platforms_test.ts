@@ -166,6 +166,14 @@ Deno.test({
     for (const type of Object.values(BASH_TYPE)) {
       assert.match(again.stderr, new RegExp(`found what was made by ${type}\n`));
     }
+    // The same index in one file, and nothing of it left in the store.
+    const listed = await scene.ok(["ls"]);
+    const file = await wherry("build", "oci-archive:both.tar", ...BUILD, ...BOTH);
+    assert.equal(file.stdout, `oci-archive:both.tar@${first.digest}\n`);
+    assert.match(file.stderr, /Successfully built index oci-archive:both.tar of 2 images/);
+    await scene.ok(["copy", "oci-archive:both.tar", "oci:both:latest"]);
+    assert.equal((await layoutIndex("both")).manifests[0].digest, first.digest);
+    assert.equal(await scene.ok(["ls"]), listed);
     // One of the two alone, as a CI job for each processor would: the same image.
     const { stdout } = await wherry(
       ...["build", `${name}:${OTHER}`, "--publish", ...BUILD, "--platform", `linux/${OTHER}`],
@@ -209,8 +217,10 @@ Deno.test({
       ...["--platform", `linux/${HERE}`, "--run-image", `oci:base:runs-${OTHER}`],
     ]);
     assertOneError(only, 3, new RegExp(`for linux/${HERE}: it is for linux/${OTHER}`));
-    const archive = await scene.run(["build", "oci-archive:out.tar", ...BUILD, ...BOTH]);
-    assertOneError(archive, 3, /holds one platform/);
+    const archive = await scene.run(["build", "docker-archive:out.tar", ...BUILD, ...BOTH]);
+    assertOneError(archive, 3, /holds one platform, want oci-archive:FILE or oci:DIR/);
+    const tagged = await scene.run(["build", "oci-archive:o.tar", "-t", "x", ...BUILD, ...BOTH]);
+    assertOneError(tagged, 3, /Cannot tag oci-archive:o.tar/);
     const wrong = await scene.run(["detect", ...["--path", "app"], ...BOTH]);
     assertOneError(wrong, 3, /Cannot read platform/);
   },
