@@ -1,6 +1,6 @@
 import { createHash, type Hash, hash as hashOnce } from "node:crypto";
 import { OciError } from "./error.ts";
-import { type NativeSha256, nativeSha256 } from "./native_sha256.ts";
+import { type NativeSha256, nativeSha256, nativeSha256Of } from "./native_sha256.ts";
 
 /** The digest algorithms wherry can verify. */
 export type Algorithm = "sha256" | "sha384" | "sha512";
@@ -54,7 +54,7 @@ export class Digester {
   /** Starts a hash of nothing. */
   constructor(algorithm: Algorithm = "sha256") {
     this.#algorithm = algorithm;
-    this.#hash = (algorithm === "sha256" ? nativeSha256(false) : undefined) ??
+    this.#hash = (algorithm === "sha256" ? nativeSha256() : undefined) ??
       createHash(algorithm);
   }
 
@@ -91,14 +91,8 @@ export function digestOfMade(bytes: Uint8Array, algorithm: Algorithm = "sha256")
   return known ?? digestOf(bytes, algorithm);
 }
 
-const SMALL = 256 * 1024;
-
 /** The digest of bytes that are already in memory. */
 export function digestOf(bytes: Uint8Array, algorithm: Algorithm = "sha256"): Digest {
-  const native = algorithm === "sha256" ? nativeSha256(bytes.byteLength <= SMALL) : undefined;
-  if (native === undefined) {
-    return `${algorithm}:${hashOnce(algorithm, bytes, "hex")}` as Digest;
-  }
-  native.update(bytes);
-  return `sha256:${native.digest("hex")}` as Digest;
+  const native = algorithm === "sha256" ? nativeSha256Of(bytes) : undefined;
+  return `${algorithm}:${native ?? hashOnce(algorithm, bytes, "hex")}` as Digest;
 }

@@ -8,13 +8,14 @@ export const HASH_FD = 240;
 
 /** Room for `struct sha256`. */
 const STATE = 120;
-const HEX = 65;
+const DIGEST = 32;
 
 const SYMBOLS = {
   sha256_possible: { parameters: [], result: "bool" },
   sha256_start: { parameters: ["buffer"], result: "void" },
   sha256_add: { parameters: ["buffer", "buffer", "usize"], result: "void" },
-  sha256_end: { parameters: ["buffer", "buffer"], result: "void" },
+  sha256_bytes: { parameters: ["buffer", "buffer"], result: "void" },
+  sha256_once: { parameters: ["buffer", "usize", "buffer"], result: "void" },
 } as const;
 
 type Calls = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
@@ -48,6 +49,12 @@ function open(): Found {
 // From source at once: a test that opens it by chance would seem to have forgotten to close it.
 let found: Found | undefined = "__wherry" in globalThis ? undefined : open();
 
+/** The library, where it is to be used: for little it is even where Node's hash is quicker. */
+function callsFor(little: boolean): Calls | undefined {
+  const { calls, fast } = found ??= open();
+  return fast || little ? calls : undefined;
+}
+
 /** A running SHA-256. */
 export interface NativeSha256 {
   /** Adds `bytes`; they may be reused afterwards. */
@@ -56,15 +63,10 @@ export interface NativeSha256 {
   digest(encoding: "hex"): string;
 }
 
-/**
- * Starts one.
- *
- * @param small Whether little will be hashed: then it is given even where Node's is quicker.
- * @returns `undefined` where Node's is to be used.
- */
-export function nativeSha256(small: boolean): NativeSha256 | undefined {
-  const { calls, fast } = found ??= open();
-  if (calls === undefined || !fast && !small) return undefined;
+/** Starts one; `undefined` where Node's is to be used. */
+export function nativeSha256(): NativeSha256 | undefined {
+  const calls = callsFor(false);
+  if (calls === undefined) return undefined;
   const state = new Uint8Array(STATE);
   calls.sha256_start(state);
   return {
@@ -72,9 +74,20 @@ export function nativeSha256(small: boolean): NativeSha256 | undefined {
       calls.sha256_add(state, bytes as Uint8Array<ArrayBuffer>, BigInt(bytes.byteLength));
     },
     digest() {
-      const hex = new Uint8Array(HEX);
-      calls.sha256_end(state, hex);
-      return String.fromCharCode(...hex.subarray(0, HEX - 1));
+      calls.sha256_bytes(state, digest);
+      return digest.toHex();
     },
   };
+}
+
+const LITTLE = 256 * 1024;
+const digest = new Uint8Array(DIGEST); // memory of its own for each would cost more than a hash
+
+/** The SHA-256 of `bytes` in lower-case hex digits; `undefined` where Node's is to be used. */
+export function nativeSha256Of(bytes: Uint8Array): string | undefined {
+  const { byteLength } = bytes;
+  const calls = callsFor(byteLength <= LITTLE);
+  if (calls === undefined) return undefined;
+  calls.sha256_once(bytes as Uint8Array<ArrayBuffer>, BigInt(byteLength), digest);
+  return digest.toHex();
 }

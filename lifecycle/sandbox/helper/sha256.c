@@ -138,17 +138,29 @@ void sha256_add(struct sha256 *hash, const void *bytes, size_t length) {
   memcpy(hash->partial, from + length / BLOCK * BLOCK, length % BLOCK);
 }
 
-void sha256_end(struct sha256 *hash, char hex[65]) {
-  static const char digits[] = "0123456789abcdef";
+void sha256_bytes(struct sha256 *hash, unsigned char digest[32]) {
   const uint64_t bits = hash->length * 8;
   unsigned char tail[2 * BLOCK] = {0x80};
   size_t padding = 1 + (2 * BLOCK - 9 - hash->length % BLOCK) % BLOCK;
   for (int i = 0; i < 8; i++) tail[padding + i] = (unsigned char)(bits >> (56 - 8 * i));
   sha256_add(hash, tail, padding + 8);
+  for (int i = 0; i < 32; i++) digest[i] = (unsigned char)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+}
+
+void sha256_end(struct sha256 *hash, char hex[65]) {
+  static const char digits[] = "0123456789abcdef";
+  unsigned char digest[32];
+  sha256_bytes(hash, digest);
   for (int i = 0; i < 32; i++) {
-    unsigned char byte = (unsigned char)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
-    hex[2 * i] = digits[byte >> 4];
-    hex[2 * i + 1] = digits[byte & 15];
+    hex[2 * i] = digits[digest[i] >> 4];
+    hex[2 * i + 1] = digits[digest[i] & 15];
   }
   hex[64] = 0;
+}
+
+void sha256_once(const void *bytes, size_t length, unsigned char digest[32]) {
+  struct sha256 hash;
+  sha256_start(&hash);
+  sha256_add(&hash, bytes, length);
+  sha256_bytes(&hash, digest);
 }

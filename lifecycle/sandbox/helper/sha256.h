@@ -18,8 +18,11 @@ struct sha256 {
 bool sha256_possible(void);
 void sha256_start(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, const void *bytes, size_t length);
-/* Ends it: 64 lower-case hex digits and a NUL. */
+/* Ends it: 64 lower-case hex digits and a NUL, or the bytes. */
 void sha256_end(struct sha256 *hash, char hex[65]);
+void sha256_bytes(struct sha256 *hash, unsigned char digest[32]);
+/* All at once. */
+void sha256_once(const void *bytes, size_t length, unsigned char digest[32]);
 
 extern const uint32_t sha256_constants[64];
 void sha256_plain_blocks(uint32_t *state, const unsigned char *from, size_t count);
