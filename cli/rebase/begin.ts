@@ -41,11 +41,12 @@ export async function beginToRead(
       const source = await session.source(run.registry);
       leaving.push(source.begin(run.repository, wantedOf(run)));
     }
-    // What is loaded next stops everything else: not before they have left.
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, LEAVE_MS));
+    // What is loaded next stops everything else: not before they have left. The first timer of a process takes longer to load
+    // than this waits, a signal does not.
+    const late = new Promise<void>((resolve) => {
+      AbortSignal.timeout(LEAVE_MS).addEventListener("abort", () => resolve());
+    });
     await Promise.race([Promise.all(leaving), late]);
-    clearTimeout(timer);
   } catch {
     // It is said when it is asked for.
   }

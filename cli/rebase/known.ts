@@ -100,7 +100,7 @@ export class Known implements KnownBases, AsyncDisposable {
       }
       const temporary = `${path}.${crypto.randomUUID()}`;
       try {
-        await Deno.writeFile(temporary, bytes, { mode: 0o600 });
+        Deno.writeFileSync(temporary, bytes, { mode: 0o600 });
         await Deno.rename(temporary, path);
       } catch (error) {
         await Deno.remove(temporary).catch(() => {});

@@ -5,10 +5,10 @@ import { setImmediate } from "node:timers";
 export const SLICE_MS = 3;
 
 /**
- * How many turns are waited for with a timer, which takes a millisecond: Node's `setImmediate` takes none, but 10 to 30
- * to load, and a command that does little ends before.
+ * How many turns are waited for with an answer of the kernel's, which takes 0.05 ms of two threads: Node's `setImmediate`
+ * takes less, but 6 to load, as any timer does, and a command that does little ends before.
  */
-let spared = 40;
+let spared = 100;
 
 /** Calls `act` in another turn of the event loop, the next one as a rule. */
 export function soon(act: () => void): void {
@@ -17,7 +17,7 @@ export function soon(act: () => void): void {
     return;
   }
   spared--;
-  setTimeout(act, 0);
+  Deno.lstat("/").then(act, act);
 }
 
 /** Lets timers and sockets run; a microtask would not. */
