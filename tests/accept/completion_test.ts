@@ -73,14 +73,14 @@ Deno.test({
   ignore: !installed("zsh"),
   async fn() {
     await using scene = await makeScene();
-    // The real line editor, in a terminal of zsh's own; a tab lists, and the list is on the screen.
+    // The real line editor, in a terminal of zsh's own. It listens from its prompt on: what came before would only be echoed.
     const out = await inShell(
       scene,
       "zsh",
       `zmodload zsh/zpty
 zpty shell 'zsh -f'
-zpty -w shell "PS1= ; autoload -Uz compinit && compinit -u -D; source <(wherry completion zsh); echo rea''dy"
-zpty -r -m shell line '*ready*'
+zpty -w shell "autoload -Uz compinit && compinit -u -D; source <(wherry completion zsh); PS1='g''o> '"
+zpty -r -m shell line '*go> *'
 zpty -w -n shell $'wherry build app --pull-policy if\\t; true --don''e\\n'
 zpty -r -m shell line '*--done*'
 print -r -- "$line"`,
