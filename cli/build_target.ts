@@ -16,6 +16,7 @@ import type { BuildFlags } from "./command/build.ts";
 import { UsageError } from "./exit.ts";
 import { inRegistry, inStore, layout, readName, readPlace } from "./places.ts";
 import type { Session } from "./session.ts";
+import { type ArchivePlace, writeArchive } from "./write_archive.ts";
 
 /** One destination, opened. */
 export interface BuildTarget {
@@ -167,7 +168,7 @@ export const SCRATCH = "wherry-scratch";
 /** An archive is written in one piece, so the image is made in the store first and then leaves it. */
 async function archiveTarget(
   session: Session,
-  place: Extract<Place, { kind: "oci-archive" | "docker-archive" }>,
+  place: ArchivePlace,
   stack: AsyncDisposableStack,
 ): Promise<BuildTarget> {
   const file = session.path(place.path);
@@ -191,17 +192,7 @@ async function archiveTarget(
     access: [],
     spoolRepository: repository,
     cacheName: cacheNameOf(`${place.kind}-${file}`),
-    async finish(image) {
-      const options = { signal: session.ctx.signal };
-      if (place.kind === "oci-archive") {
-        const { writeOciArchive } = await import("../registry/store/oci_archive.ts");
-        await writeOciArchive(file, [{ image, names: [place.tag ?? "latest"] }], options);
-      } else {
-        const { writeDockerArchive } = await import("../registry/store/docker_archive.ts");
-        const names = place.reference ? [familiarName(place.reference)] : [];
-        await writeDockerArchive(file, [{ image, names }], options);
-      }
-    },
+    finish: (image) => writeArchive(session, place, image),
   };
 }
 

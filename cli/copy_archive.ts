@@ -5,11 +5,11 @@ import { OciError } from "../registry/oci/error.ts";
 import { isIndexType } from "../registry/oci/media_type.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
-import { familiarName, type Place } from "../registry/oci/reference.ts";
 import { UsageError } from "./exit.ts";
 import type { Located } from "./places.ts";
 import { machinePlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
+import { type ArchivePlace, writeArchive } from "./write_archive.ts";
 
 /**
  * Writes the file, whole or not at all.
@@ -21,12 +21,11 @@ import type { Session } from "./session.ts";
 export async function copyToArchive(
   session: Session,
   from: Located,
-  to: Extract<Place, { kind: "oci-archive" | "docker-archive" }>,
+  to: ArchivePlace,
   platform: Platform | undefined,
 ): Promise<string> {
   const { signal } = session.ctx;
   const { registry, repository, reference } = from;
-  const file = session.path(to.path);
   if (to.kind === "oci-archive" && platform === undefined) {
     const raw = await registry.manifest(repository, reference, { signal });
     if (raw === undefined) throw absent(from);
@@ -39,7 +38,9 @@ export async function copyToArchive(
         if (source !== undefined) return source;
         throw new OciError("BLOB_UNKNOWN", `Cannot copy ${from.name}: blob ${digest} is not there`);
       };
-      await writeOciArchiveTree(file, { ...tree, blob }, to.tag ?? "latest", { signal });
+      await writeOciArchiveTree(session.path(to.path), { ...tree, blob }, to.tag ?? "latest", {
+        signal,
+      });
       return raw.digest;
     }
   }
@@ -55,14 +56,7 @@ export async function copyToArchive(
     },
   });
   if (image === undefined) throw absent(from);
-  if (to.kind === "oci-archive") {
-    const { writeOciArchive } = await import("../registry/store/oci_archive.ts");
-    await writeOciArchive(file, [{ image, names: [to.tag ?? "latest"] }], { signal });
-  } else {
-    const { writeDockerArchive } = await import("../registry/store/docker_archive.ts");
-    const names = to.reference ? [familiarName(to.reference)] : [];
-    await writeDockerArchive(file, [{ image, names }], { signal });
-  }
+  await writeArchive(session, to, image);
   return image.raw.digest;
 }
 

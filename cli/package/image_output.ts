@@ -6,6 +6,7 @@ import { familiarName } from "../../registry/oci/reference.ts";
 import { UsageError } from "../exit.ts";
 import { inRegistry, inStore, layout, readName, readPlace, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
+import { writeArchive } from "../write_archive.ts";
 
 /** How images are put down. */
 export interface ImageOutput {
@@ -50,16 +51,7 @@ export async function putImages(
     if (image === undefined || more.length > 0) {
       throw new UsageError(`Cannot write ${name}: it gets one platform, want oci:DIR for several`);
     }
-    const file = session.path(place.path);
-    const options = { signal: session.ctx.signal };
-    if (place.kind === "oci-archive") {
-      const { writeOciArchive } = await import("../../registry/store/oci_archive.ts");
-      await writeOciArchive(file, [{ image, names: [place.tag ?? "latest"] }], options);
-    } else {
-      const { writeDockerArchive } = await import("../../registry/store/docker_archive.ts");
-      const names = place.reference ? [familiarName(place.reference)] : [];
-      await writeDockerArchive(file, [{ image, names }], options);
-    }
+    await writeArchive(session, place, image);
     return { name, repositoryName: name, digest: image.raw.digest };
   }
   if (place.kind === "oci") return await put(session, [await layout(session, place, true)], images);
