@@ -2,6 +2,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { readImage } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
+import { freePort } from "../../registry/port_testing.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { createServer } from "../../registry/server/server.ts";
 import { serve } from "../../registry/server/serve.ts";
@@ -133,9 +134,9 @@ Deno.test("demand 30: a storm of 429, and a registry that ends and comes back: e
 
 Deno.test("demand 30: a registry that is gone fails its images, and the next run does the rest", async () => {
   const place = memoryRegistry();
-  const first = await serve(createServer(place), { listen: { hostname: "127.0.0.1", port: 0 } });
+  const listen = { hostname: "127.0.0.1", port: freePort() };
+  const first = await serve(createServer(place), { listen });
   const host = first.url.slice(7);
-  const port = Number(host.split(":")[1]);
   const dir = await Deno.makeTempDir();
   const it = { host, place, dir } as unknown as Scene;
   try {
@@ -155,7 +156,7 @@ Deno.test("demand 30: a registry that is gone fails its images, and the next run
     const stopped = await scene.wherry(args);
     await ending;
     equal(stopped.code, 2, stopped.stderr);
-    const second = await serve(createServer(place), { listen: { hostname: "127.0.0.1", port } });
+    const second = await serve(createServer(place), { listen });
     const rest = await scene.wherry(args);
     equal(rest.code, 0, rest.stderr);
     for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
@@ -217,9 +218,9 @@ Deno.test("demand 30: tokens that end in the middle of a fleet, later or earlier
 Deno.test("demand 30: a registry that is restarted in the middle of a run: the same run does all of it, once", async () => {
   const place = memoryRegistry();
   const moved = new Map<string, number>();
-  const start = (port: number) =>
-    serve(createServer(place), { listen: { hostname: "127.0.0.1", port } });
-  let server = await start(0);
+  const listen = { hostname: "127.0.0.1", port: freePort() };
+  const start = () => serve(createServer(place), { listen });
+  let server = await start();
   const host = server.url.slice(7);
   await using scene = await makeScene();
   const it = { ...scene, host, place } as Scene;
@@ -236,7 +237,7 @@ Deno.test("demand 30: a registry that is restarted in the middle of a run: the s
     if (++pushed % 15 === 0) {
       again = (async () => {
         const before = server;
-        server = await before.shutdown().then(() => start(Number(host.split(":")[1])));
+        server = await before.shutdown().then(start);
       })();
     }
     return result;

@@ -1,8 +1,8 @@
 /** Starts images with Debian's umoci and crun, as `scripts/crun.sh` has it. */
 import assert from "node:assert/strict";
+import { freePort } from "../../registry/port_testing.ts";
 import { type Engine, engineSeccomp } from "./seccomp_testing.ts";
 import {
-  freePort,
   installed,
   type Outcome,
   ROOT,

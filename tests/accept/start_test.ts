@@ -1,8 +1,9 @@
 /** From source to a process that runs: images are started by crun, which knows nothing of wherry. */
 import assert from "node:assert/strict";
+import { freePort } from "../../registry/port_testing.ts";
 import { canMakeBase, writeBase } from "./base_image_testing.ts";
 import { type Bundle, canRun, unpack } from "./container_testing.ts";
-import { EXAMPLES, freePort, makeScene, type Scene, tool } from "./wherry_testing.ts";
+import { EXAMPLES, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
 const HELLO = ["--path", `${EXAMPLES}/hello`, "-b", `${EXAMPLES}/buildpacks/hello`];
 const SHOP = ["--path", `${EXAMPLES}/bash-app`, "-b", `${EXAMPLES}/buildpacks/procfile`];

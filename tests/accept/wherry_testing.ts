@@ -10,19 +10,6 @@ export const WHERRY: string = Deno.env.get("WHERRY") ?? `${ROOT}dist/wherry`;
 /** The examples. */
 export const EXAMPLES: string = `${ROOT}examples`;
 
-/** A port where nobody listens, and none that the kernel gives to others before it is taken. */
-export function freePort(): number {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 15_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      return port;
-    } catch {
-      // somebody has it
-    }
-  }
-}
-
 /** How a process ended. */
 export interface Outcome {
   /** Exit code. */
