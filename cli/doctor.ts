@@ -2,7 +2,7 @@
 import { chooseEntry, type Isolation } from "../lifecycle/sandbox/entry.ts";
 import { rootInUse } from "../lifecycle/platform/enter.ts";
 import { type Attempt, explainAttempt, type Probe } from "../lifecycle/sandbox/probe.ts";
-import { probeMachine } from "../lifecycle/sandbox/run.ts";
+import { probeMachine } from "../lifecycle/sandbox/probe_machine.ts";
 import { openGroup } from "../lifecycle/sandbox/cgroup.ts";
 import { findSubIds } from "../lifecycle/sandbox/subids.ts";
 import { helperPath } from "./assets.ts";

@@ -7,7 +7,7 @@ import { locateModule } from "../lifecycle/platform/package/locate.ts";
 import { enterable, rootInUse } from "../lifecycle/platform/enter.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";
 import { chooseEntry, type Entry, type Isolation } from "../lifecycle/sandbox/entry.ts";
-import { probeMachine } from "../lifecycle/sandbox/run.ts";
+import { probeMachine } from "../lifecycle/sandbox/probe_machine.ts";
 import { copy } from "../registry/copy.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";

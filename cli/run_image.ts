@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { openWorkDir, type WorkDir } from "../lifecycle/platform/work_dir.ts";
 import { bringNames } from "../lifecycle/sandbox/chroot.ts";
 import type { Entry } from "../lifecycle/sandbox/entry.ts";
-import { removeTrees } from "../lifecycle/sandbox/run.ts";
+import { removeTrees } from "../lifecycle/sandbox/trees.ts";
 import { unpackLayers } from "../lifecycle/sandbox/unpack.ts";
 import type { Context } from "../registry/context.ts";
 import type { Image } from "../registry/image.ts";

@@ -1,5 +1,6 @@
 /** `--sub-ids`: wherry once more, as root of a user namespace with the ids that this machine lends its user. */
-import { probeMachine, runWithSubIds } from "../lifecycle/sandbox/run.ts";
+import { probeMachine } from "../lifecycle/sandbox/probe_machine.ts";
+import { runWithSubIds } from "../lifecycle/sandbox/run.ts";
 import { findSubIds } from "../lifecycle/sandbox/subids.ts";
 import { helperPath, ownCommand } from "./assets.ts";
 import { UsageError } from "./exit.ts";

@@ -31,7 +31,7 @@ const POWERS: readonly {
     power: /^Deno\.Command$/,
     name: "child processes",
     files: [
-      "lifecycle/sandbox/run.ts",
+      "lifecycle/sandbox/child.ts",
       "registry/client/credential_helper.ts",
       "cli/rebase/hook.ts",
     ],

@@ -8,7 +8,7 @@ import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { BLOCK, padded } from "../../registry/layer/tar_format.ts";
 import { messageOf } from "../error.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import { type ArchivedLayer, type ArchiveOptions, archiveWith } from "../sandbox/run.ts";
+import { type ArchivedLayer, type ArchiveOptions, archiveWith } from "../sandbox/archive.ts";
 
 /** A layer that is to be made. */
 export interface LayerToArchive {

@@ -13,7 +13,7 @@ import { memoryRegistry } from "../../registry/memory.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
-import { archiveWith } from "../sandbox/run.ts";
+import { archiveWith } from "../sandbox/archive.ts";
 import { archiveLayer, isLarge, type LayerToArchive, wordsOf } from "./archive.ts";
 import { exportImage } from "./export.ts";
 import { exportInput, sampleBuild, tempDir } from "./export_testing.ts";

@@ -9,7 +9,7 @@ import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import { MediaType } from "../../registry/oci/media_type.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
-import type { ArchivedLayer } from "../sandbox/run.ts";
+import type { ArchivedLayer } from "../sandbox/archive.ts";
 import { archiveLayer, isLarge } from "./archive.ts";
 import type { LayerPlan } from "./export_plan.ts";
 import { diffIdOf } from "./layer_notes.ts";

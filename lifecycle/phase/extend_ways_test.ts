@@ -8,7 +8,7 @@ import {
   placeFor,
   skipped,
 } from "../sandbox/helper_testing.ts";
-import { removeTrees } from "../sandbox/run.ts";
+import { removeTrees } from "../sandbox/trees.ts";
 import type { ExtendJob, ExtendReport } from "./extend_driver_testing.ts";
 
 /** In the base, beside busybox and its users. */

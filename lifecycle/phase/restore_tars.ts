@@ -5,7 +5,7 @@
 import type { Context } from "../../registry/context.ts";
 import { type Digest, isDigest } from "../../registry/oci/digest.ts";
 import type { Cache, UncheckedLayer } from "../cache/cache.ts";
-import { restoreWith, type TarLayer } from "../sandbox/run.ts";
+import { restoreWith, type TarLayer } from "../sandbox/restore.ts";
 import { within } from "./export_directory.ts";
 import type { LayerToRestore } from "./restore_layer.ts";
 import { removeContents } from "./restore_remove.ts";

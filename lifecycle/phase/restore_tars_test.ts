@@ -10,7 +10,7 @@ import { walkTree } from "../../registry/layer/tree.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
-import { restoreWith, type TarOutcome } from "../sandbox/run.ts";
+import { restoreWith, type TarOutcome } from "../sandbox/restore.ts";
 import { tempDir } from "./export_testing.ts";
 
 const INSIDE = "/layers/bp";

@@ -2,7 +2,8 @@
 import { dirname, join } from "node:path";
 import type { Context } from "../../registry/context.ts";
 import { chooseNamespaces } from "../sandbox/probe.ts";
-import { probeMachine, removeTrees } from "../sandbox/run.ts";
+import { probeMachine } from "../sandbox/probe_machine.ts";
+import { removeTrees } from "../sandbox/trees.ts";
 import { prepareApp } from "./app_source.ts";
 import type { Site, SiteRequest } from "./build_site_types.ts";
 import { writeDependencies } from "./bundle_dependencies.ts";

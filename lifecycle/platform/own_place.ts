@@ -2,7 +2,7 @@
  * A directory of a build at the very place where the image will have it. Where nothing can be mounted, buildpacks see the
  * machine's own paths, and write them into what they make.
  */
-import { clearTrees } from "../sandbox/run.ts";
+import { clearTrees } from "../sandbox/trees.ts";
 
 /** An empty directory that nobody else uses. Disposing leaves it as it was. */
 export interface OwnPlace extends AsyncDisposable {

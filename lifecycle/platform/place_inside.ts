@@ -1,7 +1,7 @@
 /** Directories of a build at their very places in a root that nothing can be mounted into. */
 import { dirname, join } from "node:path";
 import { follow } from "../sandbox/tree_files.ts";
-import { removeTrees } from "../sandbox/run.ts";
+import { removeTrees } from "../sandbox/trees.ts";
 
 /** What was put into a root. Disposing takes it out again and puts back what was there. */
 export interface Placed extends AsyncDisposable {

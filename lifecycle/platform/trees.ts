@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import type { Context } from "../../registry/context.ts";
 import type { Image } from "../../registry/image.ts";
 import { type Digest, digestOf, hexOf, isDigest } from "../../registry/oci/digest.ts";
-import { removeTrees } from "../sandbox/run.ts";
+import { removeTrees } from "../sandbox/trees.ts";
 import { unpackLayers } from "../sandbox/unpack.ts";
 
 /** Where trees are, and how they are made. */

@@ -7,7 +7,9 @@ import type { Command, Outcome } from "./executor.ts";
 import type { Sandbox, SandboxDir, SandboxPlan } from "./in_place.ts";
 import type { Probe } from "./probe.ts";
 import { locate } from "./tree_files.ts";
-import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import { probeMachine } from "./probe_machine.ts";
+import { groupWords, runBehind, tryWalls } from "./run.ts";
+import { handOver, removeTrees } from "./trees.ts";
 
 /** What {@linkcode prepareChroot} starts from. All paths are absolute. */
 export interface ChrootOptions {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { Entry } from "./entry.ts";
 import { StartError } from "./executor.ts";
 import { prepareRoot } from "./root.ts";
-import { removeTrees, runPlain } from "./run.ts";
+import { runPlain } from "./run.ts";
+import { removeTrees } from "./trees.ts";
 
 /** A program that says by its exit code that it ran. */
 export interface ForeignProgram {

@@ -3,7 +3,7 @@
  * only its holder, what joins it, and we can reach.
  */
 import { join } from "node:path";
-import { startHolder } from "./run.ts";
+import { complaintOf, startHelper } from "./child.ts";
 
 /** What {@linkcode holdTree} starts from. */
 export interface HoldOptions {
@@ -56,4 +56,29 @@ export async function holdTree({ helper, tree, dir, user }: HoldOptions): Promis
     pid: holder.pid,
     [Symbol.asyncDispose]: () => holder[Symbol.asyncDispose](),
   };
+}
+
+/** A process of the helper that holds something for us until it is disposed, or we end. */
+interface Holder extends AsyncDisposable {
+  /** Its number. */
+  readonly pid: number;
+}
+
+/**
+ * Runs the verb `hold`, until disposed.
+ *
+ * @throws {Error} With the helper's reason.
+ */
+async function startHolder(helper: string, args: readonly string[]): Promise<Holder> {
+  const child = startHelper(helper, ["hold", ...args], {}, "piped", "piped");
+  const complaint = child.stderr.text();
+  const reader = child.stdout.getReader();
+  const { done } = await reader.read();
+  const close = async () => {
+    await child.stdin.close().catch(() => {});
+    await Promise.all([reader.cancel(), child.status, complaint]);
+  };
+  if (!done) return { pid: child.pid, [Symbol.asyncDispose]: close };
+  await close();
+  throw new Error(complaintOf(await complaint) || "Cannot hold an overlay: the helper ended");
 }

@@ -8,7 +8,9 @@ import { describeNamespaces } from "./describe.ts";
 import type { Command, Dir, Executor, Outcome } from "./executor.ts";
 import { carve, lookAtMachine, type Machine } from "./machine.ts";
 import { chooseNamespaces, explainAttempt, type Namespaces, type Probe } from "./probe.ts";
-import { groupWords, handOver, probeMachine, removeTrees, runBehind, tryWalls } from "./run.ts";
+import { probeMachine } from "./probe_machine.ts";
+import { groupWords, runBehind, tryWalls } from "./run.ts";
+import { handOver, removeTrees } from "./trees.ts";
 
 /** A directory for the build, and whether it may be written. */
 export type SandboxDir = Dir & {

@@ -13,7 +13,8 @@ import {
 } from "./helper_testing.ts";
 import type { InPlaceOptions } from "./in_place.ts";
 import { parseProbe } from "./probe.ts";
-import { probeMachine, removeTrees } from "./run.ts";
+import { probeMachine } from "./probe_machine.ts";
+import { removeTrees } from "./trees.ts";
 
 const PATH = "/usr/local/bin:/usr/bin:/bin";
 

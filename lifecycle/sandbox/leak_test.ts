@@ -16,7 +16,8 @@ import {
 } from "./helper_testing.ts";
 import { busyboxLayer, missingBusybox } from "./busybox_testing.ts";
 import { carve } from "./machine.ts";
-import { probeMachine, removeTrees } from "./run.ts";
+import { probeMachine } from "./probe_machine.ts";
+import { removeTrees } from "./trees.ts";
 import type { InPlaceOptions } from "./in_place.ts";
 import { unpackLayers } from "./unpack.ts";
 

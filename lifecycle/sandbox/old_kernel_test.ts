@@ -2,7 +2,7 @@
 
 import { match, ok, strictEqual } from "node:assert/strict";
 import { compiledHelper, drive, isRoot, placeFor, skipped } from "./helper_testing.ts";
-import { removeTrees } from "./run.ts";
+import { removeTrees } from "./trees.ts";
 
 /** The same numbers on every architecture. */
 const CLOSE_RANGE = 436;

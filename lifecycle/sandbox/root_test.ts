@@ -10,7 +10,7 @@ import {
 } from "./helper_testing.ts";
 import type { RootJob, RootReport } from "./root_driver_testing.ts";
 import type { RootOptions } from "./root.ts";
-import { removeTrees } from "./run.ts";
+import { removeTrees } from "./trees.ts";
 import { unpackLayers } from "./unpack.ts";
 
 const CALLERS: readonly Caller[] = isRoot

@@ -14,6 +14,11 @@ export interface SubIds {
   readonly gidMap: string;
 }
 
+/** What the helper's verb `subids` wants to know before the program and its arguments. */
+export function subIdWords({ newuidmap, uidMap, newgidmap, gidMap }: SubIds): string[] {
+  return ["subids", newuidmap, uidMap, newgidmap, gidMap, "--"];
+}
+
 /** As many as images use. */
 const ENOUGH = 65536;
 

@@ -1,10 +1,11 @@
 /** Layers of an image as a root file system in a directory of this machine. */
+import { z } from "zod";
 import { algorithmOf, Digester } from "../../registry/oci/digest.ts";
 import type { Layer } from "../../registry/image.ts";
 import { decompress } from "../../registry/layer/decompress.ts";
 import { type ReadLimits, TarParser } from "../../registry/layer/tar_reader.ts";
-import { type Unpacked, unpackFrames } from "./run.ts";
 import type { TarHeader } from "../../registry/layer/tar_format.ts";
+import { complaintOf, startHelper } from "./child.ts";
 import { FrameWriter } from "./unpack_frames.ts";
 
 /** Options of {@linkcode unpackLayers}. */
@@ -31,6 +32,15 @@ export interface UnpackOptions {
   /** Resolve names as on a kernel without `openat2`. For tests. */
   readonly walk?: boolean | undefined;
 }
+
+const unpackedLine = z.object({
+  entries: z.number().int(),
+  bytes: z.number().int(),
+  skipped: z.number().int(),
+});
+
+/** What `unpack` made: entries, bytes of files, and devices and rights that could not be had here. */
+export type Unpacked = z.infer<typeof unpackedLine>;
 
 /** Where a sandbox mounts, beside what the top of a view can hold by itself. */
 const PLACES = ["/dev", "/proc", "/sys", "/tmp", "/var/tmp", "/run"];
@@ -132,4 +142,34 @@ async function sendLayer(
     );
   }
   await write(frames.take());
+}
+
+/**
+ * Runs the verb `unpack` and lets `send` tell it what to make (see `unpack_frames.ts`). Bytes given to `write` may be
+ * reused when its promise resolves.
+ *
+ * @throws {Error} With the helper's reason, or what `send` threw; the helper has ended by then.
+ */
+async function unpackFrames(
+  helper: string,
+  args: readonly string[],
+  send: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<Unpacked> {
+  const child = startHelper(helper, ["unpack", ...args], {}, "piped", "piped");
+  const said = Promise.all([child.stdout.text(), child.stderr.text(), child.status]);
+  const writer = child.stdin.getWriter();
+  let failure: { readonly reason: unknown } | undefined;
+  try {
+    await send((bytes) => writer.write(bytes));
+  } catch (reason) {
+    failure = { reason };
+  }
+  // Without its last frame the helper fails by itself.
+  await writer.close().catch(() => {});
+  const [out, complaint, { code, signal }] = await said;
+  if (failure && !(failure.reason instanceof Deno.errors.BrokenPipe)) throw failure.reason;
+  if (code === 0 && !failure) return unpackedLine.parse(JSON.parse(out));
+  throw new Error(
+    complaintOf(complaint) || `Cannot unpack: the helper ended with ${signal ?? code}`,
+  );
 }
