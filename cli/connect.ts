@@ -8,6 +8,7 @@ import type {
   ClientOptions,
   CredentialSource,
   ProxySettings,
+  RealmMemory,
   RetryOptions,
   TransportOptions,
 } from "../registry/client/options.ts";
@@ -35,6 +36,7 @@ export interface Connected extends Connections {
  *
  * @param around Stands between the clients and where secrets come from.
  * @param retry Whether to be less patient than usual.
+ * @param realms What earlier commands know of token servers.
  * @throws {UsageError} When a flag, a certificate or a settings file cannot be read.
  */
 export async function connect(
@@ -44,12 +46,14 @@ export async function connect(
   version: string,
   around: (source: CredentialSource) => CredentialSource = (source) => source,
   retry: RetryOptions = {},
+  realms?: RealmMemory,
 ): Promise<Connected> {
   const { transport, mirrors } = await transportOptions(io, flags, log, version);
   const options: ClientOptions = {
     ...transport,
     perSecond: rateOf(flags.maxRps),
     credentials: around(await whenAsked(io, transport, log)),
+    realms,
     log,
     retry,
   };

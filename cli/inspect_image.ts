@@ -5,6 +5,8 @@ import type { InspectFlags } from "./command/inspect.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
+import type { Known } from "./known.ts";
+import { keepDocuments, recalling } from "./known_image.ts";
 import type { AnyFormat } from "./output.ts";
 import { imageAt, nowhere } from "./open_image.ts";
 import { readPlatform } from "./platform.ts";
@@ -26,10 +28,14 @@ export async function inspectImage(
   await using stack = new AsyncDisposableStack();
   if (flags.platform !== undefined) readPlatform(flags.platform);
   const place = readPlace(name);
-  const look = (located: Promise<Located>) => answerOf(session, flags, located);
+  const look = (located: Promise<Located>, known?: Known) =>
+    answerOf(session, flags, located, known);
   const [remote, local] = place.kind === "registry"
     ? [
-      await look(fromRegistry(session, place.reference)),
+      await look(
+        fromRegistry(session, place.reference).then((at) => recalling(at, session.known())),
+        session.known(),
+      ),
       await look(inStore(session, place.reference)),
     ]
     : [{}, await look(openForReading(session, place, stack))];
@@ -69,9 +75,11 @@ async function answerOf(
   session: Session,
   flags: InspectFlags,
   opening: Promise<Located>,
+  known: Known | undefined,
 ): Promise<Answer> {
   try {
     const found = await imageAt(session, await opening, flags);
+    if (found !== undefined) keepDocuments(found.image, known);
     return found === undefined ? {} : { info: describeImage(found.image, found.index) };
   } catch (error) {
     session.ctx.signal.throwIfAborted();

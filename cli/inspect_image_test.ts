@@ -46,21 +46,23 @@ Deno.test("inspect of a 1 GB image takes 3 requests and less than 200 KB at most
   match(asked.out, /^Platform: linux\/arm64$/m);
 });
 
-Deno.test("behind tokens inspect asks once more and for one token, an index included; no document is asked for twice", async () => {
+Deno.test("behind tokens inspect asks once more and for one token, the next time for the token first, and for no document twice", async () => {
   const place = memoryRegistry();
   let host = "";
   await using it = await makeScene(tokenDoor(place, () => host), place);
   host = it.host;
   await pushIndex(place, "multi", "1", [appImage({ architecture: "arm64" }), appImage()]);
-  const { code, stderr } = await it.wherry(["inspect", `${host}/multi:1`]);
-  equal(code, 0, stderr);
-  deepEqual(it.calls(), [
-    "GET getManifest 401",
-    "GET other 200",
-    "GET getManifest 200",
-    "GET getManifest 200",
-    "GET getBlob 200",
-  ]);
+  await pushIndex(place, "multi", "2", [appImage({ labels: { a: "b" } })]);
+  const inspect = async (tag: string) => {
+    const { code, stderr } = await it.wherry(["inspect", `${host}/multi:${tag}`]);
+    equal(code, 0, stderr);
+    return it.calls();
+  };
+  const documents = ["GET getManifest 200", "GET getManifest 200", "GET getBlob 200"];
+  deepEqual(await inspect("1"), ["GET getManifest 401", "GET other 200", ...documents]);
+  deepEqual(await inspect("2"), ["GET other 200", ...documents]);
+  deepEqual(await inspect("2"), ["GET other 200", "GET getManifest 200"]);
+  deepEqual(await inspect("1"), ["GET other 200", "GET getManifest 200"]);
 });
 
 Deno.test("an index without this machine's platform is looked at all the same", async () => {

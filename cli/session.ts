@@ -18,6 +18,7 @@ import { type CommonFlags, levelOf } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Connected } from "./connect.ts";
 import type { Io } from "./io.ts";
+import { Known } from "./known.ts";
 import { type TerminalLog, terminalLog } from "./ui/log.ts";
 import { type Progress, startProgress } from "./ui/progress.ts";
 import { VERSION } from "./version.ts";
@@ -40,6 +41,7 @@ export class Session implements AsyncDisposable {
   #store: Promise<Store> | undefined;
   #temporary: string | undefined;
   #registries: Promise<Connected> | undefined;
+  #known: Known | undefined;
   #bundle: Promise<Bundle> | undefined;
 
   /**
@@ -166,8 +168,17 @@ export class Session implements AsyncDisposable {
 
   #connected(): Promise<Connected> {
     return this.#registries ??= import("./connect.ts").then(({ connect }) =>
-      connect(this.io, this.flags, this.log, VERSION, undefined, this.#retry)
+      connect(this.io, this.flags, this.log, VERSION, undefined, this.#retry, this.known())
     );
+  }
+
+  /** What earlier commands saw, and this one notes; `undefined` where there is no place for a store. */
+  known(): Known | undefined {
+    try {
+      return this.#known ??= new Known(this.storeDir());
+    } catch {
+      return undefined; // a container without HOME
+    }
   }
 
   /** Closes everything. Never throws: what failed has been said already. */
@@ -178,6 +189,7 @@ export class Session implements AsyncDisposable {
     await Promise.allSettled(opened.map(async (one) => {
       if (one.status === "fulfilled") await one.value?.[Symbol.asyncDispose]();
     }));
+    await this.#known?.[Symbol.asyncDispose]();
     if (this.#temporary !== undefined) {
       await Deno.remove(this.#temporary, { recursive: true }).catch(() => {});
     }

@@ -16,7 +16,7 @@ import { UsageError } from "../exit.ts";
 import { fromRegistry, inStore, layout, type Located, readPlace } from "../places.ts";
 import type { Session } from "../session.ts";
 import type { BaseFlags } from "./flags.ts";
-import type { Known } from "./known.ts";
+import type { Known } from "../known.ts";
 import { type RebasePolicy, refusedBase } from "./policy.ts";
 import { placeUnder } from "../pull_policy.ts";
 import { METADATA_LABEL } from "../../lifecycle/file/lifecycle_metadata.ts";

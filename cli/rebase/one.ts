@@ -21,7 +21,7 @@ import { UsageError } from "../exit.ts";
 import { inRegistry, inStore, layout, readPlace, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
 import type { AppPlace, Bases } from "./bases.ts";
-import type { Known } from "./known.ts";
+import type { Known } from "../known.ts";
 import { describeFailure, type Said, Skip, type Stage, statesOf } from "./outcome.ts";
 import { frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
 import { fillTag, isSource, isStore, namesOf, targetsOf } from "./targets.ts";

@@ -25,7 +25,6 @@ import {
   runWork,
   shardOf,
 } from "./images.ts";
-import { knownOf } from "./known.ts";
 import { type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -41,7 +40,7 @@ export interface PlanFlags extends FleetFlags {
 export async function plan(io: Io, names: readonly string[], flags: PlanFlags): Promise<number> {
   await using session = new Session(io, flags);
   const policy = await readPolicy(session, flags.policy);
-  const known = knownOf(session);
+  const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
   const items = inPlace(
     (await readFleet(session, { names, from: flags.from })).map(({ name }) => ({
@@ -151,7 +150,7 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
     `To be rebased by the plan: ${planned.length} of ${count(results.length, "image")}`,
   );
   const policy = await readPolicy(session, flags.policy);
-  const known = knownOf(session);
+  const known = session.known();
   const pins = new Map(Object.entries(header.run_images));
   const of = { ...header.flags, pullPolicy: flags.pullPolicy ?? "always" } as const;
   const bases = new Bases(session, of as ConstructorParameters<typeof Bases>[1], policy, {

@@ -7,7 +7,6 @@ import { readFleet } from "../read_fleet.ts";
 import type { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
-import { knownOf } from "./known.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -63,7 +62,7 @@ export async function rebase(
   if (flags.shard !== undefined) shardOf(session.io, flags);
   settingsOf(flags, 1, 1);
   const policy = await readPolicy(session, flags.policy);
-  const known = knownOf(session);
+  const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
   const how: RebaseHow = {
     publish: flags.publish ?? false,

@@ -1,12 +1,18 @@
 import type { Nearness } from "./address.ts";
 import { type Challenge, chooseChallenge, parseChallenges } from "./challenge.ts";
-import type { Credential, CredentialSource, RetryOptions } from "./options.ts";
+import type {
+  Credential,
+  CredentialSource,
+  KnownRealm,
+  RealmMemory,
+  RetryOptions,
+} from "./options.ts";
 import { Refusal } from "./refusal.ts";
 import { orAborted } from "../abort.ts";
 import { coversScopes, mergeScopes, parseScopes, resourceOf } from "./scope.ts";
 import { basicHeader, fetchToken, nameOf, type Token } from "./token.ts";
 import type { Transport } from "./transport.ts";
-import type { Target } from "./url.ts";
+import { parseTarget, sameOrigin, type Target } from "./url.ts";
 
 /** What lets one request in. */
 export interface Grant {
@@ -16,6 +22,8 @@ export interface Grant {
   readonly scopes: readonly string[];
   /** Made for this very request: when it is refused, another one will be too. */
   readonly fresh: boolean;
+  /** The token server was not named by this registry now, but to an earlier command. */
+  readonly remembered?: KnownRealm | undefined;
 }
 
 /** What a request wants to do. */
@@ -24,6 +32,8 @@ export interface Wish {
   readonly scopes: readonly string[];
   /** Chooses the credential. */
   readonly repository?: string | undefined;
+  /** Of the request. */
+  readonly method?: string | undefined;
   /** Ends the wait for a token. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,6 +46,8 @@ export interface AuthWorld {
   readonly transport: Transport;
   /** Finds secrets. */
   readonly credentials?: CredentialSource | undefined;
+  /** What earlier commands heard. */
+  readonly realms?: RealmMemory | undefined;
   /** Where the registry's API is, once that is known. */
   readonly registry: () => Promise<Target>;
   /** How near the registry is. */
@@ -44,6 +56,22 @@ export interface AuthWorld {
   readonly now: () => number;
   /** How to retry. */
   readonly retry?: RetryOptions | undefined;
+}
+
+/** A token server of an earlier command, as its registry would name it now. */
+interface Remembered {
+  readonly realm: KnownRealm;
+  readonly challenge: Challenge;
+}
+
+interface Wanted {
+  readonly realm: string;
+  readonly service: string | undefined;
+  readonly scopes: readonly string[];
+  readonly credential: Credential | undefined;
+  readonly owner: string;
+  /** How often the server is asked at most, where that is less than usual. */
+  readonly tries: number | undefined;
 }
 
 interface HeldToken extends Token {
@@ -58,6 +86,10 @@ interface HeldToken extends Token {
 export class Authorizer {
   readonly #world: AuthWorld;
   #challenge: Challenge | undefined;
+  /** From an earlier command, until a challenge says otherwise or it does not work. */
+  #recalled: Promise<Remembered | undefined> | undefined;
+  /** Why it did not, for requests that now go without. */
+  readonly #failed = new WeakMap<Wish, { readonly realm: KnownRealm; readonly error: Refusal }>();
   /** By realm, service, credential and first resource. */
   readonly #tokens = new Map<string, readonly HeldToken[]>();
   readonly #fetching = new Map<string, Promise<HeldToken>>();
@@ -100,7 +132,48 @@ export class Authorizer {
 
   /** What to send with a request, as far as that is known; `undefined` means: without authorization. */
   async grant(wish: Wish): Promise<Grant | undefined> {
-    return this.#challenge === undefined ? undefined : await this.#answer(this.#challenge, wish);
+    if (this.#challenge !== undefined) return await this.#answer(this.#challenge, wish);
+    // What concerns no repository has its scope in the challenge alone.
+    if (this.#world.realms === undefined || wish.scopes.length === 0) return undefined;
+    const recalled = await (this.#recalled ??= this.#recall(this.#world.realms));
+    return recalled && await this.#answerRecalled(recalled, wish);
+  }
+
+  async #recall(realms: RealmMemory): Promise<Remembered | undefined> {
+    const known = await realms.realm(this.#world.host).catch(() => undefined);
+    if (known === undefined) return undefined;
+    const params = new Map([["realm", known.realm]]);
+    if (known.service !== undefined) params.set("service", known.service);
+    return { realm: known, challenge: { scheme: "bearer", params } };
+  }
+
+  /** What was true of the registry once must not keep anybody out: should there be no token, it is asked as if nothing was known. */
+  async #answerRecalled(
+    { realm, challenge }: Remembered,
+    wish: Wish,
+  ): Promise<Grant | undefined> {
+    try {
+      const grant = await this.#answer(challenge, wish, 1);
+      return grant && { ...grant, remembered: realm };
+    } catch (error) {
+      wish.signal?.throwIfAborted();
+      this.#world.realms?.forgetRealm(this.#world.host);
+      this.#recalled = Promise.resolve(undefined);
+      if (error instanceof Refusal && error.status === 401) {
+        this.#failed.set(wish, { realm, error });
+      }
+      return undefined;
+    }
+  }
+
+  /** Only what readers are asked for is worth a token before the first request, and only what nobody else can have written. */
+  async #keep({ params }: Challenge, { method }: Wish): Promise<void> {
+    const { realms, registry, host } = this.#world;
+    const realm = params.get("realm") ?? "";
+    if (realms === undefined || (method !== "GET" && method !== "HEAD")) return;
+    const base = await registry();
+    if (!base.secure && !sameOrigin(parseTarget(realm), base)) return;
+    realms.keepRealm(host, { realm, service: params.get("service") });
   }
 
   /**
@@ -119,11 +192,19 @@ export class Authorizer {
     // A challenge kept from another request speaks of that one's repository.
     const asked = learned ? parseScopes(challenge.params.get("scope") ?? "") : [];
     const scopes = mergeScopes(wish.scopes, asked);
+    const elsewhere = refused?.remembered !== undefined && !isOf(challenge, refused.remembered);
     if (refused !== undefined) {
       if (challenge.scheme === "bearer") this.#forget(refused.value);
-      if (refused.fresh && coversScopes(refused.scopes, scopes)) return undefined;
+      if (!elsewhere && refused.fresh && coversScopes(refused.scopes, scopes)) return undefined;
     }
+    const failed = this.#failed.get(wish);
+    // The same question again would be one failed login more.
+    if (failed !== undefined && isOf(challenge, failed.realm)) throw failed.error;
     const next = await this.#answer(challenge, { ...wish, scopes });
+    const heard = learned && challenge.scheme === "bearer";
+    if (next !== undefined && heard && (refused === undefined || elsewhere)) {
+      await this.#keep(challenge, wish);
+    }
     return next?.value === refused?.value ? undefined : next;
   }
 
@@ -133,7 +214,11 @@ export class Authorizer {
     return credential && nameOf(credential);
   }
 
-  async #answer(challenge: Challenge, wish: Wish): Promise<Grant | undefined> {
+  async #answer(
+    challenge: Challenge,
+    wish: Wish,
+    tries?: number,
+  ): Promise<Grant | undefined> {
     const credential = await this.#credential(wish.repository);
     if (credential?.kind === "bearer") {
       return { value: `Bearer ${credential.token}`, scopes: [], fresh: true };
@@ -142,7 +227,7 @@ export class Authorizer {
       const value = basicHeader(credential);
       return value === undefined ? undefined : { value, scopes: [], fresh: true };
     }
-    return await this.#bearer(challenge, wish, credential);
+    return await this.#bearer(challenge, wish, credential, tries);
   }
 
   async #credential(repository: string | undefined): Promise<Credential | undefined> {
@@ -153,6 +238,7 @@ export class Authorizer {
     challenge: Challenge,
     wish: Wish,
     credential: Credential | undefined,
+    tries: number | undefined,
   ): Promise<Grant> {
     const realm = challenge.params.get("realm") ?? "";
     const service = challenge.params.get("service");
@@ -176,7 +262,7 @@ export class Authorizer {
       }
     }
     const obtain = (scopes: readonly string[]) =>
-      this.#single(key, { realm, service, scopes, credential, owner }, wish.signal);
+      this.#single(key, { realm, service, scopes, credential, owner, tries }, wish.signal);
     // Of one repository a wider token serves more requests; other repositories in it may be refused together.
     const first = wish.scopes[0];
     const own = held.flatMap((token) => token.scopes).filter((scope) =>
@@ -196,13 +282,7 @@ export class Authorizer {
   /** One request for one token, whoever waits for it; a waiter that gives up does not end it for the others. */
   #single(
     key: string,
-    want: {
-      readonly realm: string;
-      readonly service: string | undefined;
-      readonly scopes: readonly string[];
-      readonly credential: Credential | undefined;
-      readonly owner: string;
-    },
+    want: Wanted,
     signal: AbortSignal | undefined,
   ): Promise<HeldToken> {
     const name = `${key} ${want.scopes.join(" ")}`;
@@ -221,13 +301,7 @@ export class Authorizer {
 
   async #fetch(
     key: string,
-    want: {
-      readonly realm: string;
-      readonly service: string | undefined;
-      readonly scopes: readonly string[];
-      readonly credential: Credential | undefined;
-      readonly owner: string;
-    },
+    want: Wanted,
   ): Promise<HeldToken> {
     const { transport, now, retry } = this.#world;
     const refresh = this.#refreshed.get(want.owner);
@@ -237,7 +311,7 @@ export class Authorizer {
     const token = await fetchToken({ ...want, credential }, {
       transport,
       now,
-      retry,
+      retry: want.tries === undefined ? retry : { ...retry, tries: want.tries },
       registry: await this.#world.registry(),
       nearness: await this.#world.nearness(),
     });
@@ -258,4 +332,8 @@ export class Authorizer {
       else this.#tokens.set(key, rest);
     }
   }
+}
+
+function isOf({ params }: Challenge, { realm, service }: KnownRealm): boolean {
+  return params.get("realm") === realm && params.get("service") === service;
 }

@@ -88,6 +88,8 @@ export interface RetryOptions {
 export interface ClientOptions extends TransportOptions {
   /** Where secrets come from. Default: nowhere, every access is anonymous. */
   readonly credentials?: CredentialSource | undefined;
+  /** Token servers that earlier commands were sent to. Default: none is known before the first challenge. */
+  readonly realms?: RealmMemory | undefined;
   /** Warnings of registries, retries and pauses go here. */
   readonly log?: Log | undefined;
   /** How to retry. */
@@ -104,6 +106,24 @@ export interface ClientOptions extends TransportOptions {
   readonly rangesFrom?: number | undefined;
   /** The clock, in milliseconds since 1970. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
+}
+
+/** How a registry said that readers want a token: the address of its token server, and the name it goes by there. */
+export interface KnownRealm {
+  /** Address. */
+  readonly realm: string;
+  /** Name of the registry, where it gave one. */
+  readonly service?: string | undefined;
+}
+
+/** What earlier commands heard, so that the token is asked for first, and not after a request that is refused. */
+export interface RealmMemory {
+  /** Of a host, not long ago. */
+  realm(host: string): Promise<KnownRealm | undefined>;
+  /** It was used with success. Nobody waits for it to be noted. */
+  keepRealm(host: string, realm: KnownRealm): void;
+  /** It is so no longer. */
+  forgetRealm(host: string): void;
 }
 
 /** What went over the wire to one host. */

@@ -88,6 +88,7 @@ export class Session {
       host,
       transport,
       credentials: options.credentials,
+      realms: options.realms,
       registry: () => this.base(),
       nearness: () => this.#near(),
       now: () => this.now(),

@@ -1,7 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { join } from "node:path";
-import { digestOf } from "../../registry/oci/digest.ts";
-import { openStore } from "../../registry/store/store.ts";
+import { digestOf } from "../registry/oci/digest.ts";
+import { openStore } from "../registry/store/store.ts";
 import { Known } from "./known.ts";
 
 const bytes = new TextEncoder().encode('{"config":{}}');
@@ -99,14 +99,36 @@ Deno.test("what a registry was seen to do is believed of its host alone, and for
     await noting(dir, (known) => known.keepFacts("registry.example:5000", seen));
     const known = new Known(dir);
     deepEqual(await known.facts("registry.example:5000"), seen);
-    deepEqual(await known.facts("registry.example"), {});
+    const none = { refuses: undefined, singlePost: undefined, inOrder: undefined };
+    deepEqual(await known.facts("registry.example"), none);
     const [file] = await files(dir);
     const then = new Date(Date.now() - 25 * 60 * 60_000);
     await Deno.utime(file!, then, then);
-    deepEqual(await known.facts("registry.example:5000"), {});
+    deepEqual(await known.facts("registry.example:5000"), none);
     await Deno.writeTextFile(file!, '{"refuses":"yes"}');
     equal((await known.facts("registry.example:5000")).refuses, undefined);
     await Deno.writeTextFile(file!, "no JSON");
-    deepEqual(await known.facts("registry.example:5000"), {});
+    deepEqual(await known.facts("registry.example:5000"), none);
+  });
+});
+
+Deno.test("C-AUTH-15 where a registry sends for tokens is believed of its host alone, and for a day", async () => {
+  await inDirectory(async (dir) => {
+    const realm = { realm: "https://auth.example/token", service: "registry.example" };
+    await noting(dir, (known) => known.keepRealm("registry.example", realm));
+    const known = new Known(dir);
+    deepEqual(await known.realm("Registry.example"), realm);
+    equal(await known.realm("registry.example:5000"), undefined);
+    const [file] = await files(dir);
+    equal((await Deno.stat(file!)).mode! & 0o777, 0o600);
+    await Deno.writeTextFile(file!, '{"realm":7}');
+    equal(await known.realm("registry.example"), undefined);
+    await Deno.writeTextFile(file!, JSON.stringify(realm));
+    const then = new Date(Date.now() - 25 * 60 * 60_000);
+    await Deno.utime(file!, then, then);
+    equal(await known.realm("registry.example"), undefined);
+    await noting(dir, (known) => known.keepRealm("registry.example", realm));
+    await noting(dir, (known) => known.forgetRealm("registry.example"));
+    equal(await known.realm("registry.example"), undefined);
   });
 });

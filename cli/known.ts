@@ -1,9 +1,8 @@
-/** What earlier commands read and made, so that a rebase has less to ask: files below `cache/rebase-1` of the store. */
+/** What earlier commands read and made, so that there is less to ask: files below `cache/rebase-1` of the store. */
 import { join } from "node:path";
-import { type Digest, digestOf, hexOf } from "../../registry/oci/digest.ts";
-import type { Session } from "../session.ts";
-import type { HostFacts } from "../../registry/client/options.ts";
-import type { KnownBases } from "../../lifecycle/platform/rebase_layers.ts";
+import { type Digest, digestOf, hexOf } from "../registry/oci/digest.ts";
+import type { HostFacts, KnownRealm, RealmMemory } from "../registry/client/options.ts";
+import type { KnownBases } from "../lifecycle/platform/rebase_layers.ts";
 
 /** A registry may clean up: that a base is in a repository is believed so long, in milliseconds. */
 const TRUSTED_MS = 10 * 60 * 1000;
@@ -18,7 +17,7 @@ const KEPT_MS = 60 * 24 * 60 * 60 * 1000;
  * Manifests and configs by digest, and where bases are. Losing any of it costs a request; what was changed on the disk
  * is not believed. Dispose it: what is being written gets there.
  */
-export class Known implements KnownBases, AsyncDisposable {
+export class Known implements KnownBases, RealmMemory, AsyncDisposable {
   readonly #dir: string;
   readonly #writing = new Set<Promise<void>>();
   readonly #kept = new Set<Digest>();
@@ -66,19 +65,42 @@ export class Known implements KnownBases, AsyncDisposable {
   }
 
   async facts(host: string): Promise<HostFacts> {
-    const path = this.#fileOf(hostKey(host));
+    const { refuses, singlePost, inOrder } = await this.#noteOf(hostKey("facts", host));
+    return { refuses: flag(refuses), singlePost: flag(singlePost), inOrder: flag(inOrder) };
+  }
+
+  keepFacts(host: string, facts: HostFacts): void {
+    this.#note(hostKey("facts", host), facts);
+  }
+
+  async realm(host: string): Promise<KnownRealm | undefined> {
+    const { realm, service } = await this.#noteOf(hostKey("realm", host));
+    if (typeof realm !== "string" || realm === "") return undefined;
+    return { realm, ...(typeof service === "string" ? { service } : {}) };
+  }
+
+  keepRealm(host: string, realm: KnownRealm): void {
+    this.#note(hostKey("realm", host), realm);
+  }
+
+  forgetRealm(host: string): void {
+    this.#act(() => Deno.remove(this.#fileOf(hostKey("realm", host))));
+  }
+
+  /** A note of the last day; empty when there is none, or it was changed into something else. */
+  async #noteOf(key: Digest): Promise<Readonly<Record<string, unknown>>> {
+    const path = this.#fileOf(key);
     const file = await Deno.stat(path).catch(() => undefined);
     if (Date.now() - (file?.mtime?.getTime() ?? 0) >= FACTS_MS) return {};
     try {
-      const { refuses, singlePost, inOrder } = JSON.parse(await Deno.readTextFile(path));
-      return { refuses: flag(refuses), singlePost: flag(singlePost), inOrder: flag(inOrder) };
+      return Object(JSON.parse(await Deno.readTextFile(path)));
     } catch {
       return {};
     }
   }
 
-  keepFacts(host: string, facts: HostFacts): void {
-    this.#write(this.#fileOf(hostKey(host)), new TextEncoder().encode(JSON.stringify(facts)));
+  #note(key: Digest, note: object): void {
+    this.#write(this.#fileOf(key), new TextEncoder().encode(JSON.stringify(note)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,20 +151,11 @@ function keyOf(place: string, base: Digest): Digest {
 }
 
 /** Of this host alone: no other is any the wiser. */
-function hostKey(host: string): Digest {
-  return digestOf(new TextEncoder().encode(`facts of ${host.toLowerCase()}`));
+function hostKey(what: string, host: string): Digest {
+  return digestOf(new TextEncoder().encode(`${what} of ${host.toLowerCase()}`));
 }
 
 /** What is no flag is nothing. */
 function flag(value: unknown): boolean | undefined {
   return typeof value === "boolean" ? value : undefined;
-}
-
-/** What is known here; `undefined` where there is no place for a store. */
-export function knownOf(session: Session): Known | undefined {
-  try {
-    return new Known(session.storeDir());
-  } catch {
-    return undefined; // a container without HOME
-  }
 }
