@@ -1,5 +1,6 @@
 /** `wherry store fsck`. */
-import { checkStore, type Finding } from "../registry/store/fsck.ts";
+import { checkStore } from "../registry/store/fsck.ts";
+import type { Finding } from "../registry/store/fsck_check.ts";
 import type { CommonFlags } from "./common.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";

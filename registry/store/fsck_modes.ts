@@ -1,7 +1,7 @@
 /** Whose the files of a store are and who else may touch them (ST-07, R-12, X-15). */
 import { join } from "node:path";
 import { isDigest } from "../oci/digest.ts";
-import type { Finding } from "./fsck.ts";
+import type { Check } from "./fsck_check.ts";
 
 type Kind = "file" | "directory";
 
@@ -9,11 +9,8 @@ type Kind = "file" | "directory";
  * Looks at everything the store made: nothing may be a link, belong to somebody else, or be open to others. With
  * `repair` modes are put right; what is no file of ours is only told.
  */
-export async function checkModes(
-  dir: string,
-  repair: boolean,
-  found: (finding: Finding) => void,
-): Promise<void> {
+export async function checkModes(check: Check): Promise<void> {
+  const { dir, repair } = check;
   const look = async (name: string, want: Kind, forbidden: number, mode: number) => {
     const path = join(dir, name);
     const info = await Deno.lstat(path).catch(() => undefined);
@@ -22,11 +19,11 @@ export async function checkModes(
     const seen = kindOf(info);
     if (seen !== want) {
       const problem = `it is a ${seen}, want a ${want}`;
-      return found({ kind: "foreign", fault: true, subject, problem });
+      return check.found({ kind: "foreign", fault: true, subject, problem });
     }
     if (info.uid !== null && info.uid !== Deno.uid() && info.uid !== await ownerOf(dir)) {
       const problem = `it belongs to user ${info.uid}`;
-      found({ kind: "mode", fault: true, subject, problem });
+      check.found({ kind: "mode", fault: true, subject, problem });
     }
     const bits = (info.mode ?? mode) & 0o777;
     if ((bits & forbidden) === 0) return;
@@ -36,7 +33,7 @@ export async function checkModes(
       done = `set to ${octal(mode)}`;
     }
     const problem = `its mode is ${octal(bits)}, want ${octal(mode)}`;
-    found({ kind: "mode", fault: true, subject, problem, repair: done });
+    check.found({ kind: "mode", fault: true, subject, problem, repair: done });
   };
   const tree = async (name: string, depth: number, file: number) => {
     await look(name, "directory", 0o077, 0o700);
@@ -49,7 +46,12 @@ export async function checkModes(
         await look(path, "file", file === 0o444 ? 0o222 : 0o033, file);
         const algorithm = path.split("/")[1] ?? "";
         if (file === 0o444 && !isDigest(`${algorithm}:${entry.name}`)) {
-          found({ kind: "foreign", fault: true, subject: path, problem: "its name is no digest" });
+          check.found({
+            kind: "foreign",
+            fault: true,
+            subject: path,
+            problem: "its name is no digest",
+          });
         }
       }
     }
