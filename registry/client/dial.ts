@@ -207,6 +207,17 @@ function guardedLookup(guard: Nearness): net.LookupFunction {
     });
 }
 
+/** How near the nearest of a name's addresses is; 0 when it has none. */
+export async function nearnessByName(hostname: string): Promise<Nearness> {
+  const addresses = await new Promise<readonly { readonly address: string }[]>((resolve) =>
+    lookupName(hostname, { all: true }, (error, found) => resolve(error ? [] : found))
+  );
+  return addresses.reduce<Nearness>((most, { address }) => {
+    const near = nearnessOf(address) ?? 0;
+    return near > most ? near : most;
+  }, 0);
+}
+
 /** Why an address is refused. */
 export function tooNear(host: string, address: string): TransportError {
   return new TransportError(

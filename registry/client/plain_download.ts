@@ -1,7 +1,8 @@
 /** Files of ordinary web servers: one GET, redirects followed by hand, no secrets sent to anybody. */
 import { OciError } from "../oci/error.ts";
 import type { CallOptions } from "../registry.ts";
-import type { Transport, TransportResponse } from "./transport.ts";
+import type { TransportResponse } from "./exchange.ts";
+import type { Transport } from "./transport.ts";
 import { parseTarget, redactUrl, resolveLocation } from "./url.ts";
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];

@@ -2,7 +2,7 @@ import { OciError, type OciErrorCode, STATUS_OF } from "../oci/error.ts";
 import { collect } from "../source.ts";
 import { isRetryableStatus } from "./retry.ts";
 import { TransportError } from "./transport_error.ts";
-import type { TransportResponse } from "./transport.ts";
+import type { TransportResponse } from "./exchange.ts";
 
 /** Something said no; the caller knows what was being done and makes an {@linkcode OciError} of it. */
 export class Refusal extends Error {

@@ -9,7 +9,8 @@ import { askedPause, Governor, isRetryableStatus, ownPause, waitFor } from "./re
 import { parseScopes } from "./scope.ts";
 import { fetchToken } from "./token.ts";
 import type { Row } from "../row.ts";
-import type { RequestBody, Transport, TransportResponse } from "./transport.ts";
+import type { RequestBody, TransportResponse } from "./exchange.ts";
+import type { Transport } from "./transport.ts";
 import { Scheme } from "./scheme.ts";
 import { TransportError } from "./transport_error.ts";
 import { resolveLocation, sameOrigin, type Target, withQuery } from "./url.ts";

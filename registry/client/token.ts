@@ -7,7 +7,8 @@ import type { Credential, RetryOptions } from "./options.ts";
 import { base64 } from "./proxy.ts";
 import { harmless, readErrorWords, Refusal } from "./refusal.ts";
 import { askedPause, isRetryableStatus, ownPause, waitFor } from "./retry.ts";
-import type { RequestBody, Transport, TransportResponse } from "./transport.ts";
+import type { RequestBody, TransportResponse } from "./exchange.ts";
+import type { Transport } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
 import { parseTarget, resolveLocation, sameOrigin, type Target, withQuery } from "./url.ts";
 
