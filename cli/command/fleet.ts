@@ -16,11 +16,15 @@ export function define(command: Command, io: Io): void {
     .option("--parallel <n>", "how many of them at once (default: all)")
     .option(
       "--plan <file>",
-      "the plan of wherry rebase plan; put into a ConfigMap where the engine has them",
+      "the plan of wherry rebase plan, put into a ConfigMap where the engine has them; or oci:REFERENCE",
     )
     .option(
       "--config-map <name>",
       "the ConfigMap of the plan (key plan.jsonl); without --plan one that is there (default: wherry-plan)",
+    )
+    .option(
+      "--journal <ref>",
+      "keep journals there, as oci:REGISTRY/REPOSITORY:7-{shard}, and not in files of the jobs",
     )
     .option("--secret <name>", "a dockerconfigjson secret with credentials")
     .option(

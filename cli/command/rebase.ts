@@ -58,7 +58,10 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
 
   const plan = sub("plan", "Say what a rebase of these images would do, and keep it for apply")
     .argument("[names...]", "as for rebase").usage("NAME... [FLAGS]")
-    .option("--out <file>", "also write the plan there, for wherry rebase apply");
+    .option(
+      "--out <file>",
+      "also write the plan there, for wherry rebase apply; or to oci:REGISTRY/REPOSITORY:TAG",
+    );
   addOutput(addTagTemplate(addFleetFlags(addBaseFlags(plan))));
   plan.option("--concurrency <n>", "images under way at once (default: 32)")
     .option("--max-rps <n>", "requests a second to each registry, at most (default: no limit)")
@@ -76,7 +79,7 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
   });
 
   const apply = sub("apply", "Do what a plan says, to images that are still as it says")
-    .argument("<plan>", "a file, or - for standard input").usage("PLAN [FLAGS]")
+    .argument("<plan>", "a file, - for standard input, or oci:REFERENCE").usage("PLAN [FLAGS]")
     .option("--policy <file>", "a TOML file: run-images, frozen, opt-out-label");
   addOutput(apply);
   addCommonFlags(addRegistryFlags(addRunFlags(apply))).action(async (file: string) => {
@@ -85,7 +88,7 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
   });
 
   const rollback = sub("rollback", "Put back the tags that a run moved")
-    .argument("<journal>", "of the run").usage("JOURNAL [FLAGS]")
+    .argument("<journal>", "of the run: a file, or oci:REFERENCE").usage("JOURNAL [FLAGS]")
     .option("--only <name>", "this image alone (repeatable)", collectTags)
     .option("--publish", "images in their registries, as for the run")
     .option("--dry-run", "say which tags would be put back");
@@ -96,7 +99,10 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
   });
 
   const report = sub("report", "Merge the journals of all shards, and fail on gaps")
-    .argument("<journals...>", "of all shards").usage("JOURNAL... [FLAGS]");
+    .argument(
+      "<journals...>",
+      "of all shards: files, oci:REFERENCE, or a pattern of tags as in oci:HOST/RUNS:7-*",
+    ).usage("JOURNAL... [FLAGS]");
   addCommonFlags(addOutput(report)).action(async (files: readonly string[]) => {
     const { report: tell } = await import("../rebase/journals.ts");
     done(await tell(io, files, merged<FleetFlags>(report)));

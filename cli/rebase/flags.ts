@@ -68,7 +68,10 @@ export function addRunFlags(command: Command): Command {
     .option("--pause <time>", "wait between these waves: 30s, 10m, 1h")
     .option("--hook <command>", "run between waves; the run stops when it fails")
     .option("--max-failures <n>", "stop when more than so many images failed")
-    .option("--journal <file>", "write down what is done; a run that was stopped goes on from it")
+    .option(
+      "--journal <file>",
+      "write down what is done; a run that was stopped goes on from it; or oci:REGISTRY/REPOSITORY:TAG",
+    )
     .option("--report <file>", "also write the results there, as JSON lines")
     .option(
       "--backup-tag <template>",

@@ -1,6 +1,6 @@
 /** `wherry rebase NAME...` and `--from`: one image, or a fleet with journal, waves and report. */
-import { digestOf, parseDigest } from "../../registry/oci/digest.ts";
-import { type Intent, type Journal, JournalFile } from "../../lifecycle/fleet/journal.ts";
+import { parseDigest } from "../../registry/oci/digest.ts";
+import { afterIntent, type JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/result.ts";
 import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
 import { isPattern } from "../../lifecycle/fleet/pattern.ts";
@@ -171,7 +171,13 @@ export async function runWork(
     );
   }
   await using stack = new AsyncDisposableStack();
-  const journal = await openJournal(session, flags, work, mine, shard, stack);
+  const journal = flags.journal === undefined
+    ? undefined
+    : await (await import("./open_journal.ts")).openJournal(session, flags.journal, {
+      ...work,
+      mine: mine.length,
+      shard,
+    }, stack);
   work.onJournal(journal?.file);
   const finished = (name: string) => {
     const before = journal?.before?.results.get(name);
@@ -201,7 +207,7 @@ export async function runWork(
     act: async (item, worker) => {
       const result = afterIntent(
         (await work.act(item, worker)).result,
-        journal?.before?.open.get(item.name),
+        journal?.intentOf(item),
       );
       // It is on the disk with the next intent, or at the end: without it the next run looks at the image once more.
       journal?.file.add(result);
@@ -211,12 +217,14 @@ export async function runWork(
       counts.set(result.decision, (counts.get(result.decision) ?? 0) + 1);
       total.requests += result.requests;
       total.bytes += result.bytes;
+      journal?.copy?.tick();
       report?.(result);
       tellResult(session, flags.output, result);
       if (flags.output === "csv") all.push(result);
       live.step(isGood(result));
     },
     between: async (wave, done) => {
+      await journal?.copy?.push();
       log.info(`Wave ${wave} is done: ${done.good} well, ${done.bad} failed, of ${done.total}`);
       if (flags.hook !== undefined) {
         await runHook(flags.hook, session, {
@@ -242,15 +250,9 @@ export async function runWork(
     }; ${count(total.requests, "request")}, ${formatSize(total.bytes)}`,
   );
   if (end.stopped !== undefined) log.error(`Stopped: ${end.stopped}`);
+  await journal?.copy?.push();
   const outcome = outcomeOf(end.good + mine.length - todo.length, end.bad + left);
   return outcome === "all" ? 0 : outcome === "some" ? SOME_FAILED : ExitCode.rebase;
-}
-
-/** What a killed run was about to do may be done: then that run did it, and its old digest is not forgotten. */
-function afterIntent(result: FleetResult, intent: Intent | undefined): FleetResult {
-  const { decision, old } = result;
-  if (intent === undefined || decision !== "current" || old?.digest !== intent.new) return result;
-  return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
 }
 
 /** Images at once in the store, where nobody else is kept busy: so many share a sync, and more are
@@ -316,40 +318,6 @@ function repositoryOf(name: string): string {
   } catch {
     return name; // it will be told when it is its turn
   }
-}
-
-async function openJournal(
-  session: Session,
-  flags: FleetFlags,
-  work: FleetWork,
-  mine: readonly RebaseItem[],
-  shard: Shard | undefined,
-  stack: AsyncDisposableStack,
-): Promise<{ readonly file: JournalFile; readonly before: Journal | undefined } | undefined> {
-  if (flags.journal === undefined) return undefined;
-  const path = session.path(flags.journal.replaceAll("{shard}", String(shard?.index ?? 1)));
-  const opened = await JournalFile.open(path);
-  stack.use(opened.file);
-  const source = digestOf(new TextEncoder().encode(work.identity));
-  const named = `${shard?.index ?? 1}/${shard?.count ?? 1}`;
-  const header = opened.before?.header;
-  if (header !== undefined && (header.source !== source || header.shard !== named)) {
-    const why = header.source !== source ? "of another fleet" : `of shard ${header.shard}`;
-    throw new UsageError(
-      `Cannot go on with journal ${flags.journal}: it is ${why}; want another file`,
-    );
-  }
-  opened.file.add({
-    journal: 1,
-    source,
-    total: work.items.length,
-    shard: named,
-    mine: mine.length,
-    publish: work.publish,
-    started: session.ctx.now().toISOString(),
-  });
-  await opened.file.durable();
-  return opened;
 }
 
 async function openReport(

@@ -1,4 +1,5 @@
 /** `wherry rebase report` and `rollback`: what journals say, and taking it back. */
+import { JOURNAL } from "../../lifecycle/fleet/artifact.ts";
 import {
   type Journal,
   JournalError,
@@ -22,6 +23,7 @@ import { formatSize } from "../ui/size.ts";
 import { formatCsv } from "./csv.ts";
 import type { FleetFlags } from "./flags.ts";
 import { runWork, SOME_FAILED } from "./images.ts";
+import { expandKept, keptAt, textOf } from "./kept.ts";
 
 /**
  * Merges the journals of all shards; returns the exit code: 0 when all is well, 2 when some images failed, 72 when
@@ -30,7 +32,9 @@ import { runWork, SOME_FAILED } from "./images.ts";
 export async function report(io: Io, files: readonly string[], flags: FleetFlags): Promise<number> {
   await using session = new Session(io, flags);
   const named = [];
-  for (const file of files) named.push({ name: file, journal: await readJournal(session, file) });
+  for (const file of await expandKept(session, files)) {
+    named.push({ name: file, journal: await readJournal(session, file) });
+  }
   const merged = mergeJournals(named);
   const { results, counts, gaps, total, requests, bytes } = merged;
   if (flags.output === "csv") io.stdout.write(formatCsv(results));
@@ -59,6 +63,8 @@ export async function report(io: Io, files: readonly string[], flags: FleetFlags
 }
 
 async function readJournal(session: Session, file: string): Promise<Journal> {
+  const at = keptAt(file);
+  if (at !== undefined) return parseJournal(await textOf(session, at, JOURNAL), file);
   let text: string;
   try {
     text = await Deno.readTextFile(session.path(file));

@@ -11,6 +11,7 @@ import { parsePlan } from "../../lifecycle/fleet/plan.ts";
 import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readName } from "../places.ts";
+import { keepAt, keptAt } from "./kept.ts";
 
 /** Its flags. */
 export interface ManifestFlags {
@@ -21,6 +22,7 @@ export interface ManifestFlags {
   readonly parallel?: string;
   readonly plan?: string;
   readonly configMap?: string;
+  readonly journal?: string;
   readonly secret?: string;
   readonly flag?: readonly string[];
 }
@@ -52,19 +54,27 @@ export async function manifest(io: Io, flags: ManifestFlags): Promise<void> {
   const mapped = engine === "k8s-job" || engine === "tekton";
   if (flags.plan === undefined && !(mapped && flags.configMap !== undefined)) {
     throw new UsageError(
-      `Cannot write a manifest without a plan: want --plan FILE${
+      `Cannot write a manifest without a plan: want --plan FILE or oci:REFERENCE${
         mapped ? ", or --config-map NAME of one that is there" : ""
       }`,
     );
   }
-  const planText = mapped && flags.plan !== undefined ? await readPlan(io, flags.plan) : undefined;
+  const far = flags.plan !== undefined && keptAt(flags.plan) !== undefined;
+  if (far && flags.configMap !== undefined) {
+    throw new UsageError("Cannot use --config-map with a plan in a registry: want one of them");
+  }
+  if (flags.journal !== undefined) checkJournal(flags.journal, shards);
+  const planText = mapped && !far && flags.plan !== undefined
+    ? await readPlan(io, flags.plan)
+    : undefined;
   const job: FleetJob = {
     name: flags.name,
     image: flags.image,
     shards,
     parallel,
-    plan: mapped ? "/plan/plan.jsonl" : flags.plan!,
-    configMap,
+    plan: mapped && !far ? "/plan/plan.jsonl" : flags.plan!,
+    configMap: far ? undefined : configMap,
+    journal: flags.journal,
     planText,
     secret: flags.secret,
     words: flags.flag ?? [],
@@ -74,6 +84,17 @@ export async function manifest(io: Io, flags: ManifestFlags): Promise<void> {
     stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })
   );
   io.stdout.write(texts.join("---\n"));
+}
+
+/** Each part writes its own; files of jobs are what they are without the flag. */
+function checkJournal(journal: string, shards: number): void {
+  if (keepAt(journal.replaceAll("{shard}", "1")) === undefined) {
+    throw new UsageError(`Cannot use --journal ${journal}: want oci:REGISTRY/REPOSITORY:TAG`);
+  }
+  if (shards === 1 || journal.includes("{shard}")) return;
+  throw new UsageError(
+    `Cannot keep journal ${journal} for ${shards} shards: want {shard} in its tag, since each writes its own`,
+  );
 }
 
 async function readPlan(io: Io, file: string): Promise<string> {
@@ -86,7 +107,7 @@ async function readPlan(io: Io, file: string): Promise<string> {
   parsePlan(text, file);
   if (new TextEncoder().encode(text).byteLength <= MAX_CONFIG_MAP) return text;
   throw new UsageError(
-    `Cannot put plan ${file} into a ConfigMap: it is longer than 1 MiB; want it on a volume, or a plan for each part`,
+    `Cannot put plan ${file} into a ConfigMap: it is longer than 1 MiB; want it in a registry (wherry rebase plan --out oci:REFERENCE)`,
   );
 }
 

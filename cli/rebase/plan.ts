@@ -1,4 +1,5 @@
 /** `wherry rebase plan` and `apply`: what would be done, and just that. */
+import { PLAN, pushLines } from "../../lifecycle/fleet/artifact.ts";
 import type { Intent, JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { formatPlan, parsePlan, type Plan } from "../../lifecycle/fleet/plan.ts";
 import { type FleetResult, whyOf } from "../../lifecycle/fleet/result.ts";
@@ -7,7 +8,7 @@ import { digestOf } from "../../registry/oci/digest.ts";
 import { collect } from "../../registry/source.ts";
 import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { readPlace } from "../places.ts";
+import { inRegistry, readPlace } from "../places.ts";
 import { readFleet } from "../read_fleet.ts";
 import { Session } from "../session.ts";
 import { count } from "../ui/count.ts";
@@ -25,6 +26,7 @@ import {
   runWork,
   shardOf,
 } from "./images.ts";
+import { keepAt, keptAt, textOf } from "./kept.ts";
 import { type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
 
@@ -39,6 +41,7 @@ export interface PlanFlags extends FleetFlags {
 /** Reads everything and writes nothing; returns the exit code: 0, or 3 when some image cannot be rebased. */
 export async function plan(io: Io, names: readonly string[], flags: PlanFlags): Promise<number> {
   await using session = new Session(io, flags);
+  if (flags.out !== undefined) keepAt(flags.out);
   const policy = await readPolicy(session, flags.policy);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
@@ -91,11 +94,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
     },
     results: inOrder,
   };
-  if (flags.out !== undefined) {
-    await Deno.writeTextFile(session.path(flags.out), formatPlan(made)).catch((cause) => {
-      throw new UsageError(`Cannot write plan ${flags.out}: ${cause.message}`, { cause });
-    });
-  }
+  if (flags.out !== undefined) await writePlan(session, flags.out, made);
   if (flags.output === "json") io.stdout.write(formatPlan(made));
   else if (flags.output === "csv") io.stdout.write(formatCsv(inOrder));
   else if (inOrder.length > 0) io.stdout.write(tableOf(io, inOrder));
@@ -107,6 +106,23 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
     }`,
   );
   return inOrder.some(({ decision }) => isStuck(decision)) ? NOT_ALL : 0;
+}
+
+/** Into a file, or a registry: then its digest is told, which names this plan for ever. */
+async function writePlan(session: Session, out: string, made: Plan): Promise<void> {
+  const text = formatPlan(made);
+  const at = keepAt(out);
+  if (at === undefined) {
+    await Deno.writeTextFile(session.path(out), text).catch((cause) => {
+      throw new UsageError(`Cannot write plan ${out}: ${fileFault(cause)}`, { cause });
+    });
+    return;
+  }
+  const { registry, repository, repositoryName } = await inRegistry(session, at);
+  const bytes = new TextEncoder().encode(text);
+  const to = { registry, repository, tag: at.tag };
+  const { digest } = await pushLines(to, PLAN, [], bytes, session.ctx.signal);
+  session.log.info(`The plan is oci:${repositoryName}@${digest}`);
 }
 
 /** A plan is of registries or of the store; where both are meant, those of the store say so in their names. */
@@ -187,6 +203,8 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
 }
 
 async function readPlan(session: Session, file: string): Promise<Plan> {
+  const at = keptAt(file);
+  if (at !== undefined) return parsePlan(await textOf(session, at, PLAN), file);
   let text: string;
   try {
     const stream = file === "-"

@@ -123,10 +123,12 @@ export class JournalFile implements AsyncDisposable {
   /**
    * Opens `path` to append, and what it says already. One writer at a time: a second one is refused.
    *
+   * @param merge What it shall say when it is opened, from what it says.
    * @throws {JournalError} When it cannot be opened, is no journal, or another run writes it.
    */
   static async open(
     path: string,
+    merge: (text: string) => string = (text) => text,
   ): Promise<{ readonly file: JournalFile; readonly before: Journal | undefined }> {
     let file: Deno.FsFile;
     try {
@@ -139,8 +141,10 @@ export class JournalFile implements AsyncDisposable {
       if (!await file.tryLock(true)) {
         throw new JournalError(`Cannot write journal ${path}: another run writes it now`);
       }
-      const text = await Deno.readTextFile(path);
+      const own = await Deno.readTextFile(path);
+      const text = merge(own);
       const before = text.includes("\n") ? parseJournal(text, path) : undefined;
+      if (text !== own) await Deno.writeTextFile(path, text);
       await file.truncate(before?.length ?? 0);
       await file.seek(0, Deno.SeekMode.End);
       return { file: new JournalFile(file, path), before };
@@ -193,4 +197,55 @@ export class JournalFile implements AsyncDisposable {
     if (this.#lost === undefined) await this.#sync().catch(() => {});
     this.#file.close();
   }
+}
+
+/**
+ * What a journal says that lies in a registry and, from a run that was killed, on this machine. The registry's comes first, as
+ * it is; of ours follows what nobody else can know: which digests tags had.
+ *
+ * @param kept The registry's; `undefined` when it has none.
+ * @param name For messages: of the one in the registry, and of the file.
+ * @throws {JournalError} When the registry has none and ours is of a run that moved tags.
+ */
+export function mergeJournalTexts(
+  kept: string | undefined,
+  local: string,
+  name: string,
+  path: string,
+): string {
+  if (!local.includes("\n")) return kept ?? "";
+  const ours = parseJournal(local, path);
+  if (kept === undefined) {
+    if (ours.results.size + ours.open.size === 0) return "";
+    throw new JournalError(
+      `Cannot go on with journal ${name}: its registry has none, this machine has one of ${ours.header.started} in ${path}; remove that, or want another name`,
+    );
+  }
+  if (local.startsWith(kept)) return local;
+  const theirs = parseJournal(kept, name);
+  const { source, shard } = theirs.header;
+  if (ours.header.source !== source || ours.header.shard !== shard) return kept;
+  const moved = (name: string) =>
+    ["rebased", "rolled back"].includes(theirs.results.get(name)?.decision ?? "");
+  const lost: (FleetResult | Intent)[] = [];
+  for (const result of ours.results.values()) {
+    const known = !["rebased", "rolled back"].includes(result.decision) || moved(result.reference);
+    if (!known) lost.push(result);
+  }
+  for (const intent of ours.open.values()) {
+    const found = theirs.results.get(intent.intent);
+    if (found === undefined) lost.push(intent);
+    else if (!moved(intent.intent)) lost.push(afterIntent(found, intent));
+  }
+  return kept + lost.map((line) => JSON.stringify(line) + "\n").join("");
+}
+
+/** What a run that was lost was about to do may be done: then that run did it, and its old digest is not forgotten. */
+export function afterIntent(
+  result: FleetResult,
+  intent: Pick<Intent, "old" | "new"> | undefined,
+): FleetResult {
+  const { decision, old } = result;
+  if (intent === undefined || decision !== "current" || old?.digest !== intent.new) return result;
+  return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
 }

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
-import { JournalFile, parseJournal } from "./journal.ts";
+import { JournalFile, mergeJournalTexts, parseJournal } from "./journal.ts";
 import { formatPlan, parsePlan } from "./plan.ts";
 import { mergeJournals } from "./report.ts";
 import type { FleetResult } from "./result.ts";
@@ -134,4 +134,40 @@ Deno.test("waves: sizes, an end after too many failures, no more at once than al
   const stopped = await run(2);
   equal(stopped.bad, 3);
   match(stopped.stopped!, /3 images failed/);
+});
+
+Deno.test("a journal in a registry and what a killed run left here: nothing that moved is forgotten", () => {
+  const text = (...lines: readonly object[]) =>
+    lines.map((line) => JSON.stringify(line) + "\n").join("");
+  const merge = (kept: string | undefined, local: string) =>
+    mergeJournalTexts(kept, local, "oci:r/j:1", "/j");
+  const begun = text(header);
+  const more = begun + text(result("a"));
+  equal(merge(undefined, ""), "", "the first run of all");
+  equal(merge(undefined, begun), "", "killed before it was pushed: nothing has moved");
+  throws(() => merge(undefined, more), /its registry has none, this machine has one of/);
+  equal(merge(more, ""), more, "of another machine");
+  equal(merge(begun, more), more, "killed before it was pushed again");
+  equal(merge(more, begun), more, "another machine went on");
+  equal(merge(begun, more + '{"inte'), more + '{"inte', "cut when it is opened");
+  equal(merge(more, text({ ...header, source: "other" }, result("b"))), more, "an older run's");
+  // Both went on: ours moved b and c and was killed, theirs found them moved.
+  const state = (digest: string) => ({ digest, base: "" });
+  const theirs = more +
+    text({ ...result("b", "current"), old: state("2") }, {
+      ...result("c", "current"),
+      old: state("4"),
+    });
+  const ours = more +
+    text({ ...result("b"), old: state("1"), new: state("2") }, { intent: "c", old: "3", new: "4" });
+  const { results, open } = parseJournal(merge(theirs, ours), "j");
+  deepEqual(
+    [...results.values()].map(({ reference, decision, old }) => [reference, decision, old?.digest]),
+    [
+      ["a", "rebased", undefined],
+      ["b", "rebased", "1"],
+      ["c", "rebased", "3"],
+    ],
+  );
+  equal(open.size, 0);
 });

@@ -16,10 +16,12 @@ export interface FleetJob {
   readonly shards: number;
   /** Parts at once; for engines that can say so. */
   readonly parallel: number;
-  /** The plan: a path in the job, where its file will be. */
+  /** The plan: a path in the job, where its file will be, or `oci:REFERENCE`. */
   readonly plan: string;
-  /** A ConfigMap that holds the plan, for Kubernetes and Tekton. */
-  readonly configMap: string;
+  /** A ConfigMap that holds the plan, for Kubernetes and Tekton; none for a plan in a registry. */
+  readonly configMap?: string | undefined;
+  /** Journals in a registry, `oci:...{shard}...`; by default files of the job. */
+  readonly journal?: string | undefined;
   /** The plan itself, to be put into the ConfigMap. */
   readonly planText?: string | undefined;
   /** A secret of type `kubernetes.io/dockerconfigjson`. */
@@ -56,12 +58,21 @@ const RESTRICTED = {
   readOnlyRootFilesystem: true,
 } as const;
 
-function commandOf(job: FleetJob, journal: string): readonly string[] {
+function commandOf(job: FleetJob, dir = ""): readonly string[] {
+  const journal = job.journal ?? `${dir}journal-{shard}.jsonl`;
   return ["rebase", "apply", job.plan, "--journal", journal, "-o", "json", ...job.words];
 }
 
+/** A line of a shell that merges the journals of all parts. */
+function reportOf({ journal }: FleetJob): string {
+  const all = journal === undefined
+    ? "journal-*.jsonl"
+    : quoted(journal.replaceAll("{shard}", "*"));
+  return `wherry rebase report ${all}`;
+}
+
 function configMaps(job: FleetJob): readonly unknown[] {
-  if (job.planText === undefined) return [];
+  if (job.planText === undefined || job.configMap === undefined) return [];
   return [{
     apiVersion: "v1",
     kind: "ConfigMap",
@@ -105,7 +116,7 @@ function kubernetesJob(job: FleetJob): unknown {
             name: "wherry",
             image: job.image,
             command: ["wherry"],
-            args: commandOf(job, `${WORK}/journal-{shard}.jsonl`),
+            args: commandOf(job, `${WORK}/`),
             env: variables(job),
             resources: {
               requests: { cpu: "250m", memory: "128Mi" },
@@ -131,7 +142,7 @@ function variables(job: FleetJob): readonly unknown[] {
 
 function mounts(job: FleetJob): readonly unknown[] {
   return [
-    { name: "plan", mountPath: "/plan", readOnly: true },
+    ...(job.configMap === undefined ? [] : [{ name: "plan", mountPath: "/plan", readOnly: true }]),
     { name: "work", mountPath: WORK },
     ...(job.secret === undefined ? [] : [{ name: "docker", mountPath: "/docker", readOnly: true }]),
   ];
@@ -139,7 +150,7 @@ function mounts(job: FleetJob): readonly unknown[] {
 
 function volumes(job: FleetJob): readonly unknown[] {
   return [
-    { name: "plan", configMap: { name: job.configMap } },
+    ...(job.configMap === undefined ? [] : [{ name: "plan", configMap: { name: job.configMap } }]),
     { name: "work", emptyDir: {} },
     ...(job.secret === undefined ? [] : [{
       name: "docker",
@@ -162,7 +173,7 @@ function tektonTask(job: FleetJob): unknown {
         name: "rebase",
         image: job.image,
         command: ["wherry"],
-        args: [...commandOf(job, `${WORK}/journal-{shard}.jsonl`), "--shard", "$(params.shard)"],
+        args: [...commandOf(job, `${WORK}/`), "--shard", "$(params.shard)"],
         env: variables(job).slice(1),
         securityContext: {
           ...RESTRICTED,
@@ -206,21 +217,24 @@ function gitlabPipeline(job: FleetJob): unknown {
       stage: "rebase",
       image: { name: job.image, entrypoint: [""] },
       ...(job.shards > 1 ? { parallel: job.shards } : {}),
-      script: [shell(["wherry", ...commandOf(job, "journal-{shard}.jsonl")])],
+      script: [shell(["wherry", ...commandOf(job)])],
       retry: { max: 1, when: ["runner_system_failure", "stuck_or_timeout_failure"] },
-      artifacts: { when: "always", paths: ["journal-*.jsonl"], expire_in: "30 days" },
+      ...(job.journal === undefined
+        ? { artifacts: { when: "always", paths: ["journal-*.jsonl"], expire_in: "30 days" } }
+        : {}),
     },
     [`${job.name}-report`]: {
       stage: "report",
       image: { name: job.image, entrypoint: [""] },
       when: "always",
-      script: ["wherry rebase report journal-*.jsonl"],
+      script: [reportOf(job)],
     },
   };
 }
 
 function githubWorkflow(job: FleetJob): unknown {
   const shell = (words: readonly string[]) => words.map(quoted).join(" ");
+  const inFiles = job.journal === undefined;
   const upload = "actions/upload-artifact@v4";
   return {
     name: job.name,
@@ -240,18 +254,20 @@ function githubWorkflow(job: FleetJob): unknown {
           {
             run: shell([
               "wherry",
-              ...commandOf(job, "journal-{shard}.jsonl"),
+              ...commandOf(job),
               "--shard",
             ]) + ' "${{ matrix.shard }}"',
           },
-          {
-            if: "always()",
-            uses: upload,
-            with: {
-              name: "journal-${{ strategy.job-index }}",
-              path: "journal-*.jsonl",
-            },
-          },
+          ...(inFiles
+            ? [{
+              if: "always()",
+              uses: upload,
+              with: {
+                name: "journal-${{ strategy.job-index }}",
+                path: "journal-*.jsonl",
+              },
+            }]
+            : []),
         ],
       },
       report: {
@@ -260,11 +276,13 @@ function githubWorkflow(job: FleetJob): unknown {
         needs: ["rebase"],
         if: "always()",
         steps: [
-          {
-            uses: "actions/download-artifact@v4",
-            with: { pattern: "journal-*", "merge-multiple": true },
-          },
-          { run: "wherry rebase report journal-*.jsonl" },
+          ...(inFiles
+            ? [{
+              uses: "actions/download-artifact@v4",
+              with: { pattern: "journal-*", "merge-multiple": true },
+            }]
+            : []),
+          { run: reportOf(job) },
         ],
       },
     },

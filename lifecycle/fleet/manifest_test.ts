@@ -163,3 +163,49 @@ Deno.test("fleet manifest prints YAML, with the plan in it, and refuses what an 
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("demand 30: fleet manifest with plan and journals in a registry: no ConfigMap and no files of jobs", () => {
+  const { configMap: _, planText: __, ...rest } = job;
+  const far: FleetJob = {
+    ...rest,
+    plan: "oci:registry.example/plans@sha256:abc",
+    journal: "oci:registry.example/runs:7-{shard}",
+  };
+  const [made, ...more] = fleetDocuments("k8s-job", far) as [Record<string, never>];
+  equal(more.length, 0);
+  const one = new Job(made as ConstructorParameters<typeof Job>[0]);
+  one.validate();
+  const pod = one.spec!.template.spec!;
+  const { args = [], volumeMounts = [] } = pod.containers[0]!;
+  deepEqual(args.slice(0, 5), ["rebase", "apply", far.plan, "--journal", far.journal]);
+  deepEqual(volumeMounts.map(({ name }) => name), pod.volumes!.map(({ name }) => name));
+  ok(!volumeMounts.some(({ name }) => name === "plan"));
+  const content = stringify(fleetDocuments("github", far)[0], { lineWidth: 0 });
+  deepEqual(validateWorkflow(content).errors, []);
+  match(content, /wherry rebase report 'oci:registry\.example\/runs:7-\*'/);
+  ok(!content.includes("artifact"));
+  ok(!stringify(fleetDocuments("gitlab", far)[0]).includes("artifacts"));
+});
+
+Deno.test("fleet manifest says what is wrong with a journal or a plan in a registry", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "wherry-manifest-" });
+  try {
+    const words = ["fleet", "manifest", "--engine", "k8s-job", "--image", "r.example/w:1"];
+    const far = ["--plan", "oci:r.example/plans:1"];
+    for (
+      const [more, why] of [
+        [[...far, "--journal", "j.jsonl"], /Cannot use --journal j\.jsonl: want oci:REGISTRY/],
+        [[...far, "--journal", "oci:r.example/runs:7"], /want \{shard\} in its tag/],
+        [[...far, "--config-map", "m"], /want one of them/],
+        [["--plan", "oci:plans:1"], /want oci:REGISTRY\/REPOSITORY:TAG, or the name of a file/],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await commandLine([...words, ...more], dir);
+      equal(code, 3, stderr);
+      equal(stdout, "");
+      match(stderr, why);
+    }
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
