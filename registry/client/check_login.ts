@@ -2,7 +2,8 @@
 import { apiHost } from "../oci/reference.ts";
 import { OciError } from "../oci/error.ts";
 import type { ClientOptions, Credential } from "./options.ts";
-import { discard, Session } from "./session.ts";
+import { discard } from "./api_request.ts";
+import { Session } from "./session.ts";
 import { basicHeader } from "./token.ts";
 import { Transport } from "./transport.ts";
 

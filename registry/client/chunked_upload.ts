@@ -5,7 +5,8 @@ import type { BlobUpload } from "../registry.ts";
 import { joined } from "../source.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
-import { type Answer, discard, type Session } from "./session.ts";
+import { type Answer, discard } from "./api_request.ts";
+import type { Session } from "./session.ts";
 import { cancelUpload, exists, startUpload } from "./upload.ts";
 import { type Target, withQuery } from "./url.ts";
 
@@ -129,7 +130,7 @@ export class RemoteUpload implements BlobUpload {
         got = await this.#patch(bytes.subarray(0, this.#chunk));
       } catch (error) {
         if (!mayPass(error) || attempt >= this.#session.tries) throw error;
-        await this.#session.backOff(attempt, this.#signal);
+        await this.#session.pace.backOff(attempt, this.#signal);
         got = await this.#progress() - this.#sent;
         if (got < 0 || got > bytes.byteLength) throw error;
       }
@@ -186,7 +187,7 @@ export class RemoteUpload implements BlobUpload {
   }
 
   async #bulk(act: () => Promise<Answer>): Promise<Answer> {
-    const leave = await this.#session.up.enter(this.#signal);
+    const leave = await this.#session.pace.up.enter(this.#signal);
     try {
       return await act();
     } finally {

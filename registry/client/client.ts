@@ -32,7 +32,8 @@ import {
 import type { ClientOptions, HostFacts, HostStats, RegistryClient } from "./options.ts";
 import { asReferrer, changeFallback, listReferrers } from "./referrers.ts";
 import { repositoryScope } from "./scope.ts";
-import { discard, Session } from "./session.ts";
+import { discard } from "./api_request.ts";
+import { Session } from "./session.ts";
 import { Transport } from "./transport.ts";
 import { cancelUpload, pushBlob, startUpload } from "./upload.ts";
 import { Whereabouts } from "./whereabouts.ts";

@@ -5,7 +5,8 @@ import { bytesSource, type OpenOptions, type Source } from "../source.ts";
 import { RANGE_BYTES, RangeReader, type RangeSource, type Read } from "./ranges.ts";
 import type { Release } from "./retry.ts";
 import { repositoryScope } from "./scope.ts";
-import { type Answer, type ApiRequest, discard, type Session } from "./session.ts";
+import { type Answer, type ApiRequest, discard } from "./api_request.ts";
+import type { Session } from "./session.ts";
 import { TransportError } from "./transport_error.ts";
 import { later } from "./watch.ts";
 
@@ -123,7 +124,7 @@ class RemoteBlob implements Source {
     // The rest of nothing: asked for as a range it would be a 416.
     if (offset > 0 && offset >= this.size) return ReadableStream.from([]);
     if (offset > 0) void this.drop();
-    const leave = await this.#session.down.enter(signal);
+    const leave = await this.#session.pace.down.enter(signal);
     try {
       const first = this.#take();
       const wanted = { offset, signal, reuse, verify };
@@ -163,7 +164,7 @@ class RemoteBlob implements Source {
     const { size } = this;
     return {
       size,
-      enter: () => this.#session.down.tryEnter(),
+      enter: () => this.#session.pace.down.tryEnter(),
       now: () => this.#session.now(),
       fetch: async (from, into, over) => {
         const signal = whole === undefined ? over : AbortSignal.any([over, whole]);
@@ -273,7 +274,7 @@ class RemoteBlob implements Source {
           }
           this.#session.debug(`${error.message}; going on behind byte ${at} of ${this.#digest}`);
           await reader.cancel().catch(() => {});
-          await this.#session.backOff(cuts, signal);
+          await this.#session.pace.backOff(cuts, signal);
           reader = (await this.#from({ ...wanted, offset: at })).getReader();
         }
       }

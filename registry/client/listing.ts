@@ -4,7 +4,8 @@ import type { ListOptions } from "../registry.ts";
 import { collect } from "../source.ts";
 import { explain } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
-import type { Answer, ApiRequest, Session } from "./session.ts";
+import type { Answer, ApiRequest } from "./api_request.ts";
+import type { Session } from "./session.ts";
 import { resolveLocation, sameOrigin, type Target } from "./url.ts";
 
 /** ECR refuses more (C-LIST-01). */

@@ -9,7 +9,8 @@ import { bytesSource } from "../source.ts";
 import { lengthOf } from "./download.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
-import { type Answer, discard, type Session } from "./session.ts";
+import { type Answer, discard } from "./api_request.ts";
+import type { Session } from "./session.ts";
 import { TransportError } from "./transport_error.ts";
 
 /** Documents that will be parsed are not longer (C-GET-02). */
@@ -55,7 +56,7 @@ export async function getManifest(
     } catch (error) {
       signal?.throwIfAborted();
       if (!mayPass(error) || attempt >= session.tries) throw error;
-      await session.backOff(attempt, signal);
+      await session.pace.backOff(attempt, signal);
     }
   }
 }

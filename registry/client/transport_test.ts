@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { collect } from "../source.ts";
 import { makePki } from "./pki_testing.ts";
 import { quirkServer, rawServer, say } from "./quirk_testing.ts";
-import { discard } from "./session.ts";
+import { discard } from "./api_request.ts";
 import { Transport } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
 import { parseTarget } from "./url.ts";

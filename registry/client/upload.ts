@@ -6,7 +6,8 @@ import type { Source } from "../source.ts";
 import { RemoteUpload } from "./chunked_upload.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
-import { discard, type Session } from "./session.ts";
+import { discard } from "./api_request.ts";
+import type { Session } from "./session.ts";
 import { type Target, withQuery } from "./url.ts";
 import type { Whereabouts } from "./whereabouts.ts";
 
@@ -238,7 +239,7 @@ async function upload(
   let way: Way = "whole";
   for (let attempt = 1;; attempt++) {
     // An upload in pieces takes a place for each piece.
-    const leave = way === "pieces" ? () => {} : await session.up.enter(signal);
+    const leave = way === "pieces" ? () => {} : await session.pace.up.enter(signal);
     try {
       const sent = onSent();
       if (way === "pieces") return await pieces(session, push, sent, signal);
@@ -265,7 +266,7 @@ async function upload(
     } finally {
       leave();
     }
-    await session.backOff(attempt, signal);
+    await session.pace.backOff(attempt, signal);
   }
 }
 
