@@ -3,12 +3,14 @@ import { join } from "node:path";
 import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
 import type { ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import type { Launcher } from "../lifecycle/phase/export_types.ts";
+import { isProcessType } from "../lifecycle/file/launch_toml.ts";
 import { refuseNames } from "../lifecycle/phase/export_names.ts";
 import { buildImage, type BuildOutcome } from "../lifecycle/platform/build.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
 import { launcherBytes } from "./assets.ts";
-import { accessOf, openCacheOf } from "./build_cache.ts";
+import { accessOf, openCacheOf, readCacheFlags } from "./build_cache.ts";
 import type { BuildFlags } from "./command/build.ts";
+import { type Destination, readDestination } from "./destination.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { type BuildTarget, openTarget } from "./build_target.ts";
@@ -30,7 +32,8 @@ export async function buildApp(
   const { log } = session;
   for (const note of notes) log.warn(note);
   const started = performance.now();
-  const { kind } = readPlace(name);
+  const destination = await readDestination(session, name, flags);
+  const { kind } = destination.place;
   if (flags.sbomReferrer && kind.endsWith("-archive")) {
     throw new UsageError(
       `Cannot use --sbom-referrer with ${name}: an archive holds one image; want a name or oci:DIR`,
@@ -43,9 +46,9 @@ export async function buildApp(
   const platforms = platformsOf(flags.platform) ?? [];
   if (platforms.length > 1) {
     const { buildPlatforms } = await import("./build_platforms.ts");
-    return await buildPlatforms(session, name, flags, platforms, started);
+    return await buildPlatforms(session, destination, flags, platforms, started);
   }
-  const { target, outcome } = await buildOne(session, name, flags);
+  const { target, outcome } = await buildOne(session, destination, flags);
   log.info(`Successfully built image ${target.name}`);
   if (flags.output === "json") {
     const about = describeBuild(target, outcome, performance.now() - started);
@@ -68,7 +71,7 @@ export interface Built {
  */
 export async function buildOne(
   session: Session,
-  name: string,
+  destination: Destination,
   flags: BuildFlags,
   part?: string,
 ): Promise<Built> {
@@ -76,6 +79,15 @@ export async function buildOne(
   await using stack = new AsyncDisposableStack();
   const platform = platformOf(flags);
   const created = creationTime(io, flags);
+  const cache = readCacheFlags(session, flags, destination);
+  for (const image of [flags.runImage, flags.previousImage]) if (image) readPlace(image);
+  if (flags.defaultProcess !== undefined && !isProcessType(flags.defaultProcess)) {
+    throw new UsageError(
+      `Cannot use --default-process ${
+        JSON.stringify(flags.defaultProcess)
+      }: want the type of a process`,
+    );
+  }
   const store = await session.store();
   stack.use(await store.lease()); // however long the build takes, nothing it needs is collected
   const site = await siteRequest(session, flags, stack);
@@ -87,9 +99,9 @@ export async function buildOne(
       } starts there only if they heed CNB_TARGET_ARCH (or want --builder)`,
     );
   }
-  const target = await openTarget(session, name, flags, stack);
+  const target = await openTarget(session, destination, flags.publish, stack);
   const previous = await openPrevious(session, flags, target, stack);
-  const caches = await openCacheOf(session, flags, target, part, stack);
+  const caches = await openCacheOf(session, flags, cache, target, part, stack);
   const { openCache, access: cacheAccess } = caches;
   const knownRuns = site.builder?.runImages;
   const { run, runNames } = await openRun(session, flags, target, platform, knownRuns, stack);

@@ -6,8 +6,10 @@ import { openImageCache } from "../lifecycle/cache/image_cache.ts";
 import { refuseNames } from "../lifecycle/phase/export_names.ts";
 import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
+import { familiarName } from "../registry/oci/reference.ts";
 import type { BuildTarget } from "./build_target.ts";
 import type { BuildFlags } from "./command/build.ts";
+import type { Destination } from "./destination.ts";
 import { UsageError } from "./exit.ts";
 import { inRegistry, readName } from "./places.ts";
 import type { Session } from "./session.ts";
@@ -22,27 +24,49 @@ export interface LaterCache {
 }
 
 /** Where the flags say a cache is. */
-type CachePlace = { readonly dir: string } | { readonly image: string };
+export type CachePlace = { readonly dir: string } | { readonly image: string };
 
 /**
- * The cache of a build: a directory in the store by default.
+ * Reads the flags about the cache; opens nothing.
  *
- * @param part A build of several platforms gives each of them a cache of its own below the one that is named.
+ * @returns `undefined` for the directory in the store that every image has.
  * @throws {UsageError} For a flag that makes no sense.
+ */
+export function readCacheFlags(
+  session: Session,
+  flags: BuildFlags,
+  { references }: Destination,
+): CachePlace | undefined {
+  let place: CachePlace | undefined;
+  for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
+  if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
+  if (place === undefined || !("image" in place)) return place;
+  const { image } = place;
+  readName(image);
+  refuseNames(references.map(familiarName), [image], "cache image");
+  if (!flags.clearCache) return place;
+  throw new UsageError(
+    `Cannot use --clear-cache with cache image ${image}: want another name, or remove it in its registry`,
+  );
+}
+
+/**
+ * The cache of a build.
+ *
+ * @param asked What {@linkcode readCacheFlags} gave.
+ * @param part A build of several platforms gives each of them a cache of its own below the one that is named.
  */
 export async function openCacheOf(
   session: Session,
   flags: BuildFlags,
+  asked: CachePlace | undefined,
   target: BuildTarget,
   part: string | undefined,
   stack: AsyncDisposableStack,
 ): Promise<LaterCache> {
   const own = join(session.storeDir(), "cache", `${target.cacheName}${foreignName(flags)}`);
-  let place: CachePlace = { dir: own };
-  for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
-  if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
+  const place = asked ?? { dir: own };
   if ("image" in place) {
-    refuseNames(target.destinations.map(({ name }) => name), [place.image], "cache image");
     const image = part === undefined ? place.image : `${withTag(place.image)}-${part}`;
     return await openImage(session, flags, image, stack);
   }
@@ -110,11 +134,6 @@ async function openImage(
   name: string,
   stack: AsyncDisposableStack,
 ): Promise<LaterCache> {
-  if (flags.clearCache) {
-    throw new UsageError(
-      `Cannot use --clear-cache with cache image ${name}: want another name, or remove it in its registry`,
-    );
-  }
   const place = await inRegistry(session, readName(name));
   const { ctx, log } = session;
   return {

@@ -2,20 +2,20 @@
 import { join } from "node:path";
 import type { Image } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
-import { MediaType } from "../registry/oci/media_type.ts";
 import { digestOf, hexOf } from "../registry/oci/digest.ts";
 import { formatPlatform } from "../registry/oci/platform.ts";
 import { buildOne, type Built, describeBuild } from "./build_app.ts";
-import { checkDestination, SCRATCH } from "./build_target.ts";
+import { SCRATCH } from "./build_target.ts";
 import { helperPath } from "./assets.ts";
 import type { BuildFlags } from "./command/build.ts";
+import { type Destination, readDestination, refuseSeveral } from "./destination.ts";
 import { UsageError } from "./exit.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { wayIn } from "./open_builder.ts";
-import { encodeIndex } from "./package/image_output.ts";
-import { readPlace } from "./places.ts";
+import { indexOf } from "./image_index.ts";
 import type { Session } from "./session.ts";
 import { count } from "./ui/count.ts";
+import { writeArchive } from "./write_archive.ts";
 
 /**
  * Builds them all. No name points to anything new before every image is where it belongs; when one cannot be built, its
@@ -23,22 +23,19 @@ import { count } from "./ui/count.ts";
  */
 export async function buildPlatforms(
   session: Session,
-  name: string,
+  destination: Destination,
   flags: BuildFlags,
   platforms: readonly Platform[],
   started: number,
 ): Promise<void> {
   const { io, log, ctx } = session;
-  const place = readPlace(name);
-  if (place.kind === "docker-archive") {
-    throw new UsageError(
-      `Cannot write ${name}: it holds one platform, want oci-archive:FILE or oci:DIR for several`,
-    );
-  }
-  checkDestination(name, place, flags);
+  refuseSeveral(destination, platforms.length);
+  const { name, place } = destination;
   // An archive is written in one piece, so the index is made in the store first. Its name there is that of the file, for the cache.
   const archive = place.kind === "oci-archive" ? place : undefined;
-  const made = archive === undefined ? name : scratchName(session.path(archive.path));
+  const made = archive === undefined
+    ? destination
+    : await readDestination(session, scratchName(session.path(archive.path)), {});
   await refuseEarly(session, flags, platforms);
   const store = await session.store();
   await using _lease = await store.lease(); // images without a name must last until the index has one
@@ -53,27 +50,26 @@ export async function buildPlatforms(
       const built = await buildOne(session, made, own, part);
       all.push({ ...built, platform });
     } catch (error) {
-      log.warn(`The build for ${platform} ended: ${name} is what it was before`);
+      if (!(error instanceof UsageError)) {
+        log.warn(`The build for ${platform} ended: ${name} is what it was before`);
+      }
       throw error;
     }
   }
   const { target } = all[0]!;
   const images: Image[] = all.map(({ outcome }) => outcome.image);
-  const index = { mediaType: MediaType.ociIndex, bytes: encodeIndex(images) };
-  let digest = "";
+  const index = indexOf(images);
+  const { digest } = index;
   for (const { repository, tag } of target.destinations) {
-    const pushed = await target.registry.pushManifest(repository, index, {
+    await target.registry.pushManifest(repository, index, {
       signal: ctx.signal,
       tags: tag === undefined ? [] : [tag],
     });
-    digest = pushed.digest;
   }
   const shown = archive === undefined ? target.name : name;
   if (archive !== undefined) {
     const { repository, tag = "latest" } = target.destinations[0]!;
-    const { copyToArchive } = await import("./copy_archive.ts");
-    const located = { ...target, repository, reference: digest, name };
-    await copyToArchive(session, located, archive, undefined);
+    await writeArchive(session, archive, images);
     await store.deleteManifest(repository, tag);
   }
   log.info(`Successfully built index ${shown} of ${count(images.length, "image")}`);

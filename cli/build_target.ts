@@ -1,8 +1,6 @@
 /** Where a built image goes: the store, a registry, an OCI layout or an archive. */
-import { dirname } from "node:path";
 import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.ts";
-import { ExitCode, LifecycleError } from "../lifecycle/error.ts";
-import type { Destination } from "../lifecycle/phase/export_types.ts";
+import type { Destination as Written } from "../lifecycle/phase/export_types.ts";
 import type { Image } from "../registry/image.ts";
 import {
   familiarName,
@@ -12,9 +10,8 @@ import {
 } from "../registry/oci/reference.ts";
 import type { Registry } from "../registry/registry.ts";
 import { storeRepository } from "../registry/store/name.ts";
-import type { BuildFlags } from "./command/build.ts";
-import { UsageError } from "./exit.ts";
-import { inRegistry, inStore, layout, readName, readPlace } from "./places.ts";
+import type { Destination } from "./destination.ts";
+import { inRegistry, inStore, layout } from "./places.ts";
 import type { Session } from "./session.ts";
 import { type ArchivePlace, writeArchive } from "./write_archive.ts";
 
@@ -27,7 +24,7 @@ export interface BuildTarget {
   /** The place. */
   readonly registry: Registry;
   /** Names there; the first is written first. */
-  readonly destinations: readonly Destination[];
+  readonly destinations: readonly Written[];
   /** The image that is there already, for reuse. */
   readonly previous?: ImagePlace | undefined;
   /** Rights to ask for. */
@@ -42,22 +39,19 @@ export interface BuildTarget {
   finish(image: Image): Promise<void>;
 }
 
-/** Opens the destination `name`; archives are closed with `stack`. */
+/** Opens a destination; archives are closed with `stack`. */
 export async function openTarget(
   session: Session,
-  name: string,
-  flags: BuildFlags,
+  { place, references }: Destination,
+  publish: boolean | undefined,
   stack: AsyncDisposableStack,
 ): Promise<BuildTarget> {
-  const place = readPlace(name);
-  checkDestination(name, place, flags);
   switch (place.kind) {
     case "registry":
-      return flags.publish
-        ? await registryTarget(session, place.reference, flags)
-        : await storeTarget(session, place.reference, flags);
     case "store":
-      return await storeTarget(session, place.reference, flags);
+      return publish
+        ? await registryTarget(session, references)
+        : await storeTarget(session, references);
     case "oci":
       return await layoutTarget(session, place);
     default:
@@ -65,26 +59,10 @@ export async function openTarget(
   }
 }
 
-/** @throws {UsageError} When nothing can be built to `name` with these flags. */
-export function checkDestination(name: string, place: Place, flags: BuildFlags): void {
-  const named = place.kind === "registry" || place.kind === "store";
-  if (!named && flags.publish) {
-    throw new UsageError(
-      `Cannot publish ${name}: --publish wants the name of an image in a registry`,
-    );
-  }
-  if (!named && (flags.tag?.length ?? 0) > 0) {
-    throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
-  }
-  if (named && place.reference.digest !== undefined) {
-    throw new UsageError(`Cannot build ${name}: its digest is not known before; want a tag`);
-  }
-}
-
 function destinations(
   references: readonly Reference[],
   repository: (of: Reference) => string,
-): readonly Destination[] {
+): readonly Written[] {
   return references.map((reference) => ({
     repository: repository(reference),
     tag: reference.tag ?? "latest",
@@ -94,13 +72,8 @@ function destinations(
 
 const nothing = () => Promise.resolve();
 
-async function storeTarget(
-  session: Session,
-  reference: Reference,
-  flags: BuildFlags,
-): Promise<BuildTarget> {
-  const located = await inStore(session, reference);
-  const all = [reference, ...(flags.tag ?? []).map(readName)];
+async function storeTarget(session: Session, all: readonly Reference[]): Promise<BuildTarget> {
+  const located = await inStore(session, all[0]!);
   return {
     ...located,
     destinations: destinations(all, storeRepository),
@@ -112,21 +85,8 @@ async function storeTarget(
   };
 }
 
-async function registryTarget(
-  session: Session,
-  reference: Reference,
-  flags: BuildFlags,
-): Promise<BuildTarget> {
-  const all = [reference, ...(flags.tag ?? []).map(readName)];
-  const other = all.find(({ registry }) => registry !== reference.registry);
-  if (other !== undefined) {
-    throw new LifecycleError(
-      ExitCode.arguments,
-      `writing to multiple registries is unsupported: ${familiarName(reference)}, ${
-        familiarName(other)
-      }`,
-    );
-  }
+async function registryTarget(session: Session, all: readonly Reference[]): Promise<BuildTarget> {
+  const reference = all[0]!;
   const located = await inRegistry(session, reference);
   const client = located.registry;
   const repositories = new Map(all.map((one) => [one.repository, familiarRepository(one)]));
@@ -172,12 +132,6 @@ async function archiveTarget(
   stack: AsyncDisposableStack,
 ): Promise<BuildTarget> {
   const file = session.path(place.path);
-  // Said now, not when all has been built.
-  if (!(await Deno.stat(dirname(file)).catch(() => undefined))?.isDirectory) {
-    throw new UsageError(
-      `Cannot write ${place.kind}:${place.path}: ${dirname(file)} is no directory`,
-    );
-  }
   const store = await session.store();
   const repository = `${SCRATCH}/${crypto.randomUUID()}`;
   stack.defer(async () => {
@@ -192,7 +146,7 @@ async function archiveTarget(
     access: [],
     spoolRepository: repository,
     cacheName: cacheNameOf(`${place.kind}-${file}`),
-    finish: (image) => writeArchive(session, place, image),
+    finish: async (image) => void await writeArchive(session, place, [image]),
   };
 }
 

@@ -56,7 +56,7 @@ export async function copyToArchive(
     },
   });
   if (image === undefined) throw absent(from);
-  await writeArchive(session, to, image);
+  await writeArchive(session, to, [image]);
   return image.raw.digest;
 }
 

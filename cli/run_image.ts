@@ -19,7 +19,7 @@ import { openImageToEnter, wayIn } from "./open_builder.ts";
 import { inStore, readPlace } from "./places.ts";
 import { isAt } from "./pull_policy.ts";
 import { Session } from "./session.ts";
-import { volumesOf } from "./site_request.ts";
+import { volumesOf } from "./site_words.ts";
 
 /** Starts the image; its exit code is ours. */
 export async function runCommand(

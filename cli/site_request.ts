@@ -1,9 +1,8 @@
 /** Turns the flags about app and buildpacks into a request of the platform. */
-import { join, normalize } from "node:path";
+import { join } from "node:path";
 import type { SiteRequest } from "../lifecycle/platform/build_site_types.ts";
 import { findProject } from "../lifecycle/platform/project.ts";
 import { type BuildGroup, openGroup } from "../lifecycle/sandbox/cgroup.ts";
-import type { SandboxDir } from "../lifecycle/sandbox/in_place.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
 import { credentialPaths } from "./credential_paths.ts";
@@ -12,6 +11,7 @@ import type { Io } from "./io.ts";
 import { platformOf } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
+import { bindingsOf, CNB_DIRS, DEFAULT_ID, readId, refuseAbsent, volumesOf } from "./site_words.ts";
 import { parseSize } from "./ui/size.ts";
 
 /** The platform API our images are made for. */
@@ -36,17 +36,30 @@ export async function siteRequest(
   if (flags.order !== undefined && flags.buildpack !== undefined) {
     throw new UsageError("Cannot use --order and --buildpack at once: want one of them");
   }
+  if (!/^[\w.-]+$/.test(flags.execEnv)) {
+    throw new UsageError(
+      `Cannot use --exec-env ${JSON.stringify(flags.execEnv)}: want letters, digits, "." and "-"`,
+    );
+  }
   const platform = platformOf(flags);
+  const volumes = await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, flags.workspace]);
+  const env = await readEnvFlags(io, flags);
+  const bindings = await bindingsOf(session, flags.binding ?? []);
+  const uid = readId("--uid", flags.uid);
+  const gid = readId("--gid", flags.gid);
+  await refuseAbsent(session, flags);
+  const group = await groupOf(session, flags, stack);
+  const dependencies = await session.dependencies();
   const name = await builderName(session, flags);
-  const { openBuilder, packageOpener } = await import("./open_builder.ts");
-  const builder = name === undefined ? undefined : await openBuilder(session, name, flags, stack);
-  if (builder === undefined && !/^(auto|in-place)$/.test(flags.isolation)) {
+  if (name === undefined && !/^(auto|in-place)$/.test(flags.isolation)) {
     throw new UsageError(
       `Cannot use --isolation ${flags.isolation} without a builder to enter: want --builder NAME, or auto or in-place`,
     );
   }
-  const given = (variable: string) => builder ? undefined : io.env[variable];
-  const owner = builder?.owner;
+  // All words are good: the work begins.
+  const { openBuilder, packageOpener } = await import("./open_builder.ts");
+  const builder = name === undefined ? undefined : await openBuilder(session, name, flags, stack);
+  const idOf = (variable: string) => readId(variable, builder ? undefined : io.env[variable]);
   return {
     platformApi: PLATFORM_API,
     builder,
@@ -56,7 +69,7 @@ export async function siteRequest(
     },
     around: { pre: flags.preBuildpack ?? [], post: flags.postBuildpack ?? [] },
     openPackage: packageOpener(session, flags, platform, stack),
-    volumes: await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, flags.workspace]),
+    volumes,
     app: session.path(flags.path),
     appDir: flags.workspace,
     buildpacks: {
@@ -71,22 +84,22 @@ export async function siteRequest(
       cwd: io.cwd,
     },
     descriptor: flags.descriptor && session.path(flags.descriptor),
-    env: await readEnvFlags(io, flags),
-    bindings: bindingsOf(session, flags),
-    dependencies: await session.dependencies(),
+    env,
+    bindings,
+    dependencies,
     machine: {
       helper: helperPath(),
       env: io.env,
       workDirs: workParents(session),
       home: io.env["HOME"],
       hide: [session.storeDir(), ...credentialPaths(io.env)],
-      group: await groupOf(session, flags, stack),
+      group,
       network: flags.network as "host" | "none" | undefined,
       allowRootBuild: flags.allowRootBuild,
     },
     owner: {
-      uid: readId("--uid", flags.uid, owner ? `${owner.uid}` : given("CNB_USER_ID")),
-      gid: readId("--gid", flags.gid, owner ? `${owner.gid}` : given("CNB_GROUP_ID")),
+      uid: uid ?? builder?.owner.uid ?? idOf("CNB_USER_ID") ?? DEFAULT_ID,
+      gid: gid ?? builder?.owner.gid ?? idOf("CNB_GROUP_ID") ?? DEFAULT_ID,
     },
     execEnv: flags.execEnv,
   };
@@ -108,65 +121,12 @@ async function groupOf(
 
 /** `--builder`, else what the descriptor says; none for `--isolation in-place`. */
 async function builderName(session: Session, flags: SiteFlags): Promise<string | undefined> {
-  if (flags.isolation === "in-place") {
-    if (flags.builder === undefined) return undefined;
-    throw new UsageError(
-      "Cannot use --isolation in-place with --builder: in-place builds with this machine as it is",
-    );
-  }
-  if (flags.builder !== undefined) return flags.builder;
   const descriptor = flags.descriptor && session.path(flags.descriptor);
-  const found = await findProject(descriptor, session.path(flags.path), flags.execEnv).catch(
-    () => undefined, // whoever reads it next says what is wrong with it
-  );
-  return found?.project.builder || undefined;
-}
-
-/** Where volumes would hide what builds are made of. */
-const CNB_DIRS = ["/cnb", "/layers", "/platform"];
-
-/** `--volume HOST:TARGET[:ro|rw]`, as pack has it; none may cover one of `taken`. */
-export async function volumesOf(
-  session: Session,
-  texts: readonly string[],
-  taken: readonly string[],
-): Promise<readonly SandboxDir[]> {
-  return await Promise.all(texts.map(async (text): Promise<SandboxDir> => {
-    const bad = (why: string) =>
-      new UsageError(`Cannot use --volume ${JSON.stringify(text)}: ${why}`);
-    const [, host = "", target = "", mode = "ro"] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ??
-      [];
-    if (host === "") throw bad("want HOST:TARGET, HOST:TARGET:ro or HOST:TARGET:rw");
-    const inside = normalize(target).replace(/(?<=.)\/$/, "");
-    const covered = ["/", "/proc", "/sys", "/dev", ...taken].find((dir) =>
-      inside === dir || (dir !== "/" && inside.startsWith(`${dir}/`))
-    );
-    if (covered !== undefined) throw bad(`it would cover ${covered}`);
-    const outside = await Deno.realPath(session.path(host)).catch(() => {
-      throw bad(`${host} is not there`);
-    });
-    return { inside, outside, access: mode === "rw" ? "rw" : "ro", foreign: true };
-  }));
-}
-
-function bindingsOf(session: Session, flags: SiteFlags): Readonly<Record<string, string>> {
-  return Object.fromEntries((flags.binding ?? []).map((text) => {
-    const at = text.indexOf("=");
-    const name = text.slice(0, Math.max(at, 0));
-    if (!/^[\w.-]+$/.test(name) || /^\.+$/.test(name) || at === text.length - 1) {
-      throw new UsageError(`Cannot use --binding ${JSON.stringify(text)}: want NAME=DIR`);
-    }
-    return [name, session.path(text.slice(at + 1))];
-  }));
-}
-
-/** `--uid`, else the build image's own variable, else 1000: never who happens to run us. */
-function readId(flag: string, given: string | undefined, fromImage: string | undefined): number {
-  const text = given ?? fromImage ?? "1000";
-  const id = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
-  if (id < 2 ** 31) return id;
+  const found = await findProject(descriptor, session.path(flags.path), flags.execEnv);
+  if (flags.isolation !== "in-place") return flags.builder ?? (found?.project.builder || undefined);
+  if (flags.builder === undefined) return undefined;
   throw new UsageError(
-    `Cannot use ${flag} ${JSON.stringify(text)}: want a number from 0 to 2147483647`,
+    "Cannot use --isolation in-place with --builder: in-place builds with this machine as it is",
   );
 }
 

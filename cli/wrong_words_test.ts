@@ -229,7 +229,7 @@ Deno.test("a policy that cannot be read: the line, and what is wrong there", asy
   for (
     const [text, why] of [
       ["frozen = 3\n", ":1: frozen is 3, want an array"],
-      ['run-images = []\nfrzen = ["x"]\n', ":2: frzen is no key of this file"],
+      ['run-images = []\nfrzen = ["x"]\n', ":2: unknown key frzen, want frozen"],
       ['frozen = [\n  "x\n', ":2:\\d+: .*"],
     ] as const
   ) {
@@ -274,6 +274,8 @@ Deno.test("-o is read in one way: the forms of the command are named, pack's hum
       [["relaunch", "x"], "human or json"],
       [["sbom", "query", "x", "y"], "human, json or csv"],
       [["outdated", "x"], "human, json or csv"],
+      [["rebase", "x"], "human, json or csv"],
+      [["rebase", "report", "x"], "human, json or csv"],
       [["builder", "inspect", "x"], "human, json, yaml or toml"],
       [["buildpack", "inspect", "tool"], "human, json, yaml or toml"],
       [["diff", "x", "y"], "human, json, yaml or toml"],

@@ -15,11 +15,10 @@
  */
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
-import { encodeIndex } from "../cli/package/image_output.ts";
+import { indexOf } from "../cli/image_index.ts";
 import { type Image, type Layer, makeImage, pushImage, readImage } from "../registry/image.ts";
 import type { TreeEntry } from "../registry/layer/entry.ts";
 import { writeLayer, type WrittenLayer } from "../registry/layer/write_layer.ts";
-import { MediaType } from "../registry/oci/media_type.ts";
 import type { Registry } from "../registry/registry.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../registry/store/layout.ts";
 import { type DebianRoot, debianRoot, HERE, ID, recipeOf } from "./debian_root.ts";
@@ -154,7 +153,7 @@ async function makeIndex(dir: string, tag: keyof typeof INDEXES): Promise<void> 
     const platform = { os: "linux", architecture: IMAGES[one].arch };
     images.push((await readImage(layout, LAYOUT_REPOSITORY, one, platform))!);
   }
-  const index = { mediaType: MediaType.ociIndex, bytes: encodeIndex(images) };
+  const index = indexOf(images);
   const { digest } = await layout.pushManifest(LAYOUT_REPOSITORY, index, {
     tags: [tag, stampOf(tag)],
   });

@@ -1,7 +1,8 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
+import { outputFlag } from "../output.ts";
 import {
   addBaseFlags,
   addFleetFlags,
@@ -110,10 +111,7 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
 }
 
 function addOutput(command: Command): Command {
-  return command.addOption(
-    new Option("-o, --output <format>", "human, json (one line an image) or csv")
-      .choices(["human", "json", "csv"]).default("human"),
-  );
+  return command.addOption(outputFlag(["csv"], "human, json (one line an image) or csv"));
 }
 
 function addTagTemplate(command: Command): Command {

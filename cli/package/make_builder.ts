@@ -20,6 +20,7 @@ import {
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
 import { replaceModules } from "../../lifecycle/platform/package/replace_module.ts";
 import type { CommonFlags } from "../common.ts";
+import { type Destination, readDestination, refuseSeveral } from "../destination.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readPlace } from "../places.ts";
@@ -64,14 +65,19 @@ export async function makeBuilder(io: Io, name: string, flags: BuilderFlags): Pr
       "Cannot make a builder: want either --config builder.toml or --from BUILDER",
     );
   }
+  const destination = await readDestination(session, name, flags);
+  collectLabels(flags.label);
+  if (flags.appendImageNameSuffix && destination.references.length === 0) {
+    throw new UsageError(`Cannot append a suffix to ${name}: want the name of an image`);
+  }
   await session.lendStore();
   const store = await session.store();
   stack.use(await store.lease());
   const images = flags.from === undefined
-    ? await fromConfig(session, flags, stack)
+    ? await fromConfig(session, destination, flags, stack)
     : [await fromBuilder(session, flags.from, flags, stack)];
   if (flags.appendImageNameSuffix) await putSuffixed(session, name, images, flags);
-  const put = await putImages(session, name, images, { publish: flags.publish, tags: flags.tag });
+  const put = await putImages(session, destination, images, flags.publish);
   session.log.info(`Successfully created builder image ${put.name}`);
   io.stdout.write(
     flags.output === "json"
@@ -98,20 +104,18 @@ async function putSuffixed(
   images: readonly Image[],
   flags: BuilderFlags,
 ): Promise<void> {
-  const place = readPlace(name);
-  if (place.kind !== "registry" && place.kind !== "store") {
-    throw new UsageError(`Cannot append a suffix to ${name}: want the name of an image`);
-  }
   for (const image of images) {
     const { os, architecture, variant } = image.config;
     const suffix = [os, architecture, ...(variant ? [variant] : [])].join("-");
     const base = name.includes(":", name.lastIndexOf("/") + 1) ? name : `${name}:latest`;
-    await putImages(session, `${base}-${suffix}`, [image], { publish: flags.publish });
+    const own = await readDestination(session, `${base}-${suffix}`, { publish: flags.publish });
+    await putImages(session, own, [image], flags.publish);
   }
 }
 
 async function fromConfig(
   session: Session,
+  destination: Destination,
   flags: BuilderFlags,
   stack: AsyncDisposableStack,
 ): Promise<readonly Image[]> {
@@ -136,8 +140,10 @@ async function fromConfig(
     throw new UsageError("Cannot use --buildpack with --config: it goes with --from");
   }
   const asked = (flags.target ?? []).map(parseTarget);
+  const platforms = platformsOf(asked.length > 0 ? asked : descriptor.targets);
+  refuseSeveral(destination, platforms.length);
   const images: Image[] = [];
-  for (const { platform } of platformsOf(asked.length > 0 ? asked : descriptor.targets)) {
+  for (const { platform } of platforms) {
     images.push(await forPlatform(session, file, descriptor, platform, flags, stack));
   }
   return images;

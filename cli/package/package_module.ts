@@ -26,6 +26,7 @@ import { makePackage } from "../../lifecycle/platform/package/package.ts";
 import { writeOciArchive } from "../../registry/store/oci_archive.ts";
 import { collectLabels } from "./labels.ts";
 import type { CommonFlags } from "../common.ts";
+import { readDestination, refuseSeveral } from "../destination.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { Session } from "../session.ts";
@@ -77,22 +78,26 @@ export async function packageModule(
   if (asFile && flags.publish) {
     throw new UsageError("Cannot use --publish with --format file: a file is not in a registry");
   }
-  await session.lendStore();
+  const file = `oci-archive:${name}`; // what a .cnb is
+  const destination = await readDestination(session, asFile ? file : name, flags);
+  collectLabels(flags.label);
   const request = await readRequest(session, kind, flags);
+  const platforms = platformsOf(request.targets);
+  refuseSeveral(destination, platforms.length);
+  await session.lendStore();
   const store = await session.store();
   stack.use(await store.lease());
   const images: { readonly image: Image; readonly wanted: WantedPlatform }[] = [];
-  for (const wanted of platformsOf(request.targets)) {
+  for (const wanted of platforms) {
     images.push({ image: await packageFor(session, request, wanted, flags, stack), wanted });
   }
-  if (asFile) {
-    await writeFiles(session, name, images);
-    return;
-  }
-  const put = await putImages(session, name, images.map(({ image }) => image), {
-    publish: flags.publish,
-    tags: flags.tag,
-  });
+  if (asFile) return await writeFiles(session, name, flags, images);
+  const put = await putImages(
+    session,
+    destination,
+    images.map(({ image }) => image),
+    flags.publish,
+  );
   session.log.info(
     `Packaged ${kind} ${
       images.length === 1 ? "" : `for ${images.length} platforms `
@@ -209,17 +214,25 @@ function groups(modules: readonly FoundModule[], flags: PackageFlags): readonly 
   return [...(flat.length > 0 ? [flat] : []), ...alone.map((one) => [one])];
 }
 
+/** One a platform: pack reads no other. */
 async function writeFiles(
   session: Session,
   name: string,
+  flags: PackageFlags,
   images: readonly { readonly image: Image; readonly wanted: WantedPlatform }[],
 ): Promise<void> {
   const { signal } = session.ctx;
   const stem = name.replace(/\.cnb$/, "");
+  const files: { name: string; digest: string; platform: string }[] = [];
   for (const { image, wanted: { platform } } of images) {
     const { os, architecture } = platform;
     const file = images.length === 1 ? `${stem}.cnb` : `${stem}-${os}-${architecture}.cnb`;
     await writeOciArchive(session.path(file), [{ image, names: [] }], { signal });
-    session.io.stdout.write(`${file}@${image.raw.digest}\n`);
+    files.push({ name: file, digest: image.raw.digest, platform: formatPlatform(image.config) });
   }
+  session.io.stdout.write(
+    flags.output === "json"
+      ? JSON.stringify({ files }, null, 2) + "\n"
+      : files.map((one) => `${one.name}@${one.digest}\n`).join(""),
+  );
 }

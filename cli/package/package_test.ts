@@ -222,6 +222,61 @@ Deno.test("a package for several platforms is an index; each takes its own tree 
   }
 });
 
+Deno.test("several platforms in one archive are an index there, as in a directory; docker's holds one", async () => {
+  await using shell = await makeShell();
+  await shell.write({
+    ...buildpack("bp", "t/x", "1", '[[targets]]\nos = "linux"\narch = "amd64"\n'),
+  });
+  const both = ["--target", "linux/amd64", "--target", "linux/arm64"];
+  const pack = ["buildpack", "package", "--path", "bp", ...both];
+  const digestOf = (out: string) => out.trim().split("@").at(-1);
+  const dir = digestOf(await shell.ok(...pack, "oci:dir"));
+  const out = await shell.ok(...pack, "oci-archive:two.tar:v1");
+  equal(out, `oci-archive:two.tar:v1@${dir}\n`);
+  const bytes = await Deno.readFile(`${shell.dir}/two.tar`);
+  await shell.ok(...pack, "oci-archive:two.tar:v1");
+  deepEqual(await Deno.readFile(`${shell.dir}/two.tar`), bytes);
+  equal(digestOf(await shell.ok("copy", "oci-archive:two.tar:v1", "oci:back")), dir);
+  for (const architecture of ["amd64", "arm64"]) {
+    const image = await fromLayout(`${shell.dir}/back`, { os: "linux", architecture });
+    equal(image.config.architecture, architecture);
+  }
+  const { code, err } = await shell.wherry(...pack, "docker-archive:d.tar");
+  equal(
+    err,
+    "ERROR: Cannot write docker-archive:d.tar: it holds one platform, want oci-archive:FILE or oci:DIR for several\n",
+  );
+  equal(code, 3);
+  const { files } = JSON.parse(await shell.ok(...pack, "p.cnb", "-o", "json"));
+  deepEqual(files.map((one: { name: string }) => one.name), [
+    "p-linux-amd64.cnb",
+    "p-linux-arm64.cnb",
+  ]);
+});
+
+Deno.test("a destination that cannot be is refused before any work, of packages and builders alike", async () => {
+  await using shell = await makeShell();
+  for (const words of [["buildpack", "package"], ["builder", "create", "--config", "none.toml"]]) {
+    for (
+      const [name, more, message] of [
+        ["oci-archive:none/x.tar", [], /^ERROR: Cannot write \S+: \S+\/none is no directory\n$/],
+        ["oci:x", ["--publish"], /^ERROR: Cannot publish oci:x: --publish wants the name of/],
+        ["store:x", ["--publish"], /^ERROR: Cannot publish store:x: --publish wants the name of/],
+        ["oci:x", ["--tag", "y"], /^ERROR: Cannot tag oci:x: --tag goes with the name of an/],
+        ["x", ["--tag", "UP"], /^ERROR: Cannot read image name "UP"/],
+        [`x@sha256:${"a".repeat(64)}`, [], /its digest is not known before; want a tag\n$/],
+        ["x", ["--label", "no"], /^ERROR: Cannot use --label "no": want KEY=VALUE\n$/],
+        ["a.example/x", ["--publish", "--tag", "b.example/x"], /writing to multiple registries/],
+      ] as const
+    ) {
+      const { code, err } = await shell.wherry(...words, name, ...more);
+      match(err, message);
+      equal(code, 3, err);
+    }
+  }
+  deepEqual([...Deno.readDirSync(shell.dir)].map(({ name }) => name), []);
+});
+
 Deno.test("what a package cannot be is one line", async () => {
   await using shell = await makeShell();
   await shell.write({
@@ -384,7 +439,7 @@ Deno.test("what a builder cannot be is one line, and nothing is written", async 
     notEqual(code, 0);
     return err;
   };
-  match(await said(`${BUILDER}\n[foo]\n`), /bad.toml:\d+: foo is no key of this file/);
+  match(await said(`${BUILDER}\n[foo]\n`), /bad.toml:\d+: unknown key foo, want description/);
   match(
     await said(BUILDER.replace('"2.0.0"', '"2.0.1"')),
     /order names test\/two@2.0.1, and the builder has test\/two@2.0.0/,
@@ -442,5 +497,43 @@ Deno.test("two targets make an index of two builders", async () => {
   );
   const arm = await fromLayout(`${shell.dir}/out`, { os: "linux", architecture: "arm64" });
   equal(arm.config.architecture, "arm64");
+  const both = ["--config", "two.toml", "--target", "linux/amd64", "--target", "linux/arm64"];
+  const { digest } = JSON.parse(out);
+  equal(
+    await shell.ok("builder", "create", "oci-archive:b.tar", ...both),
+    `oci-archive:b.tar@${digest}\n`,
+  );
+  match((await shell.wherry("builder", "inspect", "oci-archive:b.tar")).out, /test\/two/);
   ok(await readAll(await arm.layers[0]!.blob(), 1 << 20));
+});
+
+Deno.test("a key that nobody knows is told with the one that was meant, in every file of the user's", async () => {
+  await using shell = await builderShell();
+  await shell.write({
+    "app/x": "",
+    "one/package.toml": '[buildpack]\nuri = "."\n[[dependencis]]\nuri = "x"\n',
+    "two/package.toml": '[[targets]]\nos = "linux"\narhc = "amd64"\n',
+    "b1.toml": BUILDER.replace("[[order.group]]", "[[order.grup]]"),
+    "b2.toml": `${BUILDER}[[targets]]\nos = "linux"\narhc = "amd64"\n`,
+    "b3.toml": `${BUILDER}[somewhere]\n`,
+  });
+  const packing = ["buildpack", "package", "oci:out", "--path"];
+  const creating = ["builder", "create", "oci:out", "--config"];
+  for (
+    const [words, message] of [
+      [[...packing, "one"], "one/package.toml:3: unknown key dependencis, want dependencies"],
+      [[...packing, "two"], "two/package.toml:3: unknown key targets[0].arhc, want arch"],
+      [[...creating, "b1.toml"], "b1.toml:12: unknown key order[0].grup, want group"],
+      [[...creating, "b2.toml"], "b2.toml:35: unknown key targets[0].arhc, want arch"],
+      [
+        [...creating, "b3.toml"],
+        "b3.toml:33: unknown key somewhere, want description, buildpacks, extensions, order, " +
+        "order-extensions, build, run, stack, lifecycle, targets or system",
+      ],
+    ] as const
+  ) {
+    const { code, err } = await shell.wherry(...words);
+    equal(err, `ERROR: Cannot parse ${shell.dir}/${message}\n`);
+    notEqual(code, 0);
+  }
 });

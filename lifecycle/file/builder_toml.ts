@@ -2,7 +2,7 @@ import { z } from "zod";
 import { name, parseDocument, text, texts } from "./document.ts";
 import type { RunImageNames } from "./lifecycle_metadata.ts";
 import { execEnv, type GroupElement, type GroupOrder, moduleId, moduleVersion } from "./module.ts";
-import { type Target, targets } from "./module.ts";
+import { strictTargets, type Target } from "./module.ts";
 
 /** A module that a builder shall hold. */
 export interface BuilderModule {
@@ -108,7 +108,7 @@ const schema: z.ZodType<BuilderDescriptor> = z.strictObject({
     "run-image-mirrors": texts,
   }).prefault({}),
   lifecycle: z.strictObject({ uri: text, version: text }).prefault({}),
-  targets,
+  targets: strictTargets,
   system: z.strictObject({ pre: side, post: side }).prefault({}),
 }).transform(({ build, run, stack, system, ...rest }): BuilderDescriptor => ({
   description: rest.description,

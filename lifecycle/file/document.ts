@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { FileError } from "../error.ts";
 import { nearestWord } from "../../registry/nearest_word.ts";
+import { formatPath, keysAt, tellUnknownKey } from "../../registry/unknown_key.ts";
 import { lineOf, type Path } from "../../registry/toml_line.ts";
 import { isTable, parseToml, type TomlTable } from "./toml.ts";
 
@@ -52,13 +53,14 @@ export function check<T>(
   const path = [...issue.path, ...unknown].map((step) =>
     typeof step === "number" ? step : String(step)
   );
-  const at = line(path);
+  // The first of an array of tables has the line; the array itself has none.
+  const at = line([...path, 0]);
   const key = formatPath(path);
   const where = at === undefined ? file : `${file}:${at}`;
-  throw new FileError(file, `Cannot parse ${where}: ${say(issue, key, valueAt(parsed, path))}`, {
-    line: at,
-    key,
-  });
+  const said = unknown.length > 0
+    ? tellUnknownKey(path, keysAt(schema, path.slice(0, -1)))
+    : say(issue, key, valueAt(parsed, path));
+  throw new FileError(file, `Cannot parse ${where}: ${said}`, { line: at, key });
 }
 
 /**
@@ -89,30 +91,14 @@ export function unknownKeys(known: KnownKeys, source: string, file: string): str
       const near = below === undefined ? nearestWord(key, Object.keys(keys)) : undefined;
       if (below === undefined && near === undefined && keys[OTHERS]) continue;
       if (below === undefined) {
-        // The first of an array of tables has the line; the array itself has none.
-        const line = lineOf(source, Array.isArray(inner) ? [...here, 0] : here);
+        const line = lineOf(source, [...here, 0]);
         const where = line === undefined ? file : `${file}:${line}`;
-        const want = near ?? listOf(Object.keys(keys));
-        found.push(`${where}: unknown key ${formatPath(here)}, want ${want}`);
+        found.push(`${where}: ${tellUnknownKey(here, Object.keys(keys))}`);
       } else if (below !== true) look(inner, below, here);
     }
   };
   look(parseToml(source, file), known, []);
   return found;
-}
-
-function listOf(words: readonly string[]): string {
-  return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
-}
-
-/** A path for people: `order[0].group[1].id`. */
-export function formatPath(path: Path): string {
-  let out = "";
-  for (const step of path) {
-    if (typeof step === "number") out += `[${step}]`;
-    else out += (out === "" ? "" : ".") + (/^[\w-]+$/.test(step) ? step : JSON.stringify(step));
-  }
-  return out;
 }
 
 /**
@@ -203,7 +189,6 @@ function say(issue: z.core.$ZodIssue, key: string, seen: unknown): string {
       : `${key} is ${show(seen)}, want ${issue.message}`;
   }
   const name = key === "" ? "the document" : key;
-  if (issue.code === "unrecognized_keys") return `${name} is no key of this file`;
   if (seen === undefined) return `${name} is missing`;
   if (issue.code === "too_small") return `${name} is empty`;
   if (issue.code === "invalid_type") {

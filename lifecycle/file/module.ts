@@ -75,22 +75,27 @@ export const execEnv: z.ZodType<string[]> = z.lazy(() =>
     .default([])
 );
 
+const targetFields = {
+  os: text,
+  arch: text,
+  variant: text,
+  "arch-variant": text,
+  distros: z.array(z.object({ name: text, version: text })).default([]),
+};
+
+function targetOf(one: z.output<z.ZodObject<typeof targetFields>>): Target {
+  const { os, arch, distros } = one;
+  return { os, arch, variant: one.variant || one["arch-variant"], distros };
+}
+
 /** `[[...targets]]`; the variant has two spellings in use (BPT-4). */
 export const targets: z.ZodType<Target[]> = z.lazy(() =>
-  z.array(
-    z.object({
-      os: text,
-      arch: text,
-      variant: text,
-      "arch-variant": text,
-      distros: z.array(z.object({ name: text, version: text })).default([]),
-    }).transform((one): Target => ({
-      os: one.os,
-      arch: one.arch,
-      variant: one.variant || one["arch-variant"],
-      distros: one.distros,
-    })),
-  ).default([])
+  z.array(z.object(targetFields).transform(targetOf)).default([])
+);
+
+/** The same in a file that may have no other keys. */
+export const strictTargets: z.ZodType<Target[]> = z.lazy(() =>
+  z.array(z.strictObject(targetFields).transform(targetOf)).default([])
 );
 
 /** `[[...group]]`. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseDocument, text } from "./document.ts";
-import { type Target, targets } from "./module.ts";
+import { strictTargets, type Target } from "./module.ts";
 
 /** `package.toml`: what a package is made of. Addresses are relative to the file, or URIs. */
 export interface PackageDescriptor {
@@ -14,18 +14,18 @@ export interface PackageDescriptor {
   readonly platformOs: string;
 }
 
-const module = z.object({ uri: text }).optional();
+const module = z.strictObject({ uri: text }).optional();
 
-const schema: z.ZodType<PackageDescriptor> = z.object({
+const schema: z.ZodType<PackageDescriptor> = z.strictObject({
   buildpack: module,
   extension: module,
   dependencies: z.array(
-    z.object({ uri: text, image: text }).transform(({ uri, image }) => ({
+    z.strictObject({ uri: text, image: text }).transform(({ uri, image }) => ({
       uri: uri || `docker://${image}`,
     })),
   ).default([]),
-  targets,
-  platform: z.object({ os: text }).prefault({}),
+  targets: strictTargets,
+  platform: z.strictObject({ os: text }).prefault({}),
 }).transform(({ buildpack, extension, dependencies, targets, platform }) => ({
   module: buildpack
     ? { kind: "buildpack" as const, uri: buildpack.uri || "." }
@@ -38,7 +38,7 @@ const schema: z.ZodType<PackageDescriptor> = z.object({
 /**
  * Reads `package.toml`.
  *
- * @throws {FileError} When it is malformed.
+ * @throws {FileError} When it is malformed or has an unknown key, as pack refuses it.
  */
 export function parsePackageToml(source: string, file: string): PackageDescriptor {
   return parseDocument(schema, source, file);

@@ -170,7 +170,9 @@ export function parseProjectToml(source: string, file: string): Project {
       }, want one of ${PROJECT_SCHEMAS.join(", ")}`,
     );
   }
-  const project = head === undefined ? readLegacy(source, file) : readModern(source, file, version);
+  const project = head === undefined
+    ? readLegacy(source, file, isTable(root.io))
+    : readModern(source, file, version);
   if (project.include && project.exclude) {
     throw new FileError(file, `Cannot use ${file}: it has both include and exclude, want only one`);
   }
@@ -244,7 +246,8 @@ function readModern(source: string, file: string, schemaVersion: string): Projec
   };
 }
 
-function readLegacy(source: string, file: string): Project {
+/** @param modern It has tables of a newer schema all the same. */
+function readLegacy(source: string, file: string, modern: boolean): Project {
   const { project, build, metadata } = parseDocument(legacy, source, file);
   return {
     schemaVersion: "0.1",
@@ -264,7 +267,9 @@ function readLegacy(source: string, file: string): Project {
     post: [],
     env: build.env,
     warnings: [
-      `No schema version declared in ${file}, defaulting to schema version 0.1`,
+      `No schema version declared in ${file}, defaulting to schema version 0.1${
+        modern ? ': [io] means nothing in it, want [_] with schema-version = "0.2"' : ""
+      }`,
       ...unknownKeys(LEGACY, source, file),
     ],
   };

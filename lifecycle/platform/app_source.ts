@@ -29,7 +29,7 @@ export async function prepareApp(
   signal: AbortSignal,
   filter?: AppFilter,
 ): Promise<{ readonly kind: AppKind; readonly skipped: readonly string[] }> {
-  const kind = await kindOf(path);
+  const kind = await kindOfApp(path);
   const skipped: string[] = [];
   if (kind === "directory") {
     try {
@@ -57,7 +57,12 @@ function copyError(path: string, cause: unknown, signal: AbortSignal): unknown {
   return new LifecycleError(1, `Cannot copy app ${JSON.stringify(path)}: ${seen}`, { cause });
 }
 
-async function kindOf(path: string): Promise<AppKind> {
+/**
+ * What is at `path`.
+ *
+ * @throws {LifecycleError} 3 when no app can be had of it.
+ */
+export async function kindOfApp(path: string): Promise<AppKind> {
   let stat: Deno.FileInfo;
   try {
     stat = await Deno.stat(path);

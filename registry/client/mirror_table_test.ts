@@ -149,7 +149,7 @@ const broken: readonly (readonly [text: string, RegExp])[] = [
   [`[[mirror]]\nprefix = "a.b"`, /^Cannot read f: mirror\[0\]\.endpoints: /],
   [
     `[[mirror]]\nprefix = "a.b"\nendpoints = ["c"]\nfalback = true`,
-    /^Cannot read f: mirror\[0\]: .*falback/,
+    /^Cannot read f: unknown key mirror\[0\]\.falback, want fallback$/,
   ],
   [`[[mirror]]\nprefix = "A B"\nendpoints = ["c"]`, /mirror\[0\]\.prefix: "A B" is not a host/],
   [`[[mirror]]\nprefix = "a.b"\nendpoints = ["*"]`, /mirror\[0\]\.endpoints: "\*" is not a host/],

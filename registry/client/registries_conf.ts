@@ -1,6 +1,7 @@
 /** Files that name mirrors, as rows of one table: our own `config.toml` and containers' `registries.conf`. */
 import { parse } from "smol-toml";
 import { z } from "zod";
+import { formatPath, keysAt, tellUnknownKey } from "../unknown_key.ts";
 import { checkedBundle, isBundleEndpoint } from "./bundle_endpoint.ts";
 import {
   type MirrorRule,
@@ -159,8 +160,10 @@ function readToml(text: string, path: string): Record<string, unknown> {
 function check<T>(schema: z.ZodType<T>, table: unknown, path: string): T {
   const read = schema.safeParse(table);
   if (read.success) return read.data;
-  const issue = read.error.issues[0];
-  const at = issue?.path.map((part) => typeof part === "number" ? `[${part}]` : `.${String(part)}`)
-    .join("").replace(/^\./, "");
-  throw new TypeError(`Cannot read ${path}: ${at ? `${at}: ` : ""}${issue?.message}`);
+  const issue = read.error.issues[0]!;
+  const at = issue.path.map((part) => typeof part === "number" ? part : String(part));
+  const why = issue.code === "unrecognized_keys"
+    ? tellUnknownKey([...at, issue.keys[0]!], keysAt(schema, at))
+    : `${at.length > 0 ? `${formatPath(at)}: ` : ""}${issue.message}`;
+  throw new TypeError(`Cannot read ${path}: ${why}`);
 }

@@ -2,9 +2,9 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isForeignLayerType, MediaType } from "../oci/media_type.ts";
 import { algorithmOf, type Digest, hexOf } from "../oci/digest.ts";
-import { encodeJson, type Layer } from "../image.ts";
+import { encodeJson, type Image, type Layer } from "../image.ts";
 import type { CallOptions, RawManifest } from "../registry.ts";
-import type { Source } from "../source.ts";
+import { bytesSource, type Source } from "../source.ts";
 import type { ArchiveImage, OpenArchive } from "./archive.ts";
 import {
   checkLayout,
@@ -60,6 +60,23 @@ export interface ArchiveTree {
   readonly blobs: ReadonlyMap<Digest, Descriptor>;
   /** Opens one of `blobs`. */
   readonly blob: (digest: Digest) => Promise<Source>;
+}
+
+/** The tree of an index and the images that it names. */
+export function treeOf(top: RawManifest, images: readonly Image[]): ArchiveTree {
+  const documents = new Map([top, ...images.map(({ raw }) => raw)].map((raw) => [raw.digest, raw]));
+  const blobs = new Map<Digest, Descriptor>();
+  const open = new Map<Digest, Layer["blob"]>();
+  for (const { manifest: { config }, rawConfig, layers } of images) {
+    blobs.set(config.digest, config);
+    open.set(config.digest, () => Promise.resolve(bytesSource(rawConfig)));
+    for (const { descriptor, blob } of layers) {
+      if (isForeignLayerType(descriptor.mediaType)) continue;
+      blobs.set(descriptor.digest, descriptor);
+      open.set(descriptor.digest, blob);
+    }
+  }
+  return { top, documents, blobs, blob: async (digest) => await open.get(digest)!() };
 }
 
 /**

@@ -280,7 +280,7 @@ Deno.test("bad input: an archive in a directory that is not there is refused bef
   await scene.write(GOOD);
   const flags = ["--path", "app", "-b", "bp", "--run-image", "scratch"];
   const outcome = await scene.run(["build", "docker-archive:nowhere/x.tar:x", ...flags]);
-  assertOneError(outcome, 3, /docker-archive:nowhere\/x\.tar: .*nowhere is no directory/);
+  assertOneError(outcome, 3, /docker-archive:nowhere\/x\.tar:x: .*nowhere is no directory/);
   assert.doesNotMatch(outcome.stderr, /DETECTING/);
 });
 

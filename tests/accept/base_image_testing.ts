@@ -1,10 +1,9 @@
 /** A run image from nothing but Debian's static bash and busybox, with the labels and the user CNB wants. */
-import { encodeIndex } from "../../cli/package/image_output.ts";
+import { indexOf } from "../../cli/image_index.ts";
 import { type Image, type Layer, makeImage, pushImage } from "../../registry/image.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
-import { MediaType } from "../../registry/oci/media_type.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
 
@@ -70,9 +69,7 @@ export async function writeBothBases(dir: string, foreign: Programs): Promise<vo
   for (const [tag, env] of [["runs", []], ["builds", BUILD_IDS]] as const) {
     const here = await write(dir, 1, `${tag}-${HERE}`, env);
     const there = await write(dir, 1, `${tag}-${other}`, env, other, foreign);
-    const bytes = encodeIndex([here, there]);
-    const index = { mediaType: MediaType.ociIndex, bytes };
-    await layout.pushManifest(LAYOUT_REPOSITORY, index, { tags: [tag] });
+    await layout.pushManifest(LAYOUT_REPOSITORY, indexOf([here, there]), { tags: [tag] });
   }
 }
 

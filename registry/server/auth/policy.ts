@@ -3,6 +3,7 @@ import { parse } from "smol-toml";
 import { z } from "zod";
 import { type Action, ACTIONS } from "./access.ts";
 import { lineOf, type Path } from "../../toml_line.ts";
+import { formatPath, keysAt, tellUnknownKey } from "../../unknown_key.ts";
 import { parsePattern, type Pattern } from "./pattern.ts";
 
 /** Rights by rules. What no rule allows is refused. */
@@ -58,12 +59,13 @@ const policySchema = z.strictObject({
  * @throws {SyntaxError} Naming the file, the line and the key, when it is not such a document.
  */
 export function parsePolicy(text: string, file: string): Policy {
-  const fail = (path: Path, why: string, cause?: unknown) => {
-    const line = lineOf(text, path);
+  const failAt = (path: Path, why: string, cause?: unknown) => {
+    const line = lineOf(text, [...path, 0]);
     const where = line === undefined ? file : `${file}:${line}`;
-    const key = path.length === 0 ? "" : `${path.join(".")} `;
-    return new SyntaxError(`Cannot read policy ${where}: ${key}${why}`, { cause });
+    return new SyntaxError(`Cannot read policy ${where}: ${why}`, { cause });
   };
+  const fail = (path: Path, why: string, cause?: unknown) =>
+    failAt(path, path.length === 0 ? why : `${formatPath(path)} ${why}`, cause);
   let fields: unknown;
   try {
     fields = parse(text);
@@ -80,8 +82,9 @@ export function parsePolicy(text: string, file: string): Policy {
     const path = [...issue.path, ...unknown].map((step) =>
       typeof step === "number" ? step : String(step)
     );
-    const why = unknown.length > 0 ? "means nothing here" : `cannot be that: ${issue.message}`;
-    throw fail(path, why, read.error);
+    throw unknown.length > 0
+      ? failAt(path, tellUnknownKey(path, keysAt(policySchema, issue.path as Path)), read.error)
+      : fail(path, `cannot be that: ${issue.message}`, read.error);
   }
   const { groups, rule } = read.data;
   return new Rules(rule.map((one, at) => {

@@ -104,23 +104,26 @@ Deno.test("S-AUTH rules add up and what none allows is refused", () => {
 Deno.test("S-AUTH a policy file that is wrong names the file, the line and the key", () => {
   const rows: readonly (readonly [string, RegExp])[] = [
     ["[[rule]\n", /policy\.toml:1: /],
-    ["\nrules = 1", /policy\.toml:2: rules means nothing here$/],
+    ["\nrules = 1", /policy\.toml:2: unknown key rules, want rule$/],
     [
       '[[rule]]\nrepositories = ["a"]\nactions = ["push"]\nanonymous = true',
-      /policy\.toml:3: rule\.0\.actions\.0 /,
+      /policy\.toml:3: rule\[0\]\.actions\[0\] /,
     ],
-    ['[[rule]]\nrepositories = ["a"]\nactions = ["read"]', /policy\.toml:1: rule\.0 is for nobody/],
+    [
+      '[[rule]]\nrepositories = ["a"]\nactions = ["read"]',
+      /policy\.toml:1: rule\[0\] is for nobody/,
+    ],
     [
       '[[rule]]\nrepositories = ["a"]\nactions = ["read"]\ngroups = ["constructor"]',
-      /policy\.toml:4: rule\.0\.groups names "constructor": there is no such group/,
+      /policy\.toml:4: rule\[0\]\.groups names "constructor": there is no such group/,
     ],
     [
       '[[rule]]\nrepositories = ["a//b"]\nactions = ["read"]\nanonymous = true',
-      /policy\.toml:2: rule\.0\.repositories cannot be used: /,
+      /policy\.toml:2: rule\[0\]\.repositories cannot be used: /,
     ],
     [
       '[[rule]]\nrepositories = ["a"]\nactions = ["read"]\nanonymous = true\nuser = "x"',
-      /policy\.toml:5: rule\.0\.user means nothing here$/,
+      /policy\.toml:5: unknown key rule\[0\]\.user, want users$/,
     ],
   ];
   for (const [text, message] of rows) {
