@@ -3,6 +3,7 @@ import { type Algorithm, algorithmOf, type Digest, Digester } from "../oci/diges
 import { OciError } from "../oci/error.ts";
 import type { BlobUpload } from "../registry.ts";
 import { joined } from "../source.ts";
+import type { Place } from "./place.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, discard } from "./api_request.ts";
@@ -19,7 +20,7 @@ const MAX_CHUNK = 64 * 1024 * 1024;
 export class RemoteUpload implements BlobUpload {
   readonly id: string = crypto.randomUUID();
   readonly #session: Session;
-  readonly #push: { readonly name: string; readonly repository: string };
+  readonly #push: Place;
   readonly #signal: AbortSignal | undefined;
   readonly #digester = new Digester();
   readonly #chunk: number;
@@ -33,7 +34,7 @@ export class RemoteUpload implements BlobUpload {
 
   private constructor(
     session: Session,
-    push: { readonly name: string; readonly repository: string },
+    push: Place,
     location: Target,
     chunk: number,
     signal: AbortSignal | undefined,
@@ -48,7 +49,7 @@ export class RemoteUpload implements BlobUpload {
   /** Opens an upload at the registry. */
   static async start(
     session: Session,
-    push: { readonly name: string; readonly repository: string },
+    push: Place,
     signal?: AbortSignal,
     algorithm?: Algorithm,
   ): Promise<RemoteUpload> {

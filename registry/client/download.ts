@@ -2,6 +2,7 @@ import { algorithmOf, type Digest, Digester, digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import type { CallOptions } from "../registry.ts";
 import { bytesSource, type OpenOptions, type Source } from "../source.ts";
+import type { Place } from "./place.ts";
 import { RANGE_BYTES, RangeReader, type RangeSource, type Read } from "./ranges.ts";
 import type { Release } from "./retry.ts";
 import { repositoryScope } from "./scope.ts";
@@ -31,7 +32,7 @@ export type Held = Set<{ drop(): Promise<void> }>;
 export async function getBlob(
   session: Session,
   held: Held,
-  blob: { readonly name: string; readonly repository: string; readonly digest: Digest },
+  blob: Place & { readonly digest: Digest },
   { signal }: CallOptions = {},
 ): Promise<Source | undefined> {
   const { repository, digest } = blob;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { OciError } from "../oci/error.ts";
 import type { ListOptions } from "../registry.ts";
 import { collect } from "../source.ts";
+import type { Place } from "./place.ts";
 import { explain } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import type { Answer, ApiRequest } from "./api_request.ts";
@@ -16,7 +17,7 @@ const MAX_PAGE_BYTES = 16 * 1024 * 1024;
 /** Tags of a repository, sorted, after `after`. */
 export async function listTags(
   session: Session,
-  place: { readonly name: string; readonly repository: string },
+  place: Place,
   options: ListOptions = {},
 ): Promise<readonly string[]> {
   const { repository } = place;

@@ -7,6 +7,7 @@ import { CHECKED, holds, type TagExpectation, unmet, type UnmetDetail } from "..
 import type { CallOptions, RawManifest, RowOptions } from "../registry.ts";
 import { bytesSource } from "../source.ts";
 import { lengthOf } from "./download.ts";
+import { type ManifestPlace, named } from "./place.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, discard } from "./api_request.ts";
@@ -22,16 +23,6 @@ const GENERIC: readonly string[] = [
   "application/json",
   "application/octet-stream",
 ];
-
-/** A manifest's place. */
-export interface ManifestPlace {
-  /** The repository for people. */
-  readonly name: string;
-  /** The repository. */
-  readonly repository: string;
-  /** Tag or digest, checked. */
-  readonly reference: string;
-}
 
 /** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). `onSent`: the request has left. */
 export async function getManifest(
@@ -217,11 +208,6 @@ export async function deleteManifest(
   });
   await discard(answer);
   return answer.status !== 404;
-}
-
-/** `registry.example/app:1`, `registry.example/app@sha256:...`. */
-export function named({ name, reference }: ManifestPlace): string {
-  return `${name}${isDigest(reference) ? "@" : ":"}${reference}`;
 }
 
 function pathOf({ repository, reference }: ManifestPlace): string {

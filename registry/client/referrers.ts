@@ -6,15 +6,10 @@ import { bareMediaType, MediaType } from "../oci/media_type.ts";
 import type { CallOptions } from "../registry.ts";
 import { discard } from "./api_request.ts";
 import type { Session } from "./session.ts";
-import { getManifest, type ManifestPlace, putManifest } from "./manifest.ts";
+import { getManifest, putManifest } from "./manifest.ts";
+import type { ManifestPlace, Place } from "./place.ts";
 import { pages } from "./listing.ts";
 import { repositoryScope } from "./scope.ts";
-
-/** A repository and its name for people. */
-interface Place {
-  readonly name: string;
-  readonly repository: string;
-}
 
 /** Manifests that speak of `digest`: from the API, or from the tag that stands in for it (C-REFR-01, 02). */
 export async function listReferrers(
@@ -37,12 +32,44 @@ export function fallbackTag(digest: Digest): string {
   return `${clean(algorithmOf(digest).slice(0, 32))}-${clean(hexOf(digest).slice(0, 64))}`;
 }
 
-/** Adds a manifest to the fallback index of its subject, or takes it away (C-REFR-03, 04). */
-export async function changeFallback(
+type Change = { readonly add: Descriptor } | { readonly remove: Digest };
+
+/** The indexes that stand in for the API where there is none. Changes of one come one after the other. */
+export class Fallbacks {
+  readonly #session: Session;
+  readonly #changing = new Map<string, Promise<void>>();
+
+  /** Changes nothing yet. */
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Adds a manifest to the fallback index of its subject, or takes it away (C-REFR-03, 04). */
+  async change(
+    place: Place,
+    subject: Digest,
+    change: Change,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const key = `${place.repository}@${subject}`;
+    const before = this.#changing.get(key) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(() =>
+      changeFallback(this.#session, place, subject, change, signal)
+    );
+    this.#changing.set(key, mine);
+    try {
+      await mine;
+    } finally {
+      if (this.#changing.get(key) === mine) this.#changing.delete(key);
+    }
+  }
+}
+
+async function changeFallback(
   session: Session,
   place: Place,
   subject: Digest,
-  change: { readonly add: Descriptor } | { readonly remove: Digest },
+  change: Change,
   signal?: AbortSignal,
 ): Promise<void> {
   const where = fallbackPlace(place, subject);
