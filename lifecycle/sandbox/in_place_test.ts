@@ -267,7 +267,7 @@ Deno.test("in place: directories of PATH under hidden trees are there, HOME is n
       await Deno.mkdir(`${home}/${name}`);
       await Deno.writeTextFile(`${home}/${name}/tool`, "#!/bin/sh\necho tool\n", { mode: 0o755 });
     }
-    const script = `tool; ls ${home}; touch ${home}/bin/x; ls ${home}/private`;
+    const script = `exec 2>&1; tool; ls ${home}; touch ${home}/bin/x; ls ${home}/private`;
     const { output } = await inPlace(caller, script, { path: `${home}/bin:${home}:${PATH}`, home });
     match(output, /^tool\nbin\ntouch: .*Read-only file system\nls: .*No such file/);
     await Deno.remove(home, { recursive: true });
