@@ -38,7 +38,7 @@ const COMMANDS: readonly string[] = [
   "mv /opt/same/moved /opt/same/elsewhere; rm /opt/soft; echo file >/opt/soft",
   "rm -r /opt/links; echo file >/opt/links; rm /opt/soft; mkdir /opt/soft; echo in >/opt/soft/in",
   "mv /opt/new /opt/renamed; mkdir -m 700 /opt/closed; ln -s /etc /opt/etc; mkfifo /opt/pipe",
-  "rm -r /etc; ls /", // with what was mounted in it
+  "rm -r /etc 2>&1; ls /", // with what was mounted in it; one pipe, for two come in any order
 ];
 
 const CALLERS: readonly Caller[] = isRoot
