@@ -2,10 +2,11 @@
 import { Hono } from "hono";
 import { isOciError, OciError } from "../oci/error.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
-import { type Call, HANDLERS, type Said } from "./handlers.ts";
+import { HANDLERS } from "./handlers.ts";
 import { type Answer, type Ask, dropBody } from "./http/message.ts";
 import { answerOf, askOf, requestOf, responseOf } from "./http/web.ts";
 import { type ApiRequest, parseRequest } from "./request.ts";
+import type { Call, Said } from "./said.ts";
 import { isFromPage } from "./auth/browser.ts";
 import type { Digest } from "../oci/digest.ts";
 
