@@ -11,9 +11,9 @@ import { writeText } from "../../lifecycle/file/document.ts";
 import { formatReportToml } from "../../lifecycle/file/report_toml.ts";
 import { waitFor } from "../../registry/client/retry.ts";
 import { harmless } from "../../registry/client/refusal.ts";
-import { parsePlace } from "../../registry/oci/reference.ts";
+import { familiarRepository, parsePlace } from "../../registry/oci/reference.ts";
 import type { Memo } from "../../registry/store/store.ts";
-import { UsageError } from "../exit.ts";
+import { fileFault, UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { inRegistry, inStore, readPlace } from "../places.ts";
 import { rateOf } from "../rate.ts";
@@ -130,8 +130,9 @@ async function tellReferrers(
 function digestName({ reference, old, new: made }: FleetResult): string {
   const digest = made?.digest ?? old?.digest ?? "";
   const place = parsePlace(reference);
-  if (place.kind !== "registry" && place.kind !== "store") return `${reference}@${digest}`;
-  const bare = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
+  const bare = place.kind === "registry" || place.kind === "store"
+    ? familiarRepository(place.reference)
+    : reference;
   return `${bare}@${digest}`;
 }
 
@@ -329,7 +330,7 @@ async function openReport(
   try {
     file = await Deno.create(session.path(path));
   } catch (cause) {
-    throw new UsageError(`Cannot write report ${path}: ${(cause as Error).message}`, { cause });
+    throw new UsageError(`Cannot write report ${path}: ${fileFault(cause)}`, { cause });
   }
   stack.defer(() => file.close());
   const encoder = new TextEncoder();

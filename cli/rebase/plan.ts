@@ -29,6 +29,7 @@ import {
 import { keepAt, keptAt, textOf } from "./kept.ts";
 import { type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
+import { checkTemplates } from "./targets.ts";
 
 /** Exit code of a plan some of whose images cannot be rebased or read. */
 export const NOT_ALL = 3;
@@ -42,6 +43,7 @@ export interface PlanFlags extends FleetFlags {
 export async function plan(io: Io, names: readonly string[], flags: PlanFlags): Promise<number> {
   await using session = new Session(io, flags);
   if (flags.out !== undefined) keepAt(flags.out);
+  checkTemplates(flags.tagTemplate);
   const policy = await readPolicy(session, flags.policy);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
@@ -160,6 +162,7 @@ function identityOf(names: readonly string[]): string {
 /** Does what a plan says, to images that are still as it says. Returns the exit code. */
 export async function apply(io: Io, file: string, flags: FleetFlags): Promise<number> {
   await using session = new Session(io, flags);
+  checkTemplates(flags.backupTag);
   const { header, results } = await readPlan(session, file);
   const planned = results.filter(({ decision }) => decision === "would rebase");
   session.log.info(

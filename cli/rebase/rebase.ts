@@ -9,6 +9,7 @@ import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
 import { readPolicy } from "./policy.ts";
+import { checkTemplates } from "./targets.ts";
 
 /** With one of these, one image is a fleet too. */
 const OF_FLEETS = [
@@ -61,6 +62,7 @@ export async function rebase(
   if (names.length > 1) refuseSlips(names[0]!);
   if (flags.shard !== undefined) shardOf(session.io, flags);
   settingsOf(flags, 1, 1);
+  checkTemplates(flags.tagTemplate, flags.backupTag);
   const policy = await readPolicy(session, flags.policy);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });

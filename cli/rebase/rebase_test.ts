@@ -341,3 +341,49 @@ Deno.test("RB-6 an image that names no run image, since it was built on a direct
     /run image name: the image names ".*run:2", the new base is "none"; --force makes this a warning\n/,
   );
 });
+
+Deno.test("demand 33: names in results are whole: of other repositories, of the store, of layouts", async () => {
+  await using it = await scene();
+  const tags = [`${it.host}/app:two`, `${it.host}/other/app:x`];
+  const { stdout, stderr } = await it.wherry([
+    ...it.args,
+    ...tags.flatMap((tag) => ["--tag", tag]),
+    ...["-o", "json"],
+  ]);
+  deepEqual(JSON.parse(stdout).tags, [`${it.host}/app:1`, ...tags], stderr);
+  const run = ["--run-image", `${it.host}/run:1`, "--force"];
+  equal((await it.wherry(["copy", `${it.host}/app:two`, "store:shop"])).code, 0);
+  const inStore = await it.wherry(["rebase", "store:shop", ...run, "--tag", "store:more/shop:7"]);
+  match(inStore.stdout, /^shop@sha256:[0-9a-f]{64}\n$/, inStore.stderr);
+  match((await it.wherry(["ls"])).stdout, /^more\/shop +7 /m);
+  equal((await it.wherry(["copy", `${it.host}/app:two`, "oci:lay:a"])).code, 0);
+  const inLayout = await it.wherry([
+    "rebase",
+    "oci:lay:a",
+    ...run,
+    "--tag",
+    "oci:lay:b",
+    "-o",
+    "json",
+  ]);
+  deepEqual(JSON.parse(inLayout.stdout).tags, ["oci:lay:a", "oci:lay:b"], inLayout.stderr);
+  const layout = await openLayout(`${it.dir}/lay`, {});
+  equal((await layout.stat("layout", "b"))?.digest, (await layout.stat("layout", "a"))?.digest);
+  for (const tag of ["oci:other:b", "b", "store:b"]) {
+    const { code, stderr } = await it.wherry(["rebase", "oci:lay:a", ...run, "--tag", tag]);
+    equal(code, 3);
+    match(stderr, /Cannot tag \S+: want a tag of the same layout, as in oci:lay:TAG/);
+  }
+});
+
+Deno.test("a template that can become no tag is refused before anything is read", async () => {
+  await using it = await scene();
+  for (const flag of ["--tag-template", "--backup-tag"]) {
+    const { code, stderr } = await it.wherry([...it.args, flag, "{tga}"]);
+    equal(code, 3);
+    match(stderr, /Cannot use tag "\{tga\}" of "\{tga\}": want \{tag\}/);
+    const plan = ["rebase", "plan", `${it.host}/app:1`, "--tag-template", "{tag} x"];
+    equal((await it.wherry(plan)).code, 3);
+    deepEqual(it.calls().filter((call) => !call.startsWith("GET")), []);
+  }
+});

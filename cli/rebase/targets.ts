@@ -1,12 +1,18 @@
 /** Which names the result of a rebase gets. */
 import type { PreparedRebase } from "../../lifecycle/platform/rebase_read.ts";
 import type { RebaseTarget } from "../../lifecycle/platform/rebase_write.ts";
-import type { Digest } from "../../registry/oci/digest.ts";
+import { type Digest, digestOf } from "../../registry/oci/digest.ts";
 import { familiarName, isTag, type Reference } from "../../registry/oci/reference.ts";
 import { storeRepository } from "../../registry/store/name.ts";
 import { UsageError } from "../exit.ts";
 import { readPlace, type Writable } from "../places.ts";
 import type { RebaseHow } from "./one.ts";
+
+/** One of them. */
+export interface NamedTarget extends RebaseTarget {
+  /** For people, where it is not simply another tag of the image. */
+  readonly name?: string;
+}
 
 /** Where the result goes: the image's own tag only from where it was read, so that nobody's change is lost. */
 export function targetsOf(
@@ -15,12 +21,12 @@ export function targetsOf(
   reference: Reference | undefined,
   { old, made, base }: PreparedRebase,
   now: Date,
-): readonly RebaseTarget[] {
+): readonly NamedTarget[] {
   const { repository } = target;
   const own = reference === undefined
     ? target.reference
     : reference.tag ?? (reference.digest === undefined ? "latest" : undefined);
-  const targets: RebaseTarget[] = [];
+  const targets: NamedTarget[] = [];
   if (tagTemplate !== undefined) {
     const tag = fillTag(tagTemplate, own ?? "latest", made.digest, base.digest, now);
     targets.push({ repository, tag, expect: "absent" });
@@ -29,22 +35,39 @@ export function targetsOf(
   } else {
     targets.push({ repository, tag: own, ...(from === undefined ? { expect: [old.digest] } : {}) });
   }
-  for (const name of tags) {
-    const other = readPlace(name);
-    if (other.kind !== "registry" || reference === undefined) {
-      throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
-    }
-    if (other.reference.digest !== undefined || other.reference.registry !== reference.registry) {
-      throw new UsageError(
-        `Cannot tag ${name}: want a tag on the registry of ${familiarName(reference)}`,
-      );
-    }
-    targets.push({
-      repository: isStore(target) ? storeRepository(other.reference) : other.reference.repository,
-      tag: other.reference.tag ?? "latest",
-    });
-  }
+  for (const name of tags) targets.push(otherName(name, target, reference));
   return targets;
+}
+
+/** A name of `--tag`: of the same registry, of the store, or another tag of the same layout. */
+function otherName(
+  name: string,
+  target: Writable,
+  reference: Reference | undefined,
+): NamedTarget {
+  const other = readPlace(name);
+  if (reference === undefined) {
+    if (other.kind === "oci" && `oci:${other.path}` === target.repositoryName) {
+      return { repository: target.repository, tag: other.tag ?? "latest" };
+    }
+    throw new UsageError(
+      `Cannot tag ${name}: want a tag of the same layout, as in ${target.repositoryName}:TAG`,
+    );
+  }
+  if (other.kind !== "registry" && !(other.kind === "store" && isStore(target))) {
+    throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
+  }
+  if (other.reference.digest !== undefined || other.reference.registry !== reference.registry) {
+    throw new UsageError(
+      `Cannot tag ${name}: want a tag on the registry of ${familiarName(reference)}`,
+    );
+  }
+  const tag = other.reference.tag ?? "latest";
+  return {
+    repository: isStore(target) ? storeRepository(other.reference) : other.reference.repository,
+    tag,
+    name: familiarName({ ...other.reference, tag }),
+  };
 }
 
 /** Whether it is where the image was read. */
@@ -64,12 +87,22 @@ export function isStore({ registry }: Writable): boolean {
 }
 
 /** Names of tags for people. */
-export function namesOf(target: Writable, targets: readonly RebaseTarget[]): readonly string[] {
-  return targets.flatMap(({ repository, tag }) =>
-    tag === undefined ? [] : [
-      repository === target.repository ? `${target.repositoryName}:${tag}` : `${repository}:${tag}`,
-    ]
+export function namesOf(target: Writable, targets: readonly NamedTarget[]): readonly string[] {
+  return targets.flatMap(({ tag, name }) =>
+    tag === undefined ? [] : [name ?? `${target.repositoryName}:${tag}`]
   );
+}
+
+/**
+ * Reads templates before anything is read or written.
+ *
+ * @throws {UsageError} When one cannot become a tag.
+ */
+export function checkTemplates(...templates: readonly (string | undefined)[]): void {
+  const digest = digestOf(new Uint8Array());
+  for (const template of templates) {
+    if (template !== undefined) fillTag(template, "latest", digest, digest, new Date(0));
+  }
 }
 
 /** A tag made of a template: `{tag}`, `{date}` as 20260131, `{digest}` and `{base}` as their first twelve digits. */

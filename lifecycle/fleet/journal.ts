@@ -106,6 +106,14 @@ function isResult(value: unknown): value is FleetResult {
     typeof value["decision"] === "string";
 }
 
+/** Without the words of the system call. */
+function faultOf(cause: unknown): string {
+  if (cause instanceof Deno.errors.NotFound) return "no such directory";
+  if (cause instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (cause instanceof Deno.errors.PermissionDenied) return "permission denied";
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
 /** A journal on the disk, being written. Close it. */
 export class JournalFile implements AsyncDisposable {
   readonly #file: Deno.FsFile;
@@ -134,8 +142,7 @@ export class JournalFile implements AsyncDisposable {
     try {
       file = await Deno.open(path, { read: true, write: true, create: true });
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new JournalError(`Cannot open journal ${path}: ${why}`, { cause });
+      throw new JournalError(`Cannot open journal ${path}: ${faultOf(cause)}`, { cause });
     }
     try {
       if (!await file.tryLock(true)) {

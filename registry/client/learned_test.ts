@@ -303,6 +303,25 @@ Deno.test("C-PUT-03 what a manifest turns out to lack is asked for again, named 
   }
 });
 
+Deno.test("C-PUT-03 docker-registry reads a link that somebody else writes at the moment as no digest: the blob is missing, says its list too", async () => {
+  await using server = quirkServer(() =>
+    Response.json({
+      errors: [
+        { code: "DIGEST_INVALID", message: "provided digest did not match uploaded content" },
+        { code: "MANIFEST_BLOB_UNKNOWN", message: "blob unknown to registry", detail: BIG.digest },
+        { code: "DIGEST_INVALID", message: "provided digest did not match uploaded content" },
+      ],
+    }, { status: 400 })
+  );
+  await using registry = connectRegistry(server.host);
+  await assert.rejects(() => registry.pushManifest("app", manifest), (error) => {
+    assert(isOciError(error, "MANIFEST_BLOB_UNKNOWN"), String(error));
+    assert.deepEqual(error.detail, [BIG.digest]);
+    assert.equal(error.message.match(/did not match/g)?.length, 1, "and says each thing once");
+    return true;
+  });
+});
+
 Deno.test("C-MNT-05 what was seen in a repository is believed for ten minutes", async () => {
   let now = 0;
   await using server = forgetful(true);

@@ -92,7 +92,7 @@ export async function readErrorWords(response: TransportResponse): Promise<Error
     codes: errors.map((error) => harmless(String(error["code"] ?? ""))).filter((code) =>
       code !== ""
     ),
-    text: harmless(errors.map(say).filter((words) => words !== "").join("; ")),
+    text: harmless([...new Set(errors.map(say))].filter((words) => words !== "").join("; ")),
     details: errors.map((error) => error["detail"]),
   };
 }
@@ -152,7 +152,11 @@ export async function refusalOf(
 }
 
 function codeOf(status: number, codes: readonly string[]): OciErrorCode {
-  const known = codes.find((code) => Object.hasOwn(STATUS_OF, code));
+  // Of several errors the one that can be mended (C-PUT-03).
+  const lacks = "MANIFEST_BLOB_UNKNOWN";
+  const known = codes.includes(lacks)
+    ? lacks
+    : codes.find((code) => Object.hasOwn(STATUS_OF, code));
   if (known !== undefined) return known as OciErrorCode;
   switch (status) {
     case 401:
