@@ -38,7 +38,7 @@ export class Dialer {
   async open(way: Way, signal: AbortSignal): Promise<Connection> {
     const { target, proxy, guard } = way;
     if (proxy !== undefined && target.secure) {
-      const socket = await this.tunnel(proxy, target);
+      const socket = await this.tunnel(proxy, target, signal);
       const options = { ...await this.#tls(target), socket } as tls.ConnectionOptions;
       return new Connection(await secured(tls.connect(options), signal), target.host);
     }
@@ -110,7 +110,7 @@ export class Dialer {
   }
 
   /** Asks a proxy for a connection to `target`. */
-  tunnel(proxy: Proxy, target: Target): Promise<net.Socket> {
+  tunnel(proxy: Proxy, target: Target, signal: AbortSignal): Promise<net.Socket> {
     const authority = `${
       target.hostname.includes(":") ? `[${target.hostname}]` : target.hostname
     }:${target.port}`;
@@ -121,6 +121,7 @@ export class Dialer {
         port: proxy.port,
         path: authority,
         agent: false,
+        signal,
         headers: {
           host: authority,
           ...(proxy.authorization === undefined
@@ -153,7 +154,7 @@ export class Dialer {
   async reach(target: Target, proxy: Proxy | undefined, signal: AbortSignal): Promise<Wire> {
     return proxy === undefined
       ? await dial(target.hostname, target.port, undefined, signal)
-      : new SocketWire(await this.tunnel(proxy, target));
+      : new SocketWire(await this.tunnel(proxy, target, signal));
   }
 }
 

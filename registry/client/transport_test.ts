@@ -186,6 +186,21 @@ Deno.test("C-CONN-06 a proxy that refuses is named, without its password", async
   });
 });
 
+Deno.test("C-CONN-06 a proxy that says nothing is not waited for", async () => {
+  const asked = Promise.withResolvers<void>();
+  await using proxy = rawServer(async (connection) => {
+    asked.resolve();
+    while (await connection.read(new Uint8Array(64)) !== null);
+  });
+  await using transport = new Transport({ proxy: { https: proxy.host } });
+  const target = parseTarget("https://far.example/");
+  const stop = new AbortController();
+  const waiting = transport.exchange({ method: "GET", target, signal: stop.signal });
+  await asked.promise;
+  stop.abort(new Error("stopped"));
+  await assert.rejects(() => waiting, /stopped/);
+});
+
 Deno.test("N-04, C-DENO-07 a host we were sent to may not be nearer than the registry", async () => {
   await using server = quirkServer(() => new Response("hi"));
   const port = server.host.split(":")[1]!;

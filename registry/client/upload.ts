@@ -42,12 +42,18 @@ function unlessUnmade(error: unknown, act: string): unknown {
   );
 }
 
-/** Drops an upload. That it fails is no matter: registries clean up, and some want a right for it (C-AUTH-11). */
+/**
+ * Drops an upload. That it fails is no matter: registries clean up, and some want a right for it (C-AUTH-11). A registry
+ * that does not answer is not waited for: who pressed Ctrl-C because of that would wait once more.
+ */
 export async function cancelUpload(
   session: Session,
   push: Place,
   location: Target,
 ): Promise<void> {
+  const done = new AbortController();
+  const late = new AbortController();
+  session.pace.pause(CANCEL_MS, done.signal).then(() => late.abort(), () => {});
   try {
     const answer = await session.send({
       act: `cancel an upload to ${push.name}`,
@@ -57,12 +63,17 @@ export async function cancelUpload(
       scopes: [repositoryScope(push.repository, "pull", "push")],
       expect: [200, 202, 204, 404],
       retry: false,
+      signal: late.signal,
     });
     await discard(answer);
   } catch (error) {
     session.debug(String(error));
+  } finally {
+    done.abort();
   }
 }
+
+const CANCEL_MS = 3_000;
 
 /** A probe: what is denied may be there or not, and is pushed then (C-GET-06). */
 export async function exists(

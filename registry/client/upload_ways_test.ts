@@ -9,7 +9,14 @@ import { createServer } from "../server/server.ts";
 import { bytesSource, readAll } from "../source.ts";
 import { connectRegistry } from "./client.ts";
 import type { ClientOptions } from "./options.ts";
-import { errorBody, type QuirkServer, quirkServer, type Seen } from "./quirk_testing.ts";
+import {
+  errorBody,
+  type QuirkServer,
+  quirkServer,
+  rawServer,
+  say,
+  type Seen,
+} from "./quirk_testing.ts";
 
 const FAST: ClientOptions = { retry: { baseMs: 1, tries: 2 } };
 const MIB = 1024 * 1024;
@@ -185,6 +192,31 @@ Deno.test("C-UP-10 an upload that fails is cancelled", async () => {
     (error) => isOciError(error, "DIGEST_INVALID"),
   );
   assert.equal(server.calls().at(-1), "DELETE /v2/app/blobs/uploads/1");
+});
+
+Deno.test("C-UP-10 a registry that does not say that it dropped an upload is not waited for", async () => {
+  const stop = new AbortController();
+  const asked = Promise.withResolvers<void>();
+  await using server = rawServer(async (connection, head) => {
+    const none = "content-length: 0\r\nconnection: close\r\n\r\n";
+    if (head.startsWith("HEAD")) return await say(connection, `HTTP/1.1 404 No\r\n${none}`);
+    if (head.startsWith("POST")) {
+      return await say(
+        connection,
+        `HTTP/1.1 202 On\r\nlocation: /v2/app/blobs/uploads/1\r\n${none}`,
+      );
+    }
+    if (head.startsWith("PUT")) stop.abort(new Error("stopped"));
+    if (head.startsWith("DELETE")) asked.resolve();
+    const buffer = new Uint8Array(64 * 1024);
+    while (await connection.read(buffer) !== null); // and not a word
+  });
+  const retry = { ...FAST.retry, wait: () => asked.promise };
+  await using registry = connectRegistry(server.host, { retry });
+  await assert.rejects(
+    () => registry.pushBlob("app", descriptor, bytesSource(bytes), { signal: stop.signal }),
+    /stopped/,
+  );
 });
 
 Deno.test("C-UP-12 an upload that is not sha256 says so when it begins", async () => {
