@@ -1,8 +1,8 @@
 /** `--builder`: pulls the image, unpacks it once, reads what is in it. */
 import { join } from "node:path";
 import type { BuilderRoot } from "../lifecycle/platform/builder_root.ts";
-import { readBuildpacks } from "../lifecycle/platform/builder_root.ts";
-import type { OpenPackage } from "../lifecycle/platform/buildpack_source.ts";
+import { readBuildpacks } from "../lifecycle/platform/tree_modules.ts";
+import type { OpenPackage } from "../lifecycle/platform/buildpack_directory.ts";
 import { locateModule } from "../lifecycle/platform/package/locate.ts";
 import { enterable, rootInUse } from "../lifecycle/platform/enter.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";

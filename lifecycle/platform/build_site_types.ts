@@ -8,7 +8,8 @@ import type { Dir } from "../sandbox/executor.ts";
 import type { Sandbox, SandboxDir } from "../sandbox/in_place.ts";
 import type { CarriedDependency } from "./bundle_dependencies.ts";
 import type { BuilderRoot } from "./builder_root.ts";
-import type { BuildpackRequest, OpenPackage } from "./buildpack_source.ts";
+import type { OpenPackage } from "./buildpack_directory.ts";
+import type { BuildpackRequest } from "./buildpack_source.ts";
 import type { WorkDir } from "./work_dir.ts";
 
 /** What buildpacks are given; everything is resolved, nothing is a flag. Paths are absolute. */

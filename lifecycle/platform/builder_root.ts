@@ -1,10 +1,9 @@
 /** What a builder image holds, read from its unpacked form: the same files a lifecycle inside it would read. */
 import type { Image } from "../../registry/image.ts";
 import { LifecycleError } from "../error.ts";
-import { parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { readDocument } from "../file/document.ts";
 import type { RunImageNames } from "../file/lifecycle_metadata.ts";
-import { type Distro, escapeId } from "../file/module.ts";
+import type { Distro } from "../file/module.ts";
 import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import { parseRunToml } from "../file/run_toml.ts";
 import { parseStackToml } from "../file/stack_toml.ts";
@@ -13,9 +12,9 @@ import type { Buildpack, Extension } from "../phase/detect_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import type { Entry } from "../sandbox/entry.ts";
 import type { HeldTree } from "../sandbox/held.ts";
-import { locate, readTextIn } from "../sandbox/tree_files.ts";
+import { locate, namesIn, readTextIn } from "../sandbox/tree_files.ts";
 import { readDistro } from "./distro.ts";
-import { readExtensions } from "./extension_source.ts";
+import { readBuildpacks, readExtensions } from "./tree_modules.ts";
 import { BUILDER_LABELS, buildOwner, readBuilder } from "./package/builder.ts";
 
 /** A builder that can be entered. */
@@ -51,8 +50,6 @@ export interface BuilderRoot {
   /** Variables of its `/platform/env`: those of the user win. */
   readonly platformEnv: Readonly<Record<string, string>>;
 }
-
-const BUILDPACKS = "/cnb/buildpacks";
 
 /**
  * Reads a builder. Links in it are resolved as inside it: it cannot make us read a file of this machine.
@@ -145,24 +142,6 @@ async function runImagesOf(
   return labelled ? readBuilder(image, name).runImages : [];
 }
 
-/** The buildpacks below `/cnb/buildpacks` of an unpacked builder or package. */
-export async function readBuildpacks(tree: string): Promise<readonly Buildpack[]> {
-  const found: Buildpack[] = [];
-  for (const id of await namesIn(tree, BUILDPACKS)) {
-    for (const version of await namesIn(tree, `${BUILDPACKS}/${id}`)) {
-      const inside = `${BUILDPACKS}/${id}/${version}`;
-      const outside = await locate(tree, inside);
-      const file = await locate(tree, `${inside}/buildpack.toml`);
-      if (outside === undefined || file === undefined) continue;
-      const descriptor = await readDocument(file, parseBuildpackToml);
-      // The name of the directory decides the version (BPT-2).
-      if (descriptor === undefined || escapeId(descriptor.id) !== id) continue;
-      found.push({ descriptor: { ...descriptor, version }, dir: { inside, outside } });
-    }
-  }
-  return found;
-}
-
 async function readPlatformEnv(tree: string): Promise<Record<string, string>> {
   const env: Record<string, string> = {};
   for (const name of await namesIn(tree, "/platform/env")) {
@@ -170,10 +149,4 @@ async function readPlatformEnv(tree: string): Promise<Record<string, string>> {
     if (text !== undefined) env[name] = text;
   }
   return env;
-}
-
-async function namesIn(tree: string, path: string): Promise<readonly string[]> {
-  const dir = await locate(tree, path);
-  if (dir === undefined || !(await Deno.lstat(dir)).isDirectory) return [];
-  return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
 }

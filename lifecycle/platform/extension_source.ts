@@ -1,15 +1,14 @@
 /** Finds the image extensions a user named, and the order to try them in. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../../registry/context.ts";
-import { ExitCode, FileError, LifecycleError } from "../error.ts";
-import { readDocument } from "../file/document.ts";
+import { ExitCode, LifecycleError } from "../error.ts";
 import { parseExtensionToml } from "../file/extension_toml.ts";
 import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
 import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import type { Extension, ExtensionStore } from "../phase/detect_types.ts";
-import { locate } from "../sandbox/tree_files.ts";
 import { prepareApp } from "./app_source.ts";
 import { unpackArchive } from "./archive_root.ts";
+import { readModuleFile } from "./module_file.ts";
 
 /** What the user said about extensions. */
 export interface ExtensionRequest {
@@ -88,7 +87,7 @@ export async function gatherExtensions(
 
 async function ownOrder({ builder, orderFile, cwd }: ExtensionRequest): Promise<GroupOrder> {
   if (orderFile === undefined) return builder?.order?.orderExtensions ?? [];
-  const order = await readDocument(resolve(cwd, orderFile), parseOrderToml).catch(argumentError);
+  const order = await readModuleFile(resolve(cwd, orderFile), parseOrderToml);
   return order?.orderExtensions ?? [];
 }
 
@@ -142,8 +141,7 @@ async function copyNear(
 }
 
 async function readDirectory(dir: string, text: string, version?: string): Promise<Extension> {
-  const read = await readDocument(join(dir, "extension.toml"), parseExtensionToml)
-    .catch(argumentError);
+  const read = await readModuleFile(join(dir, "extension.toml"), parseExtensionToml);
   if (read === undefined) {
     throw new LifecycleError(
       ExitCode.arguments,
@@ -155,33 +153,4 @@ async function readDirectory(dir: string, text: string, version?: string): Promi
   const name = descriptor.version || "unversioned";
   const inside = `/cnb/extensions/${escapeId(descriptor.id)}/${name}`;
   return { descriptor, dir: { outside: dir, inside } };
-}
-
-function argumentError(error: unknown): never {
-  if (!(error instanceof FileError)) throw error;
-  throw new LifecycleError(ExitCode.failure, error.message, { cause: error, file: error.file });
-}
-
-/** The extensions below `/cnb/extensions` of an unpacked builder. */
-export async function readExtensions(tree: string): Promise<readonly Extension[]> {
-  const root = "/cnb/extensions";
-  const found: Extension[] = [];
-  for (const id of await namesIn(tree, root)) {
-    for (const version of await namesIn(tree, `${root}/${id}`)) {
-      const inside = `${root}/${id}/${version}`;
-      const outside = await locate(tree, inside);
-      const file = await locate(tree, `${inside}/extension.toml`);
-      if (outside === undefined || file === undefined) continue;
-      const descriptor = await readDocument(file, parseExtensionToml);
-      if (descriptor === undefined || escapeId(descriptor.id) !== id) continue;
-      found.push({ descriptor: { ...descriptor, version }, dir: { inside, outside } });
-    }
-  }
-  return found;
-}
-
-async function namesIn(tree: string, path: string): Promise<readonly string[]> {
-  const dir = await locate(tree, path);
-  if (dir === undefined || !(await Deno.lstat(dir)).isDirectory) return [];
-  return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
 }

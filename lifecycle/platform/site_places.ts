@@ -1,7 +1,7 @@
 /** Directories of a build where nothing can be mounted: in the builder's own root, or in the copy that extensions changed. */
 import { prepareApp } from "./app_source.ts";
 import type { SiteRequest } from "./build_site_types.ts";
-import { type Gathered, withDirs } from "./buildpack_source.ts";
+import { type Gathered, withDirs } from "./gathered.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { type Placed, placeInside } from "./place_inside.ts";
 import type { WorkDir } from "./work_dir.ts";

@@ -8,7 +8,7 @@ import { prepareRoot } from "../sandbox/root.ts";
 import type { Enclosure, SiteRequest } from "./build_site_types.ts";
 import type { BuilderRoot } from "./builder_root.ts";
 import { writeMapping } from "./bundle_dependencies.ts";
-import type { Gathered } from "./buildpack_source.ts";
+import type { Gathered } from "./gathered.ts";
 import { readDistro } from "./distro.ts";
 import type { GatheredExtensions } from "./extension_source.ts";
 import type { WorkDir } from "./work_dir.ts";

@@ -89,3 +89,10 @@ export async function readTextIn(tree: string, path: string): Promise<string | u
   if (!about?.isFile || about.size > MAX_TEXT) return undefined;
   return await Deno.readTextFile(real!).catch(() => undefined); // closed to us: as if it were not there
 }
+
+/** The names in a directory of the tree, sorted; none when it is no directory. */
+export async function namesIn(tree: string, path: string): Promise<readonly string[]> {
+  const dir = await locate(tree, path);
+  if (dir === undefined || !(await Deno.lstat(dir)).isDirectory) return [];
+  return (await Array.fromAsync(Deno.readDir(dir), (entry) => entry.name)).sort();
+}
