@@ -13,7 +13,7 @@ import type { UnmetDetail } from "../../registry/expectation.ts";
 import { digestOf, hexOf } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
 import { familiarName, type Reference } from "../../registry/oci/reference.ts";
-import { failureOf } from "../exit.ts";
+import { failureOf, UsageError } from "../exit.ts";
 import { inRegistry, type Writable } from "../places.ts";
 import type { Session } from "../session.ts";
 import { readKept } from "./kept.ts";
@@ -51,8 +51,7 @@ export class JournalCopy implements AsyncDisposable {
     this.#at = at;
     this.#kept = kept;
     this.#length = kept?.bytes.byteLength ?? 0;
-    const key = hexOf(digestOf(new TextEncoder().encode(name)));
-    this.path = join(session.storeDir(), "cache", "journals", `${key}.jsonl`);
+    this.path = pathOf(session, name);
   }
 
   /**
@@ -65,10 +64,17 @@ export class JournalCopy implements AsyncDisposable {
     reference: Reference & { readonly tag: string },
   ): Promise<JournalCopy> {
     const at = await inRegistry(session, reference);
-    const kept = await readKept(session, reference, JOURNAL);
-    const copy = new JournalCopy(session, `oci:${familiarName(reference)}`, at, kept);
-    await Deno.mkdir(join(copy.path, ".."), { recursive: true, mode: 0o700 });
-    return copy;
+    const name = `oci:${familiarName(reference)}`;
+    const path = pathOf(session, name);
+    const kept = await readKept(session, reference, JOURNAL).catch(async (cause) => {
+      const { message, code } = failureOf(cause);
+      const here = await Deno.stat(path).then(() => true, () => false);
+      if (!here || cause instanceof UsageError) throw cause;
+      const why = `${message}; this machine has what it wrote in ${path}, which is a journal too`;
+      throw Object.assign(new Error(why, { cause }), { exitCode: code });
+    });
+    await Deno.mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
+    return new JournalCopy(session, name, at, kept);
   }
 
   /** What the file has to say when it is opened, since another machine may have gone on. */
@@ -161,4 +167,9 @@ export class JournalCopy implements AsyncDisposable {
       this.#session.log.error(`${why}what this run did is in ${this.path}`);
     }
   }
+}
+
+function pathOf(session: Session, name: string): string {
+  const key = hexOf(digestOf(new TextEncoder().encode(name)));
+  return join(session.storeDir(), "cache", "journals", `${key}.jsonl`);
 }

@@ -7,6 +7,7 @@ import {
   startDockerRegistry,
 } from "../../registry/client/docker_registry_testing.ts";
 import { connectRegistry } from "../../registry/client/client.ts";
+import { OciError } from "../../registry/oci/error.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import type { Registry } from "../../registry/registry.ts";
 import { commandLine, madeApp, madeBase, makeScene, put, type Said } from "./rebase_testing.ts";
@@ -124,9 +125,14 @@ Deno.test("demand 30: a journal in a registry that cannot be written stops a run
 Deno.test("demand 30: two runs never write one journal in a registry: the one that finds it moved stops, and keeps its own on its disk", async () => {
   const place = memoryRegistry();
   let moved = false;
+  let closed = false;
   await using it = await makeScene({
     authorize: async ({ method }, parsed) => {
       const repository = "repository" in parsed ? parsed.repository : "";
+      if (closed && repository === "runs") {
+        const error = new OciError("DENIED", "Cannot let you in");
+        return { kind: "refuse", user: undefined, error, headers: {} };
+      }
       if (method === "PUT" && repository.startsWith("team/") && !moved) {
         moved = true; // by another run, while the first image of this one is under way
         await put(place, "runs", "7", old);
@@ -147,6 +153,14 @@ Deno.test("demand 30: two runs never write one journal in a registry: the one th
   const path = `${it.dir}/one/cache/journals/${file}`;
   ok(stderr.includes(`what this run did is in ${path}`));
   equal(parseJournal(await Deno.readTextFile(path), path).results.size, 1);
+
+  closed = true;
+  const again = await fleet.on("one", ...words);
+  equal(again.code, 1, again.stderr);
+  ok(again.stderr.includes(`; this machine has what it wrote in ${path}, which is a journal too`));
+  const here = await fleet.on("one", ...fleet.rebase, "--journal", path);
+  equal(here.code, 0, here.stderr);
+  match(here.stderr, /1 of 6 images are done already/);
 });
 
 Deno.test("demand 30: shards write a journal each, and a pattern of tags merges them", async () => {

@@ -38,7 +38,10 @@ export function parseFleet(text: string, from: string): readonly FleetItem[] {
     whole.forEach((one, at) => add(nameIn(one, `${from}, entry ${at + 1}`)));
   } else if (isObject(whole) && referenceIn(whole) === undefined) {
     readCluster(whole, add);
-    if (found.size === 0) {
+    // A namespace without pods is a fleet without images.
+    const { kind, items } = whole;
+    const empty = kind === "List" && Array.isArray(items) && items.length === 0;
+    if (found.size === 0 && !empty) {
       throw new FleetSourceError(
         `Cannot read fleet from ${from}: its JSON has no containers and no "reference"`,
       );
@@ -48,7 +51,13 @@ export function parseFleet(text: string, from: string): readonly FleetItem[] {
       const words = line.replace(/(^|\s)#.*$/, "").trim();
       if (words === "") return;
       const where = `${from}:${at + 1}`;
-      if (words.startsWith("{")) return add(nameIn(parsed(line.trim()) ?? line, where));
+      if (words.startsWith("{")) { // no name begins like this, nor a pattern: they begin with a host
+        const value = parsed(line.trim());
+        if (value !== undefined) return add(nameIn(value, where));
+        throw new FleetSourceError(
+          `Cannot read fleet from ${where}: it is not JSON, or not all of it`,
+        );
+      }
       if (/\s/.test(words)) {
         throw new FleetSourceError(
           `Cannot read fleet from ${where}: ${quote(words)} is more than one name`,

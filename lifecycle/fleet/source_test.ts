@@ -24,6 +24,11 @@ Deno.test("demand 30: a fleet is a list of names, JSON lines or an array", () =>
   });
   throws(() => names('a\n{"no":1}\n'), /fleet:2: want a name, or JSON with a "reference"/);
   throws(() => names('{"items":[]}'), /has no containers/);
+  deepEqual(names('{"apiVersion":"v1","kind":"List","items":[]}'), [], "a namespace without pods");
+  for (const cut of ['{"kind":"List","items":[', '{"reference":"a"}\n{"refer', "{a,b}/c:*"]) {
+    const line = cut.split("\n").length;
+    throws(() => names(cut), new RegExp(`fleet:${line}: it is not JSON, or not all of it`));
+  }
 });
 
 Deno.test("what a cluster runs: pods, and what makes pods, with their digests", () => {
