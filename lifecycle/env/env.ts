@@ -19,19 +19,13 @@ export interface EnvFile {
 /** What a file without a suffix does: `override` in layers, `default` in `<build-config>` (ENV-8). */
 export type DefaultAction = "override" | "default";
 
-/** Directories of a layer and the variables they are put in front of (ENV-13). */
-export type RootVariables = Readonly<Record<string, readonly string[]>>;
-
-/** For the build. */
-export const BUILD_ROOTS: RootVariables = {
+/** Directories of a layer and the variables they are put in front of for the build (ENV-13). */
+export const BUILD_ROOTS: Readonly<Record<string, readonly string[]>> = {
   bin: ["PATH"],
   lib: ["LD_LIBRARY_PATH", "LIBRARY_PATH"],
   include: ["CPATH"],
   pkgconfig: ["PKG_CONFIG_PATH"],
 };
-
-/** For the running app. */
-export const LAUNCH_ROOTS: RootVariables = { bin: ["PATH"], lib: ["LD_LIBRARY_PATH"] };
 
 /** Variables that hold a list of paths: user values go in front of them (ENV-3). */
 const PATH_VARIABLES: readonly string[] = Object.values(BUILD_ROOTS).flat();
@@ -50,35 +44,12 @@ const INHERITED: readonly string[] = [
   ...PATH_VARIABLES,
 ];
 
-/** Variables of the lifecycle that the app does not see (ENV-17). */
-const HIDDEN_AT_LAUNCH: readonly string[] = [
-  "CNB_LAYERS_DIR",
-  "CNB_APP_DIR",
-  "CNB_PROCESS_TYPE",
-  "CNB_PLATFORM_API",
-  "CNB_DEPRECATION_MODE",
-];
-
-/** Entries of `PATH` that belong to the lifecycle (ENV-17). */
-const LAUNCH_PATH: readonly string[] = ["/cnb/process", "/cnb/lifecycle"];
-
 /** What a buildpack's executable starts from (ENV-1). */
 export function buildEnv(inherited: Readonly<Record<string, string>>): Env {
   const env = new Map<string, string>();
   for (const name of INHERITED) {
     const value = inherited[name];
     if (value !== undefined) env.set(name, value);
-  }
-  return env;
-}
-
-/** What the app starts from: all of the container's, without the lifecycle's own (ENV-17). */
-export function launchEnv(container: Readonly<Record<string, string>>): Env {
-  const env = new Map(Object.entries(container));
-  for (const name of HIDDEN_AT_LAUNCH) env.delete(name);
-  const path = env.get("PATH");
-  if (path !== undefined) {
-    env.set("PATH", path.split(":").filter((one) => !LAUNCH_PATH.includes(one)).join(":"));
   }
   return env;
 }
@@ -123,16 +94,15 @@ export function withUserVariables(env: Env, files: readonly EnvFile[]): Env {
  * Puts the directories of a layer in front of the variables they belong to (ENV-13).
  *
  * @param layerDir The layer as executables see it.
- * @param present Which names of `roots` the layer has.
+ * @param present Which names of {@linkcode BUILD_ROOTS} the layer has.
  */
 export function withRoots(
   env: Env,
   layerDir: string,
   present: readonly string[],
-  roots: RootVariables,
 ): Env {
   const out = new Map(env);
-  for (const [directory, names] of Object.entries(roots)) {
+  for (const [directory, names] of Object.entries(BUILD_ROOTS)) {
     if (!present.includes(directory)) continue;
     for (const name of names) {
       out.set(name, prepend(`${layerDir}/${directory}`, ":", out.get(name) ?? ""));

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "../../registry/oci/property_testing.ts";
 import {
-  BUILD_ROOTS,
   buildEnv,
   type Env,
   type EnvFile,
-  LAUNCH_ROOTS,
-  launchEnv,
   modifyEnv,
   withRoots,
   withUserVariables,
@@ -127,7 +124,7 @@ Deno.test("ENV-3 user variables: paths in front, all else replaced, a dot is par
 
 Deno.test("ENV-13 directories of a layer in front of their variables, no colon beside nothing", () => {
   const all = ["bin", "lib", "include", "pkgconfig"];
-  const build = withRoots(env({ PATH: "/bin" }), "/layers/a/l", all, BUILD_ROOTS);
+  const build = withRoots(env({ PATH: "/bin" }), "/layers/a/l", all);
   assert.deepEqual(plain(build), {
     PATH: "/layers/a/l/bin:/bin",
     LD_LIBRARY_PATH: "/layers/a/l/lib",
@@ -135,38 +132,16 @@ Deno.test("ENV-13 directories of a layer in front of their variables, no colon b
     CPATH: "/layers/a/l/include",
     PKG_CONFIG_PATH: "/layers/a/l/pkgconfig",
   });
-  const launch = withRoots(env({}), "/l", all, LAUNCH_ROOTS);
-  assert.deepEqual(plain(launch), { PATH: "/l/bin", LD_LIBRARY_PATH: "/l/lib" });
-  assert.deepEqual(plain(withRoots(env({}), "/l", [], BUILD_ROOTS)), {});
+  assert.deepEqual(plain(withRoots(env({}), "/l", [])), {});
 });
 
 Deno.test("ENV-16 each layer goes in front, so the last name comes first", () => {
   const names = ["a", "b"];
   const after = names.reduce(
-    (before, name) => withRoots(before, `/l/${name}`, ["bin"], BUILD_ROOTS),
+    (before, name) => withRoots(before, `/l/${name}`, ["bin"]),
     env({ PATH: "/bin" }),
   );
   assert.equal(after.get("PATH"), "/l/b/bin:/l/a/bin:/bin");
-});
-
-Deno.test("ENV-17 what the app does not see", () => {
-  const after = launchEnv({
-    CNB_LAYERS_DIR: "x",
-    CNB_APP_DIR: "x",
-    CNB_PROCESS_TYPE: "x",
-    CNB_PLATFORM_API: "x",
-    CNB_DEPRECATION_MODE: "x",
-    CNB_EXEC_ENV: "test",
-    CNB_STACK_ID: "s",
-    CNB_USER_ID: "1",
-    PATH: "/cnb/process:/a:/cnb/lifecycle:/b:/cnb/process",
-  });
-  assert.deepEqual(plain(after), {
-    CNB_EXEC_ENV: "test",
-    CNB_STACK_ID: "s",
-    CNB_USER_ID: "1",
-    PATH: "/a:/b",
-  });
 });
 
 const name = fc.constantFrom("A", "B", "PATH");

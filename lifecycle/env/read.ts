@@ -3,7 +3,7 @@ import { FileError } from "../error.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import type { EnvFile, RootVariables } from "./env.ts";
+import { BUILD_ROOTS, type EnvFile } from "./env.ts";
 
 /**
  * The files of `directory`, in byte order of their names. Links to files are followed inside
@@ -36,14 +36,13 @@ export function readEnvFiles(directory: string, roots: readonly Dir[]): readonly
   return files;
 }
 
-/** Which directories of `wanted` the layer at `layerDir` (as buildpacks see it) has. */
+/** Which of {@linkcode BUILD_ROOTS} the layer at `layerDir` (as buildpacks see it) has. */
 export function readRoots(
   layerDir: string,
   roots: readonly Dir[],
-  wanted: RootVariables,
 ): readonly string[] {
   const present: string[] = [];
-  for (const name of Object.keys(wanted)) {
+  for (const name of Object.keys(BUILD_ROOTS)) {
     if (findContained(`${layerDir}/${name}`, roots) !== undefined) present.push(name);
   }
   return present;

@@ -35,8 +35,6 @@ const schema: z.ZodType<BuildPlan> = z.lazy(() =>
   })
 );
 
-const entriesSchema: z.ZodType<{ entries: Require[] }> = z.object({ entries: requires });
-
 /**
  * Reads what `bin/detect` wrote (BPL-1). Empty text is a plan of nothing (BPL-4).
  *
@@ -46,27 +44,6 @@ export function parseBuildPlan(source: string, file: string): BuildPlan {
   const plan = parseDocument(schema, source, file);
   refuseVersions(source, file);
   return plan;
-}
-
-/** Writes a build plan. */
-export function formatBuildPlan(plan: BuildPlan): string {
-  const option = (one: BuildPlanOption) => ({
-    provides: one.provides.length > 0 ? one.provides.map((name) => ({ name })) : undefined,
-    requires: one.requires.length > 0 ? requireTables(one.requires) : undefined,
-  });
-  return formatToml({
-    ...option(plan),
-    or: plan.or.length > 0 ? plan.or.map(option) : undefined,
-  });
-}
-
-/**
- * Reads what `bin/build` is given (BPL-5).
- *
- * @throws {FileError} When it is malformed.
- */
-export function parseBuildpackPlan(source: string, file: string): readonly Require[] {
-  return parseDocument(entriesSchema, source, file).entries;
 }
 
 /** Writes what `bin/build` is given. */

@@ -2,7 +2,6 @@ import { z } from "zod";
 import { FileError } from "../error.ts";
 import { parseDocument, text } from "./document.ts";
 import { bom, type BomEntry } from "./launch_toml.ts";
-import { formatToml } from "./toml.ts";
 
 /** `build.toml`: what a buildpack says of its build (BTM-1). */
 export interface Build {
@@ -44,10 +43,4 @@ export function parseBuildToml(source: string, file: string, requested: readonly
  */
 export function parseBuildBom(source: string, file: string): readonly BomEntry[] {
   return parseDocument(z.object({ bom }), source, file).bom;
-}
-
-/** Writes `build.toml`. */
-export function formatBuildToml(build: Build): string {
-  const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
-  return formatToml({ unmet: list(build.unmet.map((name) => ({ name }))), bom: list(build.bom) });
 }

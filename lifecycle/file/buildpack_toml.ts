@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type KnownKeys, parseDocument, text, texts, unknownKeys } from "./document.ts";
-import { type GroupOrder, groupOrder, orderTables, type Target } from "./module.ts";
+import { type GroupOrder, groupOrder, type Target } from "./module.ts";
 import {
   KNOWN_OF_DOCUMENT,
   KNOWN_OF_TABLE,
@@ -9,7 +9,6 @@ import {
   moduleOf,
   moduleTable,
 } from "./module_descriptor.ts";
-import { formatToml } from "./toml.ts";
 
 /** A stack, the deprecated forerunner of targets. */
 export interface Stack {
@@ -60,35 +59,6 @@ const KNOWN: KnownKeys = {
 /** Keys that mean nothing to anybody, a line each: the spec takes them, but whoever wrote `[[targts]]` meant something. */
 export function oddKeysOfBuildpack(source: string, file: string): readonly string[] {
   return unknownKeys(KNOWN, source, file);
-}
-
-/** Writes `buildpack.toml`. */
-export function formatBuildpackToml(descriptor: BuildpackDescriptor): string {
-  const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
-  return formatToml({
-    api: descriptor.api,
-    buildpack: {
-      id: descriptor.id,
-      version: descriptor.version || undefined,
-      name: descriptor.name || undefined,
-      homepage: descriptor.homepage || undefined,
-      description: descriptor.description || undefined,
-      keywords: list(descriptor.keywords),
-      "clear-env": descriptor.clearEnv || undefined,
-      "sbom-formats": list(descriptor.sbomFormats),
-      "exec-env": list(descriptor.execEnv),
-      licenses: list(descriptor.licenses),
-    },
-    targets: list(descriptor.targets.map((target) => ({
-      os: target.os || undefined,
-      arch: target.arch || undefined,
-      variant: target.variant || undefined,
-      distros: list(target.distros),
-    }))),
-    stacks: list(descriptor.stacks),
-    order: list(orderTables(descriptor.order)),
-    metadata: Object.keys(descriptor.metadata).length > 0 ? descriptor.metadata : undefined,
-  });
 }
 
 /** Whether it only names other buildpacks. */

@@ -3,7 +3,7 @@ import type { BuildpackCapabilities } from "../api.ts";
 import { FileError } from "../error.ts";
 import { flag, parseDocument, table, text, texts } from "./document.ts";
 import { execEnv } from "./module.ts";
-import { formatToml, isTable, parseToml, type TomlTable } from "./toml.ts";
+import { isTable, parseToml, type TomlTable } from "./toml.ts";
 import { lineOf } from "../../registry/toml_line.ts";
 
 /** A label of the app image. */
@@ -144,28 +144,6 @@ export function parseLaunchToml(
   });
   const { labels, slices, bom } = parsed;
   return { labels, processes, slices, bom, warnings };
-}
-
-/** Writes `launch.toml` as a buildpack whose API turns `can` on would. */
-export function formatLaunchToml(
-  launch: Omit<Launch, "warnings">,
-  can: BuildpackCapabilities,
-): string {
-  const list = <T>(values: readonly T[]) => values.length > 0 ? values : undefined;
-  return formatToml({
-    labels: list(launch.labels),
-    processes: list(launch.processes.map((one) => ({
-      type: one.type,
-      command: can.commandArray ? one.command : one.command[0] ?? "",
-      args: one.args,
-      direct: can.commandArray ? undefined : one.direct,
-      default: one.default || undefined,
-      "working-dir": one.workingDir || undefined,
-      "exec-env": list(one.execEnv),
-    }))),
-    slices: list(launch.slices),
-    bom: list(launch.bom),
-  });
 }
 
 /** Whether `type` may name a process: it becomes a file name in the image (LTM-5). */

@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  EMPTY_BUILD_PLAN,
-  formatBuildpackPlan,
-  formatBuildPlan,
-  parseBuildpackPlan,
-  parseBuildPlan,
-} from "./build_plan.ts";
+import { EMPTY_BUILD_PLAN, formatBuildpackPlan, parseBuildPlan } from "./build_plan.ts";
 import { formatGroupToml, parseGroupToml } from "./group_toml.ts";
 import { formatPlanToml, parsePlanToml } from "./plan_toml.ts";
 
@@ -31,7 +25,6 @@ name = "bun"
   assert.equal(plan.requires[0]?.metadata.big, 9007199254740993n);
   assert.deepEqual(plan.or[0]?.provides, ["bun"]);
   assert.deepEqual(plan.or[1], { provides: [], requires: [] });
-  assert.deepEqual(parseBuildPlan(formatBuildPlan(plan), "y"), plan);
 });
 
 Deno.test("BPL-2 a top-level version is refused, wherever it is", () => {
@@ -53,9 +46,9 @@ Deno.test("BPL-4 an empty file is a plan of nothing", () => {
 });
 
 Deno.test("BPL-5 the plan a buildpack is given", () => {
-  const entries = parseBuildpackPlan('[[entries]]\nname = "a"\n[entries.metadata]\nv = 1.0\n', "x");
-  assert.equal(entries[0]?.metadata.v, 1);
-  assert.deepEqual(parseBuildpackPlan(formatBuildpackPlan(entries), "y"), entries);
+  const source = '[[requires]]\nname = "a"\n[requires.metadata]\nv = 1.0\n';
+  const text = formatBuildpackPlan(parseBuildPlan(source, "x").requires);
+  assert.equal(text, '[[entries]]\n  name = "a"\n  [entries.metadata]\n    v = 1.0\n');
   assert.equal(formatBuildpackPlan([]), "");
 });
 

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import {
-  formatProjectLabel,
-  formatProjectMetadataToml,
-  parseProjectMetadataToml,
-} from "./project_metadata_toml.ts";
+import { formatProjectLabel, parseProjectMetadataToml } from "./project_metadata_toml.ts";
 import { parseProjectToml, projectFor } from "./project_toml.ts";
-import { formatReportToml, parseReportToml } from "./report_toml.ts";
+import { formatReportToml } from "./report_toml.ts";
 import { formatRunToml, parseRunToml } from "./run_toml.ts";
 import { formatStoreToml, parseStoreToml } from "./store_toml.ts";
 
@@ -30,9 +26,7 @@ Deno.test("RPT-1 manifest-size is an integer and left out when 0", () => {
   };
   const text = formatReportToml(report);
   assert.match(text, /^ {2}manifest-size = 523$/m);
-  const back = parseReportToml(text, "x");
-  assert.equal(back.image.manifestSize, 523);
-  assert.deepEqual(back.runImage, report.runImage);
+  assert.match(text, /^\[run-image\]\n {2}image = "r"\n {2}mirrors = \["m"\]\n {2}reference = /m);
   const used = formatReportToml({ ...report, usage: { memoryPeak: 4096, cpuMs: 12 } });
   assert.match(used, /^\[usage\]\n {2}memory-peak = 4096\n {2}cpu-milliseconds = 12$/m);
   assert.doesNotMatch(formatReportToml({ image: { tags: [], manifestSize: 0 } }), /manifest-size/);
@@ -47,8 +41,6 @@ Deno.test("PMD-1 the project label", () => {
     '{"source":{"type":"git","version":{"commit":"c"},"metadata":{"a":2,"b":1}}}',
   );
   assert.equal(formatProjectLabel(parseProjectMetadataToml("", "x")), "{}");
-  const again = parseProjectMetadataToml(formatProjectMetadataToml(metadata), "y");
-  assert.deepEqual(again, metadata);
 });
 
 const PROJECT = `[_]

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseDocument, table, text } from "./document.ts";
 import { goJson, goMap } from "./json.ts";
-import { formatToml, type TomlTable } from "./toml.ts";
+import type { TomlTable } from "./toml.ts";
 
 /** Where the source of an image came from. */
 export interface ProjectSource {
@@ -31,11 +31,6 @@ const schema: z.ZodType<ProjectMetadata> = z.object({
  */
 export function parseProjectMetadataToml(source: string, file: string): ProjectMetadata {
   return parseDocument(schema, source, file);
-}
-
-/** Writes `project-metadata.toml`. */
-export function formatProjectMetadataToml(metadata: ProjectMetadata): string {
-  return formatToml({ source: metadata.source });
 }
 
 /** Writes the label `io.buildpacks.project.metadata` (LB-4). Tables that are empty are left out. */

@@ -1,5 +1,3 @@
-import { z } from "zod";
-import { parseDocument, text, texts } from "./document.ts";
 import type { OwnedBomEntry } from "./metadata_toml.ts";
 import { formatToml } from "./toml.ts";
 
@@ -36,48 +34,6 @@ export interface ReportFile {
     /** Time of processors, in milliseconds. */
     readonly cpuMs?: number | undefined;
   } | undefined;
-}
-
-const schema = z.lazy(() =>
-  z.object({
-    image: z.object({
-      tags: texts,
-      digest: z.string().optional(),
-      "image-id": z.string().optional(),
-      "manifest-size": z.bigint().optional(),
-    }),
-    "run-image": z.object({
-      image: text,
-      mirrors: texts,
-      reference: text,
-      "top-layer": text,
-    }).optional(),
-  })
-);
-
-/**
- * Reads `report.toml`.
- *
- * @throws {FileError} When it is malformed.
- */
-export function parseReportToml(source: string, file: string): ReportFile {
-  const { image, "run-image": run } = parseDocument(schema, source, file);
-  return {
-    image: {
-      tags: image.tags,
-      digest: image.digest,
-      imageId: image["image-id"],
-      manifestSize: image["manifest-size"] === undefined
-        ? undefined
-        : Number(image["manifest-size"]),
-    },
-    runImage: run && {
-      image: run.image,
-      mirrors: run.mirrors,
-      reference: run.reference,
-      topLayer: run["top-layer"],
-    },
-  };
 }
 
 /** Writes `report.toml`. */

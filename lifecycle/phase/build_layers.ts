@@ -1,5 +1,5 @@
 /** What a buildpack left in its layers directory, and what that means for those after it. */
-import { BUILD_ROOTS, type Env, modifyEnv, withRoots } from "../env/env.ts";
+import { type Env, modifyEnv, withRoots } from "../env/env.ts";
 import { readEnvFiles, readRoots } from "../env/read.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
 import { findContained, readContained } from "../file/contained.ts";
@@ -88,7 +88,7 @@ export function contributeBuildLayers(
   let out = env;
   for (const { name } of inFileOrder) {
     const layerDir = `${directory}/${name}`;
-    out = withRoots(out, layerDir, readRoots(layerDir, roots, BUILD_ROOTS), BUILD_ROOTS);
+    out = withRoots(out, layerDir, readRoots(layerDir, roots));
     for (const sub of ["env", "env.build"]) {
       out = modifyEnv(out, readEnvFiles(`${layerDir}/${sub}`, roots), "override");
     }
