@@ -328,7 +328,7 @@ Deno.test("policy: what is frozen, what opts out, and which run images are allow
   ]);
   const refused = await policy(`run-images = ["${it.host}/other"]\n`);
   equal(refused.code, 72, refused.stderr);
-  match(refused.stderr, /run image .*run:2 is not one the policy allows/);
+  match(refused.stderr, /ERROR: Cannot use run image .*run:2: the policy allows .*other$/m);
   equal((await policy("frozn = []\n")).code, 3);
 });
 
@@ -427,4 +427,36 @@ Deno.test("a list that is only looked at is one of images in registries: plan an
   equal((await it.wherry(["rebase", "apply", "plan"])).code, 0);
   const again = await it.wherry(["rebase", "plan", ...words]);
   match(again.stderr, /2 images: 2 current/);
+});
+
+Deno.test("demand 31, demand 33: of images that somebody named each is told of, and its digest printed; of a list only the sum", async () => {
+  await using it = await fleet(2);
+  const [one = "", two = ""] = it.names;
+  const base = `${it.host}/run:2`;
+  const { code, stdout, stderr } = await it.wherry([...it.rebase, one, two, base]);
+  equal(code, 0, stderr);
+  const digests = stdout.trim().split("\n").sort();
+  equal(digests.length, 2, "a run image is none that buildpacks made");
+  for (const [at, line] of digests.entries()) {
+    match(line, new RegExp(`^${it.host}/team/app-${at}@sha256:[0-9a-f]{64}$`));
+  }
+  match(stderr, /^Rebased .*app-0:v0 from .*run@sha256:\S+ to .*run@sha256:/m);
+  match(stderr, /^Warning: Cannot rebase .*run:2: it has no label/m);
+  const again = await it.wherry([...it.rebase, one, two]);
+  match(again.stderr, /app-1:v1 stands on .* already: nothing to do/);
+  deepEqual(again.stdout.trim().split("\n").sort(), digests);
+  const list = await it.wherry([...it.rebase, "--from", "list"]);
+  equal(list.stdout, "");
+  equal(list.stderr.trim().split("\n").length, 1, list.stderr);
+});
+
+Deno.test("RB shards: a pod that is not told how many there are says that it does all of it", async () => {
+  await using it = await fleet(1);
+  const { stderr } = await it.wherry([...it.rebase, "--from", "list"], {
+    JOB_COMPLETION_INDEX: "1",
+  });
+  match(
+    stderr,
+    /Warning: JOB_COMPLETION_INDEX is set and WHERRY_SHARDS is not: this pod does all images/,
+  );
 });

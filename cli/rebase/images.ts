@@ -144,6 +144,8 @@ export interface FleetWork {
   readonly identity: string;
   /** Whether its images are in their registries. */
   readonly publish: boolean;
+  /** Each was named by somebody who wants to hear of it. */
+  readonly named?: boolean | undefined;
   /** Does one. */
   readonly act: (item: RebaseItem, worker: number) => Promise<Outcome>;
   /** Reads what all images need, first. */
@@ -169,6 +171,11 @@ export async function runWork(
   if (shard !== undefined) {
     log.info(
       `Shard ${shard.index}/${shard.count}: ${mine.length} of ${count(work.items.length, "image")}`,
+    );
+  }
+  if (shard === undefined && io.env["JOB_COMPLETION_INDEX"] !== undefined) {
+    log.warn(
+      "JOB_COMPLETION_INDEX is set and WHERRY_SHARDS is not: this pod does all images, as any other of its Job",
     );
   }
   await using stack = new AsyncDisposableStack();
@@ -220,7 +227,8 @@ export async function runWork(
       total.bytes += result.bytes;
       journal?.copy?.tick();
       report?.(result);
-      tellResult(session, flags.output, result);
+      if (work.named && flags.output === "human" && isGood(result)) tellNamed(session, result);
+      else tellResult(session, flags.output, result);
       if (flags.output === "csv") all.push(result);
       live.step(isGood(result));
     },
@@ -338,6 +346,13 @@ async function openReport(
     const bytes = encoder.encode(JSON.stringify(result) + "\n");
     for (let at = 0; at < bytes.byteLength;) at += file.writeSync(bytes.subarray(at));
   };
+}
+
+/** As {@linkcode rebaseOne} does. */
+function tellNamed(session: Session, result: FleetResult): void {
+  if (result.decision === "not CNB") return session.log.warn(harmless(result.reason ?? ""));
+  tellOne(session, result);
+  if (result.decision !== "skipped") session.io.stdout.write(`${digestName(result)}\n`);
 }
 
 /** Of thousands only those that somebody has to look at are told to people; reports have all. */

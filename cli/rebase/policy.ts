@@ -89,5 +89,5 @@ export function optedOut({ optOut }: RebasePolicy, config: ImageConfig): string 
 /** Why a run image may not be used. */
 export function refusedBase({ runImages }: RebasePolicy, name: string): string | undefined {
   if (runImages === undefined || matchesAny(name, runImages)) return undefined;
-  return `run image ${name} is not one the policy allows: ${runImages.join(", ") || "none"}`;
+  return `Cannot use run image ${name}: the policy allows ${runImages.join(", ") || "none"}`;
 }

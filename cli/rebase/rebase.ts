@@ -99,6 +99,7 @@ export async function rebase(
   });
   return await runWork(session, flags, {
     items,
+    named: flags.from === undefined && !names.some(isPattern),
     publish: flags.publish ?? items.some(({ published }) => published),
     identity: items.map(({ name }) => name).join("\n"),
     open: () => rebaser.open(),
