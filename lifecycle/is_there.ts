@@ -3,9 +3,9 @@
  *
  * @throws When that cannot be seen.
  */
-export async function isThere(path: string): Promise<boolean> {
+export function isThere(path: string): boolean {
   try {
-    await Deno.lstat(path);
+    Deno.lstatSync(path);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;

@@ -50,7 +50,7 @@ export async function openDirCache(dir: string, options: DirCacheOptions = {}): 
   {
     using _lock = await lockDir(dir, options.signal);
     const places = placesOf(dir);
-    if (!(await isThere(places.committed)) && await isThere(places.backup)) {
+    if (!isThere(places.committed) && isThere(places.backup)) {
       await Deno.rename(places.backup, places.committed);
     }
     await remove(places.staging);
@@ -186,7 +186,7 @@ class DirDraft implements CacheDraft {
   async keep(diffId: Digest, signal?: AbortSignal): Promise<void> {
     this.#check();
     const staged = layerPath(this.#places.staging, diffId);
-    if (await isThere(staged)) return;
+    if (isThere(staged)) return;
     const committed = layerPath(this.#places.committed, diffId);
     await this.#verify(committed, diffId, signal);
     try {

@@ -169,7 +169,7 @@ export async function copyInto(
   options: CopyOptions,
 ): Promise<void> {
   const { target, owner } = options;
-  const there = await locate(root.root, target);
+  const there = locate(root.root, target);
   const intoDirectory = options.isDirectory || sources.length > 1 ||
     (there !== undefined && (await Deno.lstat(there)).isDirectory);
   for (const source of sources) {

@@ -79,7 +79,7 @@ export async function makeDirectoryIn(
   path: string,
   { uid, gid }: Ids,
 ): Promise<string> {
-  const { found, missing } = await follow(root, path);
+  const { found, missing } = follow(root, path);
   let outside = join(root, ...found);
   if (!(await Deno.lstat(outside)).isDirectory) {
     throw new TypeError(`/${found.join("/")} of the image is no directory`);
@@ -109,7 +109,7 @@ export async function findProgram(
 ): Promise<string> {
   if (word.includes("/")) return word.startsWith("/") ? word : `${cwd}/${word}`;
   for (const dir of path.split(":")) {
-    const found = dir.startsWith("/") ? await locate(root, `${dir}/${word}`) : undefined;
+    const found = dir.startsWith("/") ? locate(root, `${dir}/${word}`) : undefined;
     const info = found === undefined ? undefined : await Deno.lstat(found);
     if (info?.isFile && ((info.mode ?? 0) & 0o111) !== 0) return `${dir}/${word}`;
   }

@@ -17,15 +17,15 @@ export interface ImageUser {
  * @param root The image's files on this machine.
  * @throws {TypeError} For a name that the image does not know.
  */
-export async function findUser(root: string, text: string): Promise<ImageUser> {
+export function findUser(root: string, text: string): ImageUser {
   const [user = "", group = ""] = text.split(":");
   const wanted = user === "" ? "0" : user;
-  const users = await readUsers(root);
+  const users = readUsers(root);
   const known = users.find(({ name }) => name === wanted) ??
     users.find(({ uid }) => `${uid}` === wanted);
   const uid = known?.uid ?? number(wanted);
   if (uid === undefined) throw new TypeError(`the image has no user ${JSON.stringify(user)}`);
-  const gid = group === "" ? known?.gid ?? 0 : (await readGroups(root)).get(group) ?? number(group);
+  const gid = group === "" ? known?.gid ?? 0 : readGroups(root).get(group) ?? number(group);
   if (gid === undefined) throw new TypeError(`the image has no group ${JSON.stringify(group)}`);
   return { uid, gid, home: known?.home || (uid === 0 ? "/root" : "/") };
 }

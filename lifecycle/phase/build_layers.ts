@@ -65,7 +65,7 @@ export async function ignoreUnusedLayers(
   return await Promise.all(layers.map(async (layer) => {
     const { launch, build, cache } = layer.file.types;
     const from = `${directory}/${layer.name}`;
-    if (launch || build || cache || !await isThere(from)) return layer;
+    if (launch || build || cache || !isThere(from)) return layer;
     await removeAll(`${from}.ignore`);
     await Deno.rename(from, `${from}.ignore`);
     return { ...layer, hasDirectory: false };

@@ -78,7 +78,7 @@ export async function exportCache(cache: Cache, parts: CacheParts, ctx: Context)
       buildpacks.push({ key: member.id, version: member.version, layers: cached });
     }
     const sboms = within(parts.layers, "sbom/cache");
-    const hasSboms = (parts.sboms ?? true) && await hasDirectory(parts.layers, "sbom/cache");
+    const hasSboms = (parts.sboms ?? true) && hasDirectory(parts.layers, "sbom/cache");
     const sbom = !hasSboms ? "" : await keepOrAdd(cache, draft, {
       id: "buildpacksio/lifecycle:cache.sbom",
       entries: () => ownModes(walkTree(sboms, parts.walk), parts.walk),

@@ -12,13 +12,13 @@ export function within(dir: Dir, path: string): Dir {
  *
  * @throws {TypeError} For a link, naming it as buildpacks see it.
  */
-export async function hasDirectory(dir: Dir, path: string): Promise<boolean> {
+export function hasDirectory(dir: Dir, path: string): boolean {
   let at = "";
   for (const step of path.split("/")) {
     at = at === "" ? step : `${at}/${step}`;
     let info: Deno.FileInfo;
     try {
-      info = await Deno.lstat(`${dir.outside}/${at}`);
+      info = Deno.lstatSync(`${dir.outside}/${at}`);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return false;
       throw error;

@@ -71,7 +71,7 @@ export async function readBuildpacks(input: ExportInput): Promise<readonly Build
 
 async function readBuildpack(member: GroupMember, input: ExportInput): Promise<BuildpackOnDisk> {
   const directory = within(input.layers, escapeId(member.id));
-  if (!(await hasDirectory(input.layers, escapeId(member.id)))) {
+  if (!hasDirectory(input.layers, escapeId(member.id))) {
     return { member, layers: [], store: undefined };
   }
   const layers: BuildpackLayer[] = [];
@@ -87,7 +87,7 @@ async function readBuildpack(member: GroupMember, input: ExportInput): Promise<B
         name,
         file,
         directory: place,
-        hasDirectory: await hasDirectory(directory, name),
+        hasDirectory: hasDirectory(directory, name),
       });
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
@@ -142,7 +142,7 @@ export async function planLayers(
   }
   const sboms = within(layers, "sbom/launch");
   const can = platformCapabilities(input.platformApi);
-  if (can.sboms && await hasDirectory(layers, "sbom/launch")) {
+  if (can.sboms && hasDirectory(layers, "sbom/launch")) {
     plans.push(own("launch.sbom", "Software Bill-of-Materials", before.sbom?.sha ?? "", {
       field: "sbom",
       entries: () => ownModes(walkTree(sboms, walk), walk),
@@ -154,7 +154,7 @@ export async function planLayers(
     entries: () => launcherLayer(input.launcher.bytes),
   }));
   const config = within(layers, "config");
-  if (!(await hasDirectory(layers, "config"))) {
+  if (!hasDirectory(layers, "config")) {
     throw new LifecycleError(
       ExitCode.export,
       `Cannot read ${config.inside}/metadata.toml: there is no such directory`,

@@ -22,7 +22,7 @@ export async function runCommand(
   { ctx, output }: RunMeans,
 ): Promise<ImageUser> {
   const { config } = state;
-  const user = await findUser(root.root, config.User ?? "");
+  const user = findUser(root.root, config.User ?? "");
   const given = environmentOf(state);
   const path = given["PATH"] ?? DEFAULT_PATH;
   const env = { PATH: path, HOME: user.home, ...given };

@@ -46,7 +46,7 @@ export async function applyStep(
     case "WORKDIR": {
       const target = absolutePath(config, expand(act.value));
       return await work.cached(["WORKDIR", target, config.User], step, async (root) => {
-        const user = await findUser(root.root, config.User ?? "");
+        const user = findUser(root.root, config.User ?? "");
         await makeDirectoryIn(root, target, user);
         return user;
       });
@@ -68,7 +68,7 @@ export async function applyStep(
         mode ?? null,
       ];
       return await work.cached(parts, step, async (root) => {
-        const owner = await findUser(root.root, chown);
+        const owner = findUser(root.root, chown);
         await copyInto(root, sources, {
           target,
           isDirectory,

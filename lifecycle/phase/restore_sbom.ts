@@ -24,8 +24,8 @@ export async function copySboms(
       const directory = `${layers.outside}/${escapeId(id)}`;
       const sboms = `sbom/${kind}/${escapeId(id)}`;
       const from = `${layers.outside}/${sboms}`;
-      if (!(await hasDirectory(layers, escapeId(id)))) continue;
-      if (!(await hasDirectory(layers, sboms))) continue;
+      if (!hasDirectory(layers, escapeId(id))) continue;
+      if (!hasDirectory(layers, sboms)) continue;
       for await (const layer of Deno.readDir(from)) {
         if (!layer.isDirectory || !isLayerName(layer.name)) continue;
         for await (const file of Deno.readDir(`${from}/${layer.name}`)) {

@@ -65,7 +65,7 @@ export async function readBuilderRoot(
 ): Promise<BuilderRoot> {
   const owner = buildUser(image, name);
   const document = async <T>(path: string, parse: (text: string, file: string) => T) => {
-    const file = await locate(tree, path);
+    const file = locate(tree, path);
     return file === undefined ? undefined : await readDocument(file, parse);
   };
   return {
@@ -81,7 +81,7 @@ export async function readBuilderRoot(
     system: await document("/cnb/system.toml", parseSystemToml),
     runImages: await runImagesOf(image, name, document),
     ...await readSystem(tree),
-    platformEnv: await readPlatformEnv(tree),
+    platformEnv: readPlatformEnv(tree),
   };
 }
 
@@ -98,9 +98,9 @@ export function buildUser({ config }: Image, name: string): BuilderRoot["owner"]
 
 /** What buildpacks are told about the system they run on. */
 async function readSystem(tree: string): Promise<Pick<BuilderRoot, "distro" | "buildConfig">> {
-  const osRelease = await locate(tree, "/etc/os-release");
+  const osRelease = locate(tree, "/etc/os-release");
   const inside = "/cnb/build-config";
-  const outside = await locate(tree, inside);
+  const outside = locate(tree, inside);
   return {
     distro: osRelease === undefined ? undefined : await readDistro(osRelease),
     ...(outside === undefined ? {} : { buildConfig: { inside, outside } }),
@@ -142,10 +142,10 @@ async function runImagesOf(
   return labelled ? readBuilder(image, name).runImages : [];
 }
 
-async function readPlatformEnv(tree: string): Promise<Record<string, string>> {
+function readPlatformEnv(tree: string): Record<string, string> {
   const env: Record<string, string> = {};
-  for (const name of await namesIn(tree, "/platform/env")) {
-    const text = await readTextIn(tree, `/platform/env/${name}`);
+  for (const name of namesIn(tree, "/platform/env")) {
+    const text = readTextIn(tree, `/platform/env/${name}`);
     if (text !== undefined) env[name] = text;
   }
   return env;

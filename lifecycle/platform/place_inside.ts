@@ -22,7 +22,7 @@ export function placeInside(root: string, helper: string, journal?: string): Pla
   const placed: Note[] = [];
   return {
     async place(inside) {
-      const { found, missing } = await follow(root, inside);
+      const { found, missing } = follow(root, inside);
       const path = join(root, ...found, ...missing);
       await Deno.mkdir(dirname(path), { recursive: true });
       const note = { path, aside: await isThere(path) };

@@ -92,11 +92,11 @@ export async function runImage(
 ): Promise<Outcome> {
   const { tree } = request;
   const { words, env, cwd } = startOf(request);
-  const user = await userOf(tree, request.user ?? request.config.config.User ?? "");
+  const user = userOf(tree, request.user ?? request.config.config.User ?? "");
   const { writable, ...walls } = await wallsFor(request, user, ctx);
   await using sandbox = walls.sandbox;
   ctx.log.debug(`isolation: ${sandbox.describe}`);
-  const home = (await readUsers(tree)).find(({ uid }) => uid === user.uid)?.home || "/";
+  const home = readUsers(tree).find(({ uid }) => uid === user.uid)?.home || "/";
   const full = { HOME: writable ? home : sandbox.plan.home, ...env };
   return await sandbox.run({
     program: await programIn(tree, words[0]!, env["PATH"] ?? PATH),
@@ -147,7 +147,7 @@ async function programIn(tree: string, word: string, path: string): Promise<stri
   if (word.includes("/")) return word;
   for (const dir of path.split(":")) {
     const file = `${dir === "" ? "." : dir}/${word}`;
-    const found = await locate(tree, file);
+    const found = locate(tree, file);
     if (found !== undefined && ((await Deno.lstat(found)).mode ?? 0) & 0o111) return file;
   }
   throw new LifecycleError(
@@ -157,10 +157,10 @@ async function programIn(tree: string, word: string, path: string): Promise<stri
 }
 
 /** `user`, `uid`, `user:group`, `uid:gid`, as the image's own files know them; nothing is root. */
-export async function userOf(
+export function userOf(
   tree: string,
   text: string,
-): Promise<{ readonly uid: number; readonly gid: number }> {
+): { readonly uid: number; readonly gid: number } {
   if (text === "") return { uid: 0, gid: 0 };
   const [name = "", group] = text.split(":");
   const unknown = (what: string, word: string) =>
@@ -169,13 +169,13 @@ export async function userOf(
       `Cannot run as ${JSON.stringify(text)}: the image has no ${what} ${JSON.stringify(word)}`,
     );
   const numeric = /^\d{1,10}$/.test(name);
-  const user = (await readUsers(tree)).find((one) =>
+  const user = readUsers(tree).find((one) =>
     numeric ? one.uid === Number(name) : one.name === name
   );
   if (user === undefined && !numeric) throw unknown("user", name);
   let gid = user?.gid ?? 0;
   if (group !== undefined) {
-    const found = /^\d{1,10}$/.test(group) ? Number(group) : (await readGroups(tree)).get(group);
+    const found = /^\d{1,10}$/.test(group) ? Number(group) : readGroups(tree).get(group);
     if (found === undefined) throw unknown("group", group);
     gid = found;
   }

@@ -108,6 +108,7 @@ async function raiseWalls(
     helper: machine.helper,
     cgroup: machine.group?.path,
     scratchDir: work.path,
+    leavesScratch: true,
     dirs,
     ...owner,
     path: machine.env["PATH"] ?? STANDARD_PATH,
@@ -131,7 +132,10 @@ async function enterBuilder(
   const { mode } = builder.entry;
   if (mode === "namespaces") {
     const { tree, held, entry: { owner } } = builder;
-    return await prepareRoot({ ...common, tree, held, owner, root: "read-only", network });
+    return await prepareRoot({
+      ...common,
+      ...{ tree, held, owner, root: "read-only", network, leavesScratch: true },
+    });
   }
   if (request.volumes?.length) {
     throw new LifecycleError(
@@ -152,6 +156,7 @@ async function enterBuilder(
   );
   const sandbox = await prepareInPlace({
     ...common,
+    leavesScratch: true,
     dirs: [...dirs, ...shown.map((dir) => ({ ...dir, access: "ro" as const }))],
     mode: "direct",
     path: builder.env["PATH"] ?? STANDARD_PATH,

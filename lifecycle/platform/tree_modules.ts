@@ -25,11 +25,11 @@ async function readModules<D extends { readonly id: string; readonly version: st
   parse: (source: string, file: string) => D,
 ): Promise<readonly { readonly descriptor: D; readonly dir: Dir }[]> {
   const found: { readonly descriptor: D; readonly dir: Dir }[] = [];
-  for (const id of await namesIn(tree, root)) {
-    for (const version of await namesIn(tree, `${root}/${id}`)) {
+  for (const id of namesIn(tree, root)) {
+    for (const version of namesIn(tree, `${root}/${id}`)) {
       const inside = `${root}/${id}/${version}`;
-      const outside = await locate(tree, inside);
-      const file = await locate(tree, `${inside}/${name}`);
+      const outside = locate(tree, inside);
+      const file = locate(tree, `${inside}/${name}`);
       if (outside === undefined || file === undefined) continue;
       const descriptor = await readDocument(file, parse);
       // The name of the directory decides the version (BPT-2).

@@ -43,7 +43,7 @@ export function whyNoChroot(probe: Probe): string | undefined {
 /** Name service as this machine has it: nothing can be mounted there. */
 export async function bringNames(tree: string): Promise<void> {
   for (const path of ["/etc/resolv.conf", "/etc/hosts"]) {
-    const into = await locate(tree, path);
+    const into = locate(tree, path);
     const bytes = await Deno.readFile(path).catch(() => undefined);
     if (into === undefined || bytes === undefined || !(await Deno.lstat(into)).isFile) continue;
     await Deno.writeFile(into, bytes);
@@ -108,7 +108,6 @@ export async function prepareChroot(options: ChrootOptions): Promise<Sandbox> {
     await clear();
     await Deno.mkdir(join(tree, HOME));
     const written = dirs.filter(({ access }) => access === "rw").map(({ outside }) => outside);
-    await handOver(helper, [join(tree, HOME), ...written], uid, gid);
     const args = ["--chroot", tree, "--uid", `${uid}`, "--gid", `${gid}`];
     if (probe.landlock >= 2) {
       args.push("--landlock", options.writable ? "--ll-rw" : "--ll-ro", "/");
@@ -120,7 +119,10 @@ export async function prepareChroot(options: ChrootOptions): Promise<Sandbox> {
       ];
       for (const path of writable) args.push("--ll-rw", path);
     }
-    const reason = await tryWalls(helper, [...args, "--cwd", "/"], join(scratch, "status-0"));
+    const reason = await tryWalls(helper, [...args, "--cwd", "/"], join(scratch, "status-0"), [
+      join(tree, HOME),
+      ...written,
+    ]);
     if (reason !== undefined) throw new Error(`Cannot change the root: ${reason}`);
     let runs = 0;
     const words = [...groupWords(options.cgroup), ...args];

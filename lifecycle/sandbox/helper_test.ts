@@ -356,3 +356,18 @@ Deno.test("chown gives a tree away without following links", async () => {
   strictEqual((await Deno.lstat(`${dir}/other`)).uid, 0);
   await Deno.remove(dir, { recursive: true });
 });
+
+Deno.test("run --own gives a tree to whom the program becomes, before it begins", async () => {
+  if (!isRoot) return skipped("needs root");
+  const dir = await Deno.makeTempDir();
+  await Deno.chmod(dir, 0o755);
+  await Deno.mkdir(`${dir}/tree/inner`, { recursive: true });
+  const who = ["--uid", "1234", "--gid", "5678", "--own", `${dir}/tree`];
+  const made = `${dir}/tree/inner/made`;
+  strictEqual((await helper(["run", ...who, "--", "/bin/mkdir", made])).stderr, "");
+  for (const path of [`${dir}/tree`, made]) {
+    const { uid, gid } = await Deno.lstat(path);
+    deepStrictEqual([uid, gid], [1234, 5678]);
+  }
+  await Deno.remove(dir, { recursive: true });
+});

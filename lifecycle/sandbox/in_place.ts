@@ -49,6 +49,8 @@ export interface InPlaceOptions {
   readonly cgroup?: string | undefined;
   /** Let builds run as root when we are root and may not change. Default false. */
   readonly allowRootBuild?: boolean;
+  /** What is made in `scratchDir` is left to whoever removes that. */
+  readonly leavesScratch?: boolean;
 }
 
 /** What was decided, before anything runs. */
@@ -263,14 +265,10 @@ function paths(dirs: readonly SandboxDir[], access: "ro" | "rw"): string[] {
 /** Makes the walls around nothing; why that failed, or `undefined`. */
 async function raise(site: Site, walls: Walls): Promise<string | undefined> {
   const { helper } = site.options;
-  if (walls.owner) {
-    const own = [join(site.scratch, "home"), join(site.scratch, "tmp")];
-    const { uid, gid } = walls.owner;
-    const ours = walls.plan.dirs.filter((dir) => dir.foreign !== true);
-    await handOver(helper, [...own, ...paths(ours, "rw")], uid, gid);
-  }
+  const ours = walls.plan.dirs.filter((dir) => dir.foreign !== true);
+  const own = [join(site.scratch, "home"), join(site.scratch, "tmp"), ...paths(ours, "rw")];
   const args = [...walls.args, "--cwd", walls.plan.home];
-  return await tryWalls(helper, args, join(site.scratch, "status-0"));
+  return await tryWalls(helper, args, join(site.scratch, "status-0"), walls.owner ? own : []);
 }
 
 function sandbox(site: Site, walls: Walls): Sandbox {
@@ -290,7 +288,7 @@ function sandbox(site: Site, walls: Walls): Sandbox {
       return runBehind(helper, args, { ...command, env }, status);
     },
     async [Symbol.asyncDispose](): Promise<void> {
-      await removeTrees(helper, [site.scratch]);
+      if (!site.options.leavesScratch) await removeTrees(helper, [site.scratch]);
     },
   };
 }

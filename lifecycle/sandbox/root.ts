@@ -15,7 +15,7 @@ import { binds, type Mount, underlay } from "./underlay.ts";
 export interface RootOptions {
   /** The helper's executable. */
   readonly helper: string;
-  /** An existing private directory; one of ours is made in it and removed in the end. */
+  /** An existing private directory; one of ours is made in it and removed in the end, unless `leavesScratch`. */
   readonly scratchDir: string;
   /** An unpacked image (see {@linkcode unpackLayers}, `furnish`). Written to only with `in-tree`. */
   readonly tree: string;
@@ -41,6 +41,8 @@ export interface RootOptions {
   readonly cgroup?: string | undefined;
   /** Most processes and threads. Default 8192, none as root. */
   readonly maxProcesses?: number | undefined;
+  /** What is made in `scratchDir` is left to whoever removes that. */
+  readonly leavesScratch?: boolean | undefined;
 }
 
 /** A place where commands run in a root of their own. Disposing removes what was written. */
@@ -84,20 +86,16 @@ export async function prepareRoot(options: RootOptions): Promise<RootSandbox> {
       await Deno.mkdir(join(scratch, name), { mode: 0o755 });
     }
     const site = { options, probe, namespaces, scratch };
-    const home = await homeOf(options.tree, options.uid);
+    const home = homeOf(options.tree, options.uid);
     const args = await wallsOf(site, home);
-    if (!namespaces.user) {
-      const written = options.dirs.filter(({ access, foreign }) => access === "rw" && !foreign).map(
-        (dir) => dir.outside,
-      );
-      const own = [join(scratch, "home"), join(scratch, "tmp")];
-      await handOver(options.helper, [...own, ...written], options.uid, options.gid);
-    }
     await Deno.chmod(join(scratch, "tmp"), 0o1777);
+    const written = options.dirs.filter(({ access, foreign }) => access === "rw" && !foreign)
+      .map(({ outside }) => outside);
     const reason = await tryWalls(
       options.helper,
       [...args, "--cwd", "/"],
       join(scratch, "status-0"),
+      namespaces.user ? [] : [join(scratch, "home"), join(scratch, "tmp"), ...written],
     );
     if (reason !== undefined) throw new Error(`Cannot enter an image: ${reason}`);
     return sandboxOf(site, args, home);
@@ -140,11 +138,11 @@ async function wallsOf(site: Site, home: string): Promise<string[]> {
     // /tmp stays the image's where what is written there may become part of a layer.
     const isKept = uid === 0 || options.root === "in-tree";
     const kept = mounts.filter(({ inside }) => !isKept || !/^(\/var)?\/tmp$/.test(inside));
-    args.push(...await binds(tree, kept));
+    args.push(...binds(tree, kept));
   } else {
     mounts.push({ inside: home, outside: join(scratch, "home"), access: "rw" });
     mounts.push(...await usersWith(options, scratch, home));
-    args.push(...await underlay(tree, mounts, place));
+    args.push(...underlay(tree, mounts, place));
   }
   if (uid === 0) args.push("--keep-caps");
   else if (probe.landlock >= 2) args.push("--landlock", ...landlock(options, home));
@@ -171,8 +169,8 @@ async function machineFiles({ network }: RootOptions): Promise<readonly Mount[]>
 }
 
 /** HOME of the user in the image, or one we make. */
-async function homeOf(tree: string, uid: number): Promise<string> {
-  const user = (await readUsers(tree)).find((one) => one.uid === uid);
+function homeOf(tree: string, uid: number): string {
+  const user = readUsers(tree).find((one) => one.uid === uid);
   const home = user?.home ?? "";
   return /^\/[^/]/.test(home) && !/^\/(nonexistent|dev|proc|sys|tmp)\b/.test(home)
     ? home
@@ -182,11 +180,11 @@ async function homeOf(tree: string, uid: number): Promise<string> {
 /** Users of the image with the build user among them, so that Java and ssh find a HOME; nothing when it is. */
 async function usersWith(options: RootOptions, scratch: string, home: string): Promise<Mount[]> {
   const { tree, uid, gid } = options;
-  if ((await readUsers(tree)).some((user) => user.uid === uid)) return [];
+  if (readUsers(tree).some((user) => user.uid === uid)) return [];
   const mounts: Mount[] = [];
   const lines = { passwd: `cnb:x:${uid}:${gid}::${home}:/bin/sh\n`, group: `cnb:x:${gid}:\n` };
   for (const [name, line] of Object.entries(lines)) {
-    const real = await locate(tree, `/etc/${name}`);
+    const real = locate(tree, `/etc/${name}`);
     const own = real === undefined
       ? undefined
       : await Deno.readTextFile(real).catch(() => undefined);
@@ -221,7 +219,7 @@ function sandboxOf(site: Site, args: readonly string[], home: string): RootSandb
     run: (command: Command): Promise<Outcome> =>
       runBehind(helper, words, command, join(scratch, `status-${++runs}`)),
     async [Symbol.asyncDispose](): Promise<void> {
-      await removeTrees(helper, [scratch]);
+      if (!options.leavesScratch) await removeTrees(helper, [scratch]);
     },
   };
 }

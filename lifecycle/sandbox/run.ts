@@ -14,14 +14,20 @@ const PATIENCE_MS = 3000;
 export const groupWords = (directory: string | undefined): readonly string[] =>
   directory === undefined ? [] : ["--cgroup", directory];
 
-/** Makes the walls once around nothing. `undefined` when they stand, else why not. */
+/**
+ * Makes the walls once around nothing. `undefined` when they stand, else why not.
+ *
+ * @param own Trees that are given to whom the walls are for, as by `handOver`.
+ */
 export async function tryWalls(
   helper: string,
   walls: readonly string[],
   statusFile: string,
+  own: readonly string[] = [],
 ): Promise<string | undefined> {
+  const words = ["run", ...own.flatMap((path) => ["--own", path]), ...walls];
   const status = ["--status", statusFile, "--check", "--"];
-  const { code } = await startHelper(helper, ["run", ...walls, ...status], {}, "null").status;
+  const { code } = await startHelper(helper, [...words, ...status], {}, "null").status;
   const said = readStatus(statusFile);
   if (code === 0) return undefined;
   return said.failure?.message ?? `the sandbox helper ended with ${code} and no reason`;
@@ -75,7 +81,7 @@ export async function runBehind(
     if (!abort?.outcome) command.signal.throwIfAborted();
     return outcomeOf(await child.status, said);
   } finally {
-    clearTimeout(impatience);
+    if (impatience !== undefined) clearTimeout(impatience); // loading Deno's timers takes 10 ms
     command.signal.removeEventListener("abort", end);
   }
 }
@@ -111,7 +117,7 @@ export async function runPlain(
     command.signal.throwIfAborted();
     return { code: status.code, ...(status.signal === null ? {} : { signal: status.signal }) };
   } finally {
-    clearTimeout(impatience);
+    if (impatience !== undefined) clearTimeout(impatience);
     command.signal.removeEventListener("abort", end);
   }
 }

@@ -43,10 +43,10 @@ export async function findSubIds(
   if (newuidmap === undefined || newgidmap === undefined) {
     return { reason: "newuidmap and newgidmap are not installed (Debian: uidmap)" };
   }
-  const name = (await readUsers(root)).find((user) => user.uid === uid)?.name;
+  const name = readUsers(root).find((user) => user.uid === uid)?.name;
   const maps: string[] = [];
   for (const [file, own] of [["/etc/subuid", uid], ["/etc/subgid", gid]] as const) {
-    const start = lent(await readTextIn(root, file) ?? "", [name ?? `${uid}`, `${uid}`]);
+    const start = lent(readTextIn(root, file) ?? "", [name ?? `${uid}`, `${uid}`]);
     if (start === undefined) {
       return { reason: `${file} lends ${name ?? uid} no ${ENOUGH} ids (usermod --add-subuids)` };
     }

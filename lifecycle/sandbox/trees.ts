@@ -1,5 +1,6 @@
 /** Directory trees that a build left, as the helper can change them: whatever modes, names and depth they have. */
 import { runVerb } from "./child.ts";
+import { giveFew } from "./give_few.ts";
 import { probeMachine } from "./probe_machine.ts";
 import { findSubIds, type SubIds, subIdWords } from "./subids.ts";
 
@@ -35,9 +36,9 @@ export async function clearTrees(helper: string, paths: readonly string[]): Prom
 
 /**
  * Gives directory trees to `uid`:`gid`, entries that are theirs already left alone, links not
- * followed. For real root only: in a user namespace the caller's files are the build's.
+ * followed. For real root only, and while nothing else writes there: in a user namespace the caller's files are the build's.
  *
- * @throws {Error} With the helper's reason.
+ * @throws {Error} When an entry cannot be given.
  */
 export async function handOver(
   helper: string,
@@ -45,5 +46,5 @@ export async function handOver(
   uid: number,
   gid: number,
 ): Promise<void> {
-  if (paths.length > 0) await runVerb(helper, ["chown", `${uid}`, `${gid}`, ...paths]);
+  if (!giveFew(paths, uid, gid)) await runVerb(helper, ["chown", `${uid}`, `${gid}`, ...paths]);
 }

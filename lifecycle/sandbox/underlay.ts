@@ -25,35 +25,35 @@ const OWN = new Set(["dev", "proc", "sys"]);
  *
  * @param called What the tree is called where it is bound from.
  */
-export async function underlay(
+export function underlay(
   tree: string,
   mounts: readonly Mount[],
   called = tree,
-): Promise<string[]> {
-  const places = await placesOf(tree, mounts);
+): string[] {
+  const places = placesOf(tree, mounts);
   // Directories that cannot be bound whole: something has to be made in them.
   const opened = new Set<string>();
   for (const { found, missing } of places) {
     if (missing.length > 0) found.forEach((_, at) => opened.add(found.slice(0, at + 1).join("/")));
   }
   const args: string[] = [];
-  const expose = async (below: string): Promise<void> => {
-    const entries = await Array.fromAsync(Deno.readDir(join(tree, below)));
+  const expose = (below: string): void => {
+    const entries = Array.from(Deno.readDirSync(join(tree, below)));
     for (const { name, isDirectory, isSymlink, isFile } of entries.sort(byName)) {
       const path = below === "" ? name : `${below}/${name}`;
       if (below === "" && OWN.has(name)) continue;
-      if (isSymlink) args.push("--link", await Deno.readLink(join(tree, path)), `/${path}`);
-      else if (isDirectory && opened.has(path)) await expose(path);
+      if (isSymlink) args.push("--link", Deno.readLinkSync(join(tree, path)), `/${path}`);
+      else if (isDirectory && opened.has(path)) expose(path);
       else if (isDirectory || isFile) args.push("--ro-bind", join(called, path), `/${path}`);
     }
   };
-  await expose("");
+  expose("");
   return [...args, ...bindsOf(places)];
 }
 
 /** The options that bind `mounts` over a root that is `tree`, links of the tree on the way to a place resolved. */
-export async function binds(tree: string, mounts: readonly Mount[]): Promise<string[]> {
-  return bindsOf(await placesOf(tree, mounts));
+export function binds(tree: string, mounts: readonly Mount[]): string[] {
+  return bindsOf(placesOf(tree, mounts));
 }
 
 interface Place {
@@ -62,11 +62,8 @@ interface Place {
   readonly missing: readonly string[];
 }
 
-async function placesOf(tree: string, mounts: readonly Mount[]): Promise<readonly Place[]> {
-  return await Promise.all(mounts.map(async (mount) => ({
-    mount,
-    ...await follow(tree, mount.inside),
-  })));
+function placesOf(tree: string, mounts: readonly Mount[]): readonly Place[] {
+  return mounts.map((mount) => ({ mount, ...follow(tree, mount.inside) }));
 }
 
 function bindsOf(places: readonly Place[]): string[] {

@@ -52,6 +52,7 @@ struct options {
   size_t entry_count;
   struct grant *grants;
   size_t grant_count;
+  char **owned; /* trees given to `uid` and `gid` first, NULL at the end */
   char **program; /* with its arguments, NULL at the end */
 };
 
@@ -105,6 +106,9 @@ void cgroup_enter(void);
 
 /* leftovers.c */
 bool kill_descendants(void);
+
+/* tree.c: gives trees to a user, links not followed */
+void give_trees(char **paths, uid_t uid, gid_t gid);
 
 /* verbs */
 int probe(void);

@@ -48,7 +48,9 @@ static void add_entry(struct options *o, enum entry_kind kind, const char *sourc
 static void parse(struct options *o, char **words, size_t count) {
   o->entries = calloc(count + 1, sizeof *o->entries);
   o->grants = calloc(count + 1, sizeof *o->grants);
-  if (!o->entries || !o->grants) fail(EXIT_HELPER, "read", "options of run", ENOMEM);
+  o->owned = calloc(count + 1, sizeof *o->owned);
+  if (!o->entries || !o->grants || !o->owned) fail(EXIT_HELPER, "read", "options of run", ENOMEM);
+  size_t owned = 0;
   for (;;) {
     const char *option = word(&words), *source;
 #define IS(name) (!strcmp(option, name))
@@ -66,6 +68,7 @@ static void parse(struct options *o, char **words, size_t count) {
     else if (IS("--netns")) o->netns = true;
     else if (IS("--uid")) o->uid = (uid_t)number(&words), o->set_ids = true;
     else if (IS("--gid")) o->gid = (gid_t)number(&words);
+    else if (IS("--own")) o->owned[owned++] = word(&words);
     else if (IS("--cwd")) o->cwd = word(&words);
     else if (IS("--timeout")) o->timeout_s = number(&words);
     else if (IS("--grace")) o->grace_s = number(&words);
@@ -187,6 +190,7 @@ static int run(char **words, size_t count) {
   else if (!o.input) empty_input();
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   if (!o.userns) hand_over_output(&o);
+  if (*o.owned) give_trees(o.owned, o.uid, o.gid);
   if (!o.stage) {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     return watch(&o, false);

@@ -102,15 +102,22 @@ static void chown_entry(int at, const char *name, uid_t uid, gid_t gid) {
   closedir(list);
 }
 
-int chown_trees(char **words) {
-  if (!words[0] || !words[1]) fail(EXIT_HELPER, "read", "owner", EINVAL);
-  struct rlimit files;
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* one descriptor per level */
+void give_trees(char **paths, uid_t uid, gid_t gid) {
+  struct rlimit before, files;
+  bool limited = getrlimit(RLIMIT_NOFILE, &before) == 0;
+  if (limited) { /* one descriptor per level */
+    files = before;
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
   }
+  for (; *paths; paths++) chown_entry(AT_FDCWD, *paths, uid, gid);
+  if (limited) setrlimit(RLIMIT_NOFILE, &before);
+}
+
+int chown_trees(char **words) {
+  if (!words[0] || !words[1]) fail(EXIT_HELPER, "read", "owner", EINVAL);
   uid_t uid = (uid_t)strtoul(words[0], NULL, 10);
   gid_t gid = (gid_t)strtoul(words[1], NULL, 10);
-  for (char **path = words + 2; *path; path++) chown_entry(AT_FDCWD, *path, uid, gid);
+  give_trees(words + 2, uid, gid);
   return 0;
 }
