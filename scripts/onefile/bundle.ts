@@ -12,6 +12,8 @@ export interface Bundle {
   readonly chunks: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
   /** The chunks that each chunk imports at its start, sorted by name; those that import none are not in it. */
   readonly needs: ReadonlyMap<string, readonly string[]>;
+  /** The chunk of each module that is imported on demand, and of the first: by its path in the checkout. */
+  readonly modules: ReadonlyMap<string, string>;
   /** One record per npm package in it, sorted by name. */
   readonly records: readonly InputRecord[];
   /** npm package folders in it, sorted, relative to the checkout. */
@@ -83,7 +85,9 @@ export async function bundle(name: string, entry: string, root: string): Promise
   }
   const chunks = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const file of files) {
-    const { code } = await transform(file.text.replaceAll(BUILTIN_ON_DEMAND, "require.load($1)"), {
+    const loaded = file.text.replaceAll(BUILTIN_ON_DEMAND, "require.load($1)")
+      .replaceAll(CHUNK_ON_DEMAND, "require.later($1)");
+    const { code } = await transform(loaded, {
       ...shape,
       platform: "neutral",
       format: "cjs",
@@ -97,11 +101,19 @@ export async function bundle(name: string, entry: string, root: string): Promise
     }
     chunks.set(basename(file.path), new TextEncoder().encode(text));
   }
-  return { chunks, needs: needsOf(outputs), ...packagesOf(outputs, root) };
+  const modules = new Map(
+    Object.entries(outputs).flatMap(([path, { entryPoint }]) =>
+      entryPoint === undefined ? [] : [[entryPoint, basename(path)] as const]
+    ),
+  );
+  return { chunks, needs: needsOf(outputs), modules, ...packagesOf(outputs, root) };
 }
 
 /** `import("node:sqlite")`: the loader asks for that module alone, and `require` has it from then on. */
 const BUILTIN_ON_DEMAND = /\bimport\(("node:[a-z/_]+")\)/g;
+
+/** `import("./later-ABCDEFGH.js")`: a chunk. */
+const CHUNK_ON_DEMAND = /\bimport\(("\.\/[\w-]+\.js")\)/g;
 
 /** What `loader.js` gives each chunk, and what esbuild makes it of. */
 const HELPER =

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { stop } from "esbuild";
+import { groupsOf } from "./ahead.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { makeRequire } from "./loader.js";
 
@@ -231,7 +232,13 @@ Deno.test({
   fn: async () => {
     const root = decodeURIComponent(new URL("../..", import.meta.url).pathname);
     try {
-      const { chunks, needs } = await bundle("main", "cli/main.ts", root);
+      const { chunks, needs, modules } = await bundle("main", "cli/main.ts", root);
+      const ahead = groupsOf({ modules, needs });
+      assert.equal(
+        ahead.size,
+        5,
+        `a build no longer loads what ahead.ts says: ${[...ahead.keys()]}`,
+      );
       for (const [name, bytes] of chunks) {
         assert(bytes.length < 200_000, `${name}: ${bytes.length}`);
       }

@@ -21,7 +21,7 @@ const readAt = (offset, size) => {
 // Where the part "assets" starts in the executable, and where in it the index stands.
 const start = here === undefined ? +"@START@" : 0;
 const index = JSON.parse(new TextDecoder().decode(readAt(start + +"@INDEX@", +"@INDEX_SIZE@")));
-const { places, needs } = index;
+const { places, needs, ahead } = index;
 for (const place of Object.values(places)) place[0] += start;
 
 // What the stub set goes; then variables that would have steered the loader, Deno or Node, and were hidden by the stub,
@@ -44,7 +44,7 @@ for (const [name, value] of Object.entries(environment)) {
 
 const read = (name) => places[name] === undefined ? undefined : readAt(...places[name]);
 
-const require = makeRequire(read, needs);
+const require = makeRequire(read, needs, ahead);
 
 const hash = here === undefined ? "/proc/self/fd/@HASH@" : here + "hash.so";
 
@@ -55,6 +55,7 @@ globalThis.__wherry = {
   assets: places,
   helper: here === undefined ? "/proc/self/fd/@HELPER@" : here + "helper",
   hash,
+  taken: require.taken,
   // A worker has no import.meta of its own to find its code by: one line that reads it from the executable. Of what is here it
   // has the library that hashes.
   workerUrl(name) {

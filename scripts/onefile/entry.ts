@@ -12,6 +12,7 @@ export async function bundleScript(name: string): Promise<string> {
     write: false,
     format: "esm",
     platform: "neutral",
+    external: ["node:vm"],
     target: "esnext",
     charset: "ascii",
     minify: true,
@@ -27,7 +28,7 @@ export type Places = Readonly<Record<string, readonly [number, number]>>;
  * Prepares the entry script.
  *
  * @param index Where the index stands in the part that holds the assets: [offset, size]. It is JSON: `places` of all
- *   assets, and `needs`, the chunks that each chunk imports.
+ *   assets, `needs`, the chunks that each chunk imports, and `ahead`, what was compiled ahead.
  * @returns A function from that part's offset in the executable to the script's bytes.
  */
 export async function prepareEntry(

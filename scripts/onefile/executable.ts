@@ -2,6 +2,7 @@
 import { HELPER_FD } from "../../cli/assets.ts";
 import { HASH_FD } from "../../registry/oci/native_sha256.ts";
 import { compileC } from "../compile_c.ts";
+import { type Ahead, compileAhead } from "./ahead.ts";
 import { assemble, type PartInput } from "./assemble.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { DENO_ARGS, DENO_SETTINGS } from "./deno_args.ts";
@@ -114,8 +115,10 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
     say(`  ${record.sha256} ${record.size} ${record.name} ${record.version}`);
   }
   assets.set("inputs.json", text.encode(JSON.stringify(records)));
+  const ahead = await compiledAhead(arch, main, deno.bytes, say);
+  for (const [name, { bytes }] of ahead) assets.set(`${name}.ahead`, bytes);
 
-  const { bytes, index } = packAssets(assets, main.needs);
+  const { bytes, index } = packAssets(assets, main.needs, ahead);
   const firstFd = HELPER_FD - 1 - pins.libraries.length; // above HASH_FD
   const own = (name: string) => native.filter((each) => each.name === name);
   const file = (name: string) => libraries.files.get(name) ?? new Uint8Array();
@@ -143,6 +146,18 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   });
 }
 
+/** Only amd64 on amd64: what is made on another processor, or in an emulator, need not be the same. */
+async function compiledAhead(
+  arch: Arch,
+  main: Bundle,
+  deno: Uint8Array,
+  say: Say,
+): Promise<Ahead> {
+  if (arch === "amd64" && Deno.build.arch === "x86_64") return await compileAhead(main, deno);
+  say(`WARNING: the ${arch} executable compiles all code when it starts`);
+  return new Map();
+}
+
 async function ownRecord(name: string, pieces: readonly Uint8Array[]): Promise<InputRecord> {
   const bytes = concat(pieces);
   return { name, version: "", sha256: await sha256(bytes), size: bytes.length };
@@ -162,6 +177,7 @@ function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 function packAssets(
   assets: ReadonlyMap<string, Uint8Array>,
   needs: Bundle["needs"],
+  ahead: Ahead,
 ): { readonly bytes: Uint8Array; readonly index: readonly [number, number] } {
   const sorted = [...assets].toSorted(([a], [b]) => a < b ? -1 : 1);
   const places: Record<string, readonly [number, number]> = {};
@@ -171,7 +187,11 @@ function packAssets(
     at += bytes.length;
   }
   const index = new TextEncoder().encode(
-    JSON.stringify({ places, needs: Object.fromEntries(needs) }),
+    JSON.stringify({
+      places,
+      needs: Object.fromEntries(needs),
+      ahead: Object.fromEntries([...ahead].map(([name, { names }]) => [name, names])),
+    }),
   );
   return { bytes: concat([...sorted.map(([, bytes]) => bytes), index]), index: [at, index.length] };
 }
