@@ -1,20 +1,24 @@
 /** Configs whose long texts are carried over as they are: most of a config is one label that nobody looks into. */
 import type { ConfigCodec } from "./image.ts";
 import { type ImageConfig, parseConfig } from "./oci/config.ts";
-import { decodeStrict, parseStrictText } from "./oci/json.ts";
+import { decodeStrict, endOfString, parseStrictText } from "./oci/json.ts";
 
 /** Shorter texts cost less than the search for them. */
 const LONG = 512;
 const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];
-/** Bytes that are written in a text as they are. */
-const PLAIN = new Uint8Array(256).fill(1, 0x20, 0x7f);
+/** Letters that are written in a text as they are. */
+const PLAIN = new Uint8Array(128).fill(1, 0x20, 0x7f);
 PLAIN[QUOTE] = PLAIN[BACKSLASH] = 0;
 /** What JSON is written with behind a backslash; it is read with more. */
-const ESCAPED = new Uint8Array(256);
+const ESCAPED = new Uint8Array(128);
 for (const letter of '"\\bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
 /** Stands for the text of a number. Nothing else in a document has this beginning, or nothing is carried. */
 const MARK = "\u0001carried ";
 const WRITTEN = JSON.stringify(MARK).slice(1, -1);
+
+/** Long texts with their quotes that were carried lately: images of a fleet have the same, and need no look at each letter. */
+const lately: string[] = [];
+const MAX_LATELY = 4;
 
 interface Place {
   /** Of the quotes. */
@@ -25,92 +29,94 @@ interface Place {
 
 /**
  * A codec for one config that is read and then written with changes: the bytes are those of `encodeJson(parseConfig(...))`,
- * for a third of the time. In between a long text is a mark that stands for it.
+ * for a part of the time. In between a long text is a mark that stands for it.
  *
  * @param mayCarry Whether nobody looks into the value of a key.
  */
 export function carryingCodec(mayCarry: (key: string) => boolean): ConfigCodec {
-  let carried: readonly Uint8Array[] = [];
+  let carried: readonly string[] = [];
   return {
     parse: (bytes) =>
       parseConfig(bytes, () => {
-        const places = placesOf(bytes, mayCarry);
-        const text = places.length === 0 ? undefined : withMarks(bytes, places);
-        if (text === undefined) return parseStrictText(decodeStrict(bytes));
-        carried = places.map(({ from, to }) => bytes.subarray(from, to));
-        return parseStrictText(text);
+        const text = decodeStrict(bytes);
+        const places = placesOf(text, mayCarry);
+        const marked = places.length === 0 ? undefined : withMarks(text, places);
+        if (marked === undefined) return parseStrictText(text);
+        carried = places.map(({ from, to }) => text.slice(from, to));
+        return parseStrictText(marked);
       }),
-    encode: (config) => encode(config, carried),
+    encode: (config) => TEXT.encode(withTexts(JSON.stringify(config), carried)),
   };
 }
 
 /** Long values that are written as we would write them, letter for letter. */
-function placesOf(bytes: Uint8Array, mayCarry: (key: string) => boolean): readonly Place[] {
+function placesOf(text: string, mayCarry: (key: string) => boolean): readonly Place[] {
   const places: Place[] = [];
-  const size = bytes.length;
-  let key: Place | undefined;
-  for (let from = bytes.indexOf(QUOTE); from >= 0;) {
-    let plain = 1;
-    let at = from + 1;
-    while (at < size) {
-      const byte = bytes[at]!;
-      if (PLAIN[byte] === 1) at++;
-      else if (byte === QUOTE) break;
-      else if (byte === BACKSLASH) {
-        plain &= ESCAPED[bytes[at + 1] ?? 0]!;
-        at += 2;
-      } else {
-        plain = 0;
-        at++;
-      }
+  let key = "";
+  let behindKey = -1;
+  for (let from = text.indexOf('"'); from >= 0;) {
+    const isValue = from === behindKey;
+    const to = isValue && mayCarry(key)
+      ? endOfCarried(text, from, places)
+      : endOfString(text, from) + 1;
+    if (text.charCodeAt(to) === COLON) {
+      key = text.slice(from + 1, to - 1);
+      behindKey = to + 1;
     }
-    const here = { from, to: at + 1 };
-    const isValue = key !== undefined && bytes[key.to] === COLON && key.to + 1 === from;
-    if (plain === 1 && isValue && at - from > LONG && at < size) {
-      if (mayCarry(decodeStrict(bytes.subarray(key!.from + 1, key!.to - 1)))) places.push(here);
-    }
-    key = here;
-    from = at + 1;
-    while (from < size && bytes[from] !== QUOTE) from++;
-    if (from >= size) break;
+    from = text.indexOf('"', to);
   }
   return places;
 }
 
+/** Goes through the value of a key, and notes it when it is to be carried. Gives where it ends. */
+function endOfCarried(text: string, from: number, places: Place[]): number {
+  for (const one of lately) {
+    const to = from + one.length;
+    if (text.slice(from, to) !== one) continue;
+    places.push({ from, to });
+    return to;
+  }
+  let at = from + 1;
+  while (true) {
+    const letter = text.charCodeAt(at);
+    if (PLAIN[letter] === 1) at++;
+    else if (letter === BACKSLASH && ESCAPED[text.charCodeAt(at + 1)] === 1) at += 2;
+    else if (letter === QUOTE) break;
+    else return endOfString(text, from) + 1;
+  }
+  if (at - from > LONG) {
+    places.push({ from, to: at + 1 });
+    if (lately.length === MAX_LATELY) lately.pop();
+    lately.unshift(text.slice(from, at + 1));
+  }
+  return at + 1;
+}
+
 /** The text with marks in these places; `undefined` where it has one already. */
-function withMarks(bytes: Uint8Array, places: readonly Place[]): string | undefined {
+function withMarks(text: string, places: readonly Place[]): string | undefined {
   const parts: string[] = [];
   let at = 0;
   for (const { from, to } of places) {
-    parts.push(decodeStrict(bytes.subarray(at, from)));
+    parts.push(text.slice(at, from), `"${WRITTEN}${parts.length / 2}"`);
     at = to;
   }
-  parts.push(decodeStrict(bytes.subarray(at)));
-  if (parts.some((part) => part.includes("\\u0001"))) return undefined;
-  return parts.map((part, index) => index === 0 ? part : `"${WRITTEN}${index - 1}"${part}`).join(
-    "",
-  );
+  parts.push(text.slice(at));
+  const strange = parts.some((part, index) => index % 2 === 0 && part.includes("\\u0001"));
+  return strange ? undefined : parts.join("");
 }
 
-function encode(config: ImageConfig, carried: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const text = JSON.stringify(config);
-  if (carried.length === 0) return TEXT.encode(text);
-  const pieces: Uint8Array[] = [];
+/** The text with what its marks stand for. */
+function withTexts(text: string, carried: readonly string[]): string {
+  if (carried.length === 0) return text;
+  const parts: string[] = [];
   let from = 0;
   for (let at = text.indexOf(`"${WRITTEN}`); at >= 0; at = text.indexOf(`"${WRITTEN}`, from)) {
-    pieces.push(TEXT.encode(text.slice(from, at)));
     const end = text.indexOf('"', at + 1);
-    pieces.push(carried[Number(text.slice(at + 1 + WRITTEN.length, end))]!);
+    parts.push(text.slice(from, at), carried[Number(text.slice(at + 1 + WRITTEN.length, end))]!);
     from = end + 1;
   }
-  pieces.push(TEXT.encode(text.slice(from)));
-  const bytes = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let filled = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, filled);
-    filled += piece.byteLength;
-  }
-  return bytes;
+  parts.push(text.slice(from));
+  return parts.join("");
 }
 
 const TEXT = new TextEncoder();

@@ -204,7 +204,10 @@ export function makeImage(
     manifest,
     rawConfig,
     config: whole,
-    layers: layers.map((layer, at) => ({ ...layer, descriptor: manifest.layers[at]! })),
+    layers: layers.map((layer, at) => {
+      const descriptor = manifest.layers[at]!;
+      return descriptor === layer.descriptor ? layer : { ...layer, descriptor };
+    }),
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "../../registry/oci/property_testing.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
-import { datePaths, goJson, goMap, parseJson, toTable } from "./json.ts";
+import { datePaths, goJson, goJsonOfParsed, goMap, parseJson, toTable } from "./json.ts";
 import { formatToml, parseToml } from "./toml.ts";
 
 Deno.test("LB-2 JSON as Go writes it", () => {
@@ -24,6 +24,15 @@ Deno.test("LB-2 JSON as Go writes it", () => {
     ["a float without a fraction stays one", 1, "1.0"],
   ];
   for (const [why, value, want] of rows) assert.equal(goJson(value), want, why);
+});
+
+Deno.test("LB-2 property: what was read is written the quick way as letter by letter", () => {
+  fc.assert(fc.property(fc.json({ stringUnit: "binary" }), (text) => {
+    const value = parseJson(text, "x");
+    assert.equal(goJsonOfParsed(value), goJson(value));
+  }));
+  const odd = parseJson('{"__proto__":"<&>","b":{"a":[12345678901234567890,1.0]}}', "x");
+  assert.equal(goJsonOfParsed(odd), goJson(odd));
 });
 
 Deno.test("LB-2 what JSON cannot say is refused", () => {

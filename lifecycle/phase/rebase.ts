@@ -6,7 +6,7 @@ import { envOf, type History, type ImageConfig, labelOf } from "../../registry/o
 import { parseApiVersion } from "../api.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import { compareBytes } from "../../registry/compare_bytes.ts";
-import { goJson, goMap, parseJson } from "../file/json.ts";
+import { goJson, goJsonOfParsed, goMap, parseJson } from "../file/json.ts";
 import {
   type LifecycleMetadata,
   METADATA_LABEL,
@@ -100,7 +100,7 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
     ...(base.config.variant ? { variant: base.config.variant } : {}),
     ...(theirs["os.version"] ? { "os.version": theirs["os.version"] } : {}),
     config: { ...app.config.config, Labels: labelsOf(input, label, log) },
-    history: [...historyOf(base, 0, created), ...historyOf(app, cut, created)],
+    history: [...historyOfBase(base), ...historyOf(app, cut, created)],
   } as ImageConfig;
   const image = makeImage(config, layers, app, app.manifest.annotations, input.codec);
   return isSame(image, app) ? app : image;
@@ -108,14 +108,16 @@ export function rebaseImage(input: RebaseInput, log: Log): Image {
 
 /** Whether the old base is needed to tell where the app's layers begin: its last layer is in the image twice (RB-7). */
 export function needsOldBase(app: Image, topLayer: string): boolean {
-  const ids = app.layers.map(({ diffId }) => String(diffId));
-  return ids.indexOf(topLayer) !== ids.lastIndexOf(topLayer);
+  let seen = 0;
+  for (const { diffId } of app.layers) if (diffId === topLayer) seen++;
+  return seen > 1;
 }
 
 /** Whether both say the same, in whatever order: then the one that is there stays, with its digest (RB-13). */
 function isSame(a: Image, b: Image): boolean {
-  const digests = ({ layers }: Image) => layers.map(({ descriptor: { digest } }) => digest).join();
-  if (digests(a) !== digests(b)) return false;
+  if (a.layers.length !== b.layers.length) return false;
+  const same = (at: number) => a.layers[at]!.descriptor.digest === b.layers[at]!.descriptor.digest;
+  if (!a.layers.every((_, at) => same(at))) return false;
   const text = ({ config, layers }: Image) =>
     goJson(goMap([config, layers.map(({ descriptor: { digest, size } }) => `${digest} ${size}`)]));
   return text(a) === text(b);
@@ -223,20 +225,30 @@ function historyOf(image: Image, from: number, created: string): History[] {
   return entries.slice(from).map((entry) => ({ ...entry, created }));
 }
 
+/** That of a base, which many apps get. */
+function historyOfBase(base: Image): readonly History[] {
+  let history = histories.get(base);
+  if (history === undefined) histories.set(base, history = historyOf(base, 0, CREATED));
+  return history;
+}
+
+const histories = new WeakMap<Image, readonly History[]>();
+
 /** The app's labels; those that describe the base are the new base's (RB-10). */
 function labelsOf(input: RebaseInput, label: string, log: Log): Record<string, string> {
   const { app, base, targets } = input;
   const ofBase = (key: string) =>
     key.startsWith("io.buildpacks.stack.") || (targets && key.startsWith("io.buildpacks.base."));
-  const labels = new Map<string, string>();
-  for (const [key, value] of Object.entries(app.config.config.Labels ?? {})) {
-    if (!ofBase(key)) labels.set(key, value);
-  }
-  for (const [key, value] of Object.entries(base.config.config.Labels ?? {})) {
-    if (ofBase(key)) labels.set(key, value);
-  }
-  labels.set(METADATA_LABEL, metadataOf(input, label, log));
-  return Object.fromEntries([...labels].sort(([a], [b]) => compareBytes(a, b)));
+  const [ours, theirs] = [app.config.config.Labels ?? {}, base.config.config.Labels ?? {}];
+  const keys = [
+    ...Object.keys(ours).filter((key) => !ofBase(key)),
+    ...Object.keys(theirs).filter(ofBase),
+  ].sort(compareBytes);
+  const metadata = metadataOf(input, label, log);
+  return Object.fromEntries(keys.map((key) => [
+    key,
+    key === METADATA_LABEL ? metadata : (ofBase(key) ? theirs : ours)[key]!,
+  ]));
 }
 
 type Json = Record<string, unknown>;
@@ -252,7 +264,7 @@ function metadataOf(input: RebaseInput, label: string, log: Log): string {
     reference: run.reference,
   };
   metadata["runImage"] = changed;
-  if (!targets || isKnown(input, label)) return goJson(metadata);
+  if (!targets || isKnown(input, label)) return goJsonOfParsed(metadata);
   const names = knownNames(label);
   const known = JSON.stringify(baseOf(label).runImage.image ?? "not found");
   const obstacle: RebaseObstacle = {
@@ -273,23 +285,27 @@ function metadataOf(input: RebaseInput, label: string, log: Log): string {
   metadata["runImage"] = { ...rest, ...named };
   if (run.name === "") delete (metadata["runImage"] as Json)["image"];
   metadata["stack"] = { runImage: named };
-  return goJson(metadata);
+  return goJsonOfParsed(metadata);
 }
 
 type Names = { readonly [Key in keyof RunImageNames]?: RunImageNames[Key] | undefined };
 
 /** Whether the new base is one the app's builder named (RB-6). */
 function isKnown({ run, normalize, alsoKnownAs = [] }: RebaseInput, label: string): boolean {
+  const names = knownNames(label);
+  if (names.includes(run.name)) return true;
   const bare = (name: string) => normalize(name.replace(/@[a-z0-9]+:[0-9a-f]+$/, ""));
   const ours = [run.name, ...alsoKnownAs].map(bare);
-  return knownNames(label).some((name) => ours.includes(bare(name)));
+  return names.some((name) => ours.includes(bare(name)));
 }
 
 function knownNames(label: string): readonly string[] {
   const { runImage, stack } = baseOf(label);
-  const known: readonly Names[] = [runImage, stack?.runImage ?? {}];
-  const names = known.flatMap(({ image, mirrors = [] }) => [image, ...mirrors]);
-  return [...new Set(names.filter((name): name is string => name !== undefined && name !== ""))];
+  const names = new Set<string>();
+  for (const { image = "", mirrors = [] } of [runImage, stack?.runImage ?? {}] as Names[]) {
+    for (const name of [image, ...mirrors]) if (name !== "") names.add(name);
+  }
+  return [...names];
 }
 
 function refused(

@@ -12,12 +12,14 @@ export type Digest = string & {
 };
 
 const HEX_LENGTH: Readonly<Record<Algorithm, number>> = { sha256: 64, sha384: 96, sha512: 128 };
-const USUAL = /^sha256:[0-9a-f]{64}$/;
+/** Without a count it is told in half the time. */
+const USUAL = /^sha256:[0-9a-f]+$/;
+const USUAL_LENGTH = "sha256:".length + HEX_LENGTH.sha256;
 const FORM = /^(sha256|sha384|sha512):([0-9a-f]+)$/;
 
 /** Whether `text` is a digest wherry can verify (C-REF-07). */
 export function isDigest(text: string): text is Digest {
-  if (USUAL.test(text)) return true;
+  if (text.length === USUAL_LENGTH && USUAL.test(text)) return true;
   const match = FORM.exec(text);
   return match !== null && match[2]?.length === HEX_LENGTH[match[1] as Algorithm];
 }

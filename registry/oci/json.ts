@@ -15,8 +15,10 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   return parseStrictText(decodeStrict(bytes));
 }
 
+/** Puts a letter in the place of wrong bytes, in a sixth of the time. */
+const QUICK = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Told apart from the text of a replacement character: wrong bytes are an error. */
-const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * UTF-8 as text.
@@ -24,8 +26,10 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
  * @throws {SyntaxError} As {@linkcode parseStrictJson}.
  */
 export function decodeStrict(bytes: Uint8Array): string {
+  const text = QUICK.decode(bytes);
+  if (!text.includes("\ufffd")) return text;
   try {
-    return UTF8.decode(bytes);
+    return STRICT.decode(bytes);
   } catch (cause) {
     throw new SyntaxError("is not JSON in UTF-8", { cause });
   }
@@ -51,7 +55,19 @@ export function parseStrictText(text: string): unknown {
  */
 function isPlain(text: string, value: unknown): boolean {
   const indented = text.charCodeAt(0) !== OPEN_BRACE || text.charCodeAt(1) !== QUOTE;
-  return !indented && isShallow(value, MAX_DEPTH) && JSON.stringify(value) === text;
+  const shallow = indented || opens(text, MAX_DEPTH) || isShallow(value, MAX_DEPTH);
+  return !indented && shallow && JSON.stringify(value) === text;
+}
+
+/** Whether brackets open at most `most` times, so that nothing can be deeper: quicker told than how deep it is. */
+function opens(text: string, most: number): boolean {
+  let left = most;
+  for (const bracket of ["{", "["]) {
+    for (let at = text.indexOf(bracket); at >= 0; at = text.indexOf(bracket, at + 1)) {
+      if (left-- === 0) return false;
+    }
+  }
+  return true;
 }
 
 function isShallow(value: unknown, levels: number): boolean {
@@ -111,7 +127,7 @@ function oddityOf(text: string, keys: boolean): string | undefined {
 }
 
 /** Where the string that starts at `start` has its closing quote: the first with an even number of backslashes before it. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
     let from = at;
     while (text.charCodeAt(from - 1) === BACKSLASH) from--;

@@ -24,6 +24,18 @@ Deno.test("M-08 what readers understand differently is refused", () => {
   throws(() => parseStrictJson(Uint8Array.of(0x22, 0xff, 0x22)), /not JSON in UTF-8/);
 });
 
+Deno.test("M-08 a replacement character is a letter, and wrong bytes beside it are wrong", () => {
+  deepEqual(parse('{"a":"\ufffd\u00e4"}'), { a: "\ufffd\u00e4" });
+  const bytes = new TextEncoder().encode('{"a":"\ufffdx"}');
+  bytes[bytes.length - 3] = 0xc0;
+  throws(() => parseStrictJson(bytes), /not JSON in UTF-8/);
+});
+
+Deno.test("M-08 many brackets side by side are no depth", () => {
+  const flat = JSON.stringify({ a: Array.from({ length: 300 }, () => ({})) });
+  deepEqual(parse(flat), JSON.parse(flat));
+});
+
 Deno.test("M-08 keys are data: none reaches a prototype", () => {
   const value = parse('{"__proto__":{"mediaType":"x"},"constructor":1}') as Record<string, unknown>;
   equal(value["mediaType"], undefined);

@@ -100,9 +100,12 @@ function readDocument(bytes: Uint8Array, contentType: string | undefined): Docum
   if (known && typeof inBody === "string" && inBody !== said) {
     throw invalid(`it came as ${said} and calls itself ${JSON.stringify(inBody)}`);
   }
-  refuseTwins(json);
-  if ("manifests" in json && ("layers" in json || "config" in json)) {
-    throw invalid("it has the keys of an image and of an index");
+  const usual = usualManifest(json); // nothing in it is spelled in another way, or belongs to an index
+  if (usual === undefined) {
+    refuseTwins(json);
+    if ("manifests" in json && ("layers" in json || "config" in json)) {
+      throw invalid("it has the keys of an image and of an index");
+    }
   }
   const mediaType = known
     ? said
@@ -116,7 +119,7 @@ function readDocument(bytes: Uint8Array, contentType: string | undefined): Docum
     return { kind: "index", mediaType, index: check(indexSchema, json) as unknown as Index };
   }
   if (isManifestType(mediaType)) {
-    const manifest = usualManifest(json) ?? check(manifestSchema, json) as unknown as Manifest;
+    const manifest = usual ?? check(manifestSchema, json) as unknown as Manifest;
     return { kind: "manifest", mediaType, manifest };
   }
   throw invalid(`its type is ${JSON.stringify(mediaType)}`);
@@ -169,11 +172,11 @@ function refuseTwins(json: Readonly<Record<string, unknown>>): void {
 
 /** What the schema would give for an image's manifest as builders write it; the schema judges any other. */
 function usualManifest(json: Record<string, unknown>): Manifest | undefined {
-  const { schemaVersion, mediaType, annotations, config, layers, ...more } = json;
-  if (schemaVersion !== 2 || !isRecord(json) || Object.keys(more).length > 0) return undefined;
+  const { schemaVersion, mediaType, annotations, config, layers } = json;
+  if (schemaVersion !== 2 || !hasOnly(json, MANIFEST_KEYS)) return undefined;
   if (mediaType !== undefined && typeof mediaType !== "string") return undefined;
   if (!isUsualDescriptor(config) || !Array.isArray(layers)) return undefined;
-  if (!layers.every(isUsualDescriptor)) return undefined;
+  for (const layer of layers) if (!isUsualDescriptor(layer)) return undefined;
   if (annotations !== undefined && !areAnnotations(annotations)) return undefined;
   return {
     schemaVersion,
@@ -184,12 +187,20 @@ function usualManifest(json: Record<string, unknown>): Manifest | undefined {
   };
 }
 
+const MANIFEST_KEYS = ["schemaVersion", "mediaType", "config", "layers", "annotations"];
+const DESCRIPTOR_KEYS = ["mediaType", "digest", "size", "annotations"];
+
 function isUsualDescriptor(value: unknown): value is Descriptor {
-  if (!isRecord(value)) return false;
-  const { mediaType, digest, size, annotations, ...more } = value;
+  if (!isRecord(value) || !hasOnly(value, DESCRIPTOR_KEYS)) return false;
+  const { mediaType, digest, size, annotations } = value;
   return typeof mediaType === "string" && typeof digest === "string" && isDigest(digest) &&
     Number.isSafeInteger(size) && size as number >= 0 &&
-    (annotations === undefined || areAnnotations(annotations)) && Object.keys(more).length === 0;
+    (annotations === undefined || areAnnotations(annotations));
+}
+
+function hasOnly(object: Record<string, unknown>, keys: readonly string[]): boolean {
+  for (const key in object) if (!keys.includes(key)) return false;
+  return true;
 }
 
 function areAnnotations(value: unknown): value is Record<string, string> {

@@ -113,7 +113,7 @@ export class Database {
       throw translate(cause, `open store ${dir}`);
     }
     try {
-      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA cache_size = -16384`);
       if (!readOnly) this.#prepare();
       this.#checkVersion();
     } catch (cause) {
@@ -133,7 +133,6 @@ export class Database {
         (pages) => this.#db.exec(`PRAGMA wal_autocheckpoint = ${pages}`),
       );
     }
-    this.#db.exec("PRAGMA cache_size = -16384");
     if ([1, 2].includes(this.#version())) this.#bringUp();
     if (this.#version() !== 0) return;
     this.write(() => {
@@ -205,6 +204,12 @@ export class Database {
   /** Runs one statement inside {@linkcode write}; returns how many rows changed. */
   run(sql: string, ...values: SupportedValueType[]): number {
     return Number(this.#statement(sql).run(...values).changes);
+  }
+
+  /** As {@linkcode run}, of a statement that adds one row: its id, or `undefined` when it was there. */
+  insert(sql: string, ...values: SupportedValueType[]): number | undefined {
+    const { changes, lastInsertRowid } = this.#statement(sql).run(...values);
+    return Number(changes) === 0 ? undefined : Number(lastInsertRowid);
   }
 
   /**

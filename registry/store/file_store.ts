@@ -343,9 +343,7 @@ export class FileStore implements Store, UploadHost {
     { digest, size }: { readonly digest: Digest; readonly size: number },
     bytes: Uint8Array,
   ): Promise<void> {
-    await this.#db.together(() =>
-      this.#rows.addMember(repository, this.#rows.addContent(digest, size, bytes))
-    );
+    await this.#db.together(() => this.#rows.addSmallBlob(repository, digest, size, bytes));
   }
 
   opened(upload: FileUpload): void {
@@ -414,7 +412,11 @@ export class FileStore implements Store, UploadHost {
     publish: (() => void) | undefined,
   ): Promise<readonly Child[]> {
     const act = () => {
-      demand(expect, repository, descriptor.digest, (tag) => this.#rows.tagged(repository, tag));
+      // As a rule it is where it is expected, which is quicker to see than where it is.
+      const unsure = expect.filter(({ tag, is }) =>
+        typeof is === "string" || !this.#rows.isTagged(repository, tag, is)
+      );
+      demand(unsure, repository, descriptor.digest, (tag) => this.#rows.tagged(repository, tag));
       const sizeOf = (digest: Digest) => this.files.sizeOf(digest);
       const children = this.#rows.childrenOf(repository, document, sizeOf);
       publish?.();

@@ -63,15 +63,21 @@ export class Rows {
 
   /** Writes: a content that is there now. Gives its id. */
   addContent(digest: Digest, size: number, bytes: Uint8Array | null): number {
-    const row = this.#db.get(
-      `INSERT INTO content (digest, size, touched, bytes) VALUES (?, ?, ?, ?)
-       ON CONFLICT (digest) DO UPDATE SET touched = excluded.touched, size = excluded.size,
-         bytes = excluded.bytes
-       RETURNING id`,
+    const now = this.#now();
+    const made = this.#db.insert(
+      "INSERT OR IGNORE INTO content (digest, size, touched, bytes) VALUES (?, ?, ?, ?)",
       digest,
       size,
-      this.#now(),
+      now,
       bytes,
+    );
+    if (made !== undefined) return made;
+    const row = this.#db.get(
+      "UPDATE content SET touched = ?, size = ?, bytes = ? WHERE digest = ? RETURNING id",
+      now,
+      size,
+      bytes,
+      digest,
     );
     return Number(row!["id"]);
   }
@@ -88,6 +94,14 @@ export class Rows {
       this.addRepository(repository),
       content,
     );
+  }
+
+  /** Writes: a blob that lies in its row, and that the repository has. A manifest that needs it comes next, as a rule. */
+  addSmallBlob(repository: string, digest: Digest, size: number, bytes: Uint8Array): void {
+    const id = this.addContent(digest, size, bytes);
+    this.addMember(repository, id);
+    const row = { id, digest, size, filed: 0, isBlob: 1 };
+    this.#db.known().set(`${this.addRepository(repository)} ${digest}`, row);
   }
 
   /** Writes: the repository has it no more. Gives whether it had. */
@@ -137,6 +151,21 @@ export class Rows {
        JOIN manifest m ON m.repository = r.id AND m.content = c.id WHERE r.name = ?`,
       parseDigest(reference),
       repository,
+    );
+  }
+
+  /** Whether a tag names a manifest with one of these digests: without a look at the manifest itself. */
+  isTagged(repository: string, tag: string, digests: readonly Digest[]): boolean {
+    const id = this.addRepository(repository);
+    return digests.some((digest) =>
+      this.#db.get(
+        `SELECT 1 FROM tag t JOIN manifest m ON m.repository = t.repository AND m.content = t.content
+         WHERE t.repository = ? AND t.name = ?
+         AND t.content = (SELECT id FROM content WHERE digest = ?)`,
+        id,
+        tag,
+        digest,
+      ) !== undefined
     );
   }
 
@@ -215,13 +244,11 @@ export class Rows {
       said?.subject ?? null,
       said === undefined ? null : JSON.stringify(said.descriptor),
     );
-    if (children.length > 0) {
-      this.#db.run(
-        "INSERT OR IGNORE INTO child SELECT ?1, ?2, value FROM json_each(?3)",
-        id,
-        content,
-        `[${children.map((child) => child.id).join()}]`,
-      );
+    // In order they go in one behind the other.
+    const ids = children.map((child) => child.id).sort((a, b) => a - b);
+    for (let at = 0; at < ids.length; at += FEW) {
+      const some = ids.slice(at, at + FEW);
+      this.#db.run(insertChildren(some.length), id, content, ...some);
     }
     for (const tag of tags) {
       this.#db.run(
@@ -320,6 +347,16 @@ async function* pages(
     }
     if (rows.length < PAGE) return;
   }
+}
+
+/** Children that go into one statement: more than most images have layers. */
+const FEW = 64;
+const insertions: string[] = [];
+
+/** The statement for so many: a list of values takes less than rows made of a text with them. */
+function insertChildren(count: number): string {
+  return insertions[count] ??= "INSERT OR IGNORE INTO child VALUES " +
+    Array.from({ length: count }, (_, at) => `(?1, ?2, ?${at + 3})`).join();
 }
 
 function proveTag(repository: string, tag: string, row: Row): void {
