@@ -1,6 +1,6 @@
 /** Configs whose long texts are carried over as they are: most of a config is one label that nobody looks into. */
 import type { ConfigCodec } from "./image.ts";
-import { type ImageConfig, parseConfig } from "./oci/config.ts";
+import { parseConfig } from "./oci/config.ts";
 import { decodeStrict, endOfString, parseStrictText } from "./oci/json.ts";
 
 /** Shorter texts cost less than the search for them. */
