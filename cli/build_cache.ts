@@ -118,7 +118,11 @@ function readSpec(session: Session, spec: string): CachePlace | undefined {
   const format = words.get("format") ?? "volume";
   const source = words.get("source");
   const named = words.get("name");
-  if (format === "bind" && source) return { dir: session.path(source) };
+  if (format === "bind" && source) {
+    const dir = session.path(source);
+    if (isNoDirectory(dir)) throw bad(`${source} is not a directory`);
+    return { dir };
+  }
   if (format === "volume" && named && /^[\w.-]+$/.test(named)) {
     return { dir: join(session.storeDir(), "cache", `volume-${named}`) };
   }
@@ -126,6 +130,14 @@ function readSpec(session: Session, spec: string): CachePlace | undefined {
   throw bad(
     "want type=build and format=bind;source=DIR, format=volume;name=NAME or format=image;name=NAME",
   );
+}
+
+function isNoDirectory(path: string): boolean {
+  try {
+    return !Deno.statSync(path).isDirectory;
+  } catch {
+    return false; // it will be made
+  }
 }
 
 async function openImage(

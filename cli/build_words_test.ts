@@ -20,6 +20,7 @@ Deno.test({
         [[...app, "--descriptor", "none"], /Cannot read descriptor \S+\/none: no such file/],
         [[...app, "--cache", "type=x"], /Cannot use --cache "type=x": type is "x", want build/],
         [[...app, "--cache", "format=bind"], /Cannot use --cache "format=bind": want type=build/],
+        [[...app, "--cache", "format=bind;source=app/app.txt"], /app\/app.txt is not a directory/],
         [[...app, "--cache", "format=image;name=UP"], /Cannot read image name "UP"/],
         [[...app, "--cache-image", "x", "--clear-cache"], /Cannot use --clear-cache with cache im/],
         [[...app, "--cache-image", "app"], /app/],
@@ -35,11 +36,22 @@ Deno.test({
         [[...app, "--creation-time", "x"], /Cannot use --creation-time "x"/],
         [[...app, "--report-output-dir", "app/app.txt"], /--report-output-dir .*not a directory/],
         [[...app, "--sbom-output-dir", "app/app.txt"], /--sbom-output-dir .*not a directory/],
-        [[...app, "--network", "x"], /--network/],
+        [
+          [...app, "--network", "x"],
+          /Cannot use --network "x": want host or none \(see: wherry build/,
+        ],
         [[...app, "--memory", "x"], /--memory/],
         [[...app, "--uid", "x"], /Cannot use --uid "x": want a number/],
         [[...app, "--gid", "x"], /Cannot use --gid "x": want a number/],
         [[...app, "--workspace", "x"], /Cannot use --workspace "x"/],
+        [
+          [...app, "--workspace", "/layers/x"],
+          /Cannot use --workspace .*: it would cover \/layers/,
+        ],
+        [[...app, "--workspace", "/a/../.."], /Cannot use --workspace .*: it would cover \/$/m],
+        [[...app, "--buildpack", "no.tgz"], /Cannot find buildpack "no.tgz": no such file/],
+        [[...app, "--extension", "no.cnb"], /Cannot find extension "no.cnb": no such file/],
+        [[...app, "--isolation", "x"], /Cannot use --isolation "x": want auto, namespaces, takeo/],
         [[...app, "--exec-env", "a b"], /--exec-env/],
         [[...app, "--default-process", "a/b"], /--default-process/],
         [[...app, "--buildpack", "./none"], /Cannot find buildpack ".\/none": no such file or dir/],
@@ -56,6 +68,20 @@ Deno.test({
       match(err, /^ERROR: [^\n]*\n$/, words.join(" "));
       equal(out, "");
       equal(code, words[1] === "odd" ? 1 : 3, err);
+    }
+    for (
+      const [builder, message] of [
+        ["no.tar", 'Cannot find "no.tar": no such file'],
+        ["./no", 'Cannot find "./no": no such file'],
+        [
+          "./builder",
+          'Cannot use "./builder": it is a directory (of an OCI layout? want oci:./builder)',
+        ],
+      ] as const
+    ) {
+      const { code, err } = await shell.wherry("build", "app", ...app, "--builder", builder);
+      equal(err, `ERROR: ${message}\n`);
+      equal(code, 3);
     }
     const left = await Deno.stat(`${shell.dir}/store/unpacked`).catch(() => undefined);
     equal(left, undefined);

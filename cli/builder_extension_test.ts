@@ -1,5 +1,5 @@
 /** Image extensions in a builder, and named beside one. */
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepEqual, doesNotMatch, equal, match } from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "./builder_testing.ts";
 
 const files = (dir: string, id: string, text: string, kind = "run") => ({
@@ -16,7 +16,7 @@ Deno.test({
     await using shell = await builderShell(
       {
         ...files("ext", "test/own", "ENV BY=builder"),
-        ...files("other", "test/other", "ENV BY=user"),
+        ...files("other", "test/other", 'ENV BY=user\nRUN echo "through $https_proxy"'),
       },
       `[[extensions]]
 uri = "ext"
@@ -25,6 +25,7 @@ uri = "ext"
 id = "test/own"
 version = "1.0.0"
 `,
+      { HTTPS_PROXY: "http://p.test:1" },
     );
     const words = ["--builder", "oci:builder", "--path", "app", "--run-image", "oci:base:1"];
     const build = async (name: string, ...more: readonly string[]) => {
@@ -34,11 +35,23 @@ version = "1.0.0"
       return err;
     };
     match(await build("one"), /^test\/own +1\.0\.0$/m);
-    match(await build("two", "--extension", "other"), /^test\/other +1\.0\.0$/m);
+    const said = await build("two", "--extension", "other");
+    match(said, /^test\/other +1\.0\.0$/m);
+    match(said, /^through http:\/\/p\.test:1$/m);
+    doesNotMatch(await shell.ok("inspect", "store:two", "-o", "json"), /p\.test/);
     match(await build("three", "--extension", "test/own@1.0.0"), /^test\/own +1\.0\.0$/m);
+    match(await build("three", "--extension", "from=builder:test/own"), /^test\/own +1\.0\.0$/m);
+    await shell.ok("extension", "package", "other.cnb", "--path", "other");
+    await shell.ok("extension", "package", "local/other:1", "--path", "other");
+    for (const one of ["other.cnb", "docker://local/other:1", "local/other:1"]) {
+      match(await build("packed", "--extension", one), /^test\/other +1\.0\.0$/m);
+    }
     if (Deno.uid() !== 0) return;
     match(await build("four", "--isolation", "chroot"), /^test\/own +1\.0\.0$/m);
-    match(await build("five", "--isolation", "chroot", "--extension", "other"), /^test\/other/m);
+    match(
+      await build("five", "--isolation", "chroot", "--extension", "other.cnb"),
+      /^test\/other/m,
+    );
   },
 });
 

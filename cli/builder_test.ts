@@ -96,6 +96,17 @@ Deno.test({
     equal(await ran("-b", "test/greeter@1.0.0", "-b", "one"), "greeter one");
     equal(await ran("-b", "from=builder:test/greeter", "-b", "two.cnb"), "greeter two");
     equal(await ran("-b", "urn:cnb:builder:test/greeter@1.0.0"), "greeter");
+    await Deno.rename(`${shell.dir}/two.cnb`, `${shell.dir}/two.tar`);
+    equal(await ran("-b", "./two.tar"), "two", "a package whatever its name is");
+    // A word that is nothing here is looked up where ids of packages are.
+    await shell.ok("buildpack", "package", "local/two:1", "--path", "two");
+    await shell.write({
+      "index/3/tw/test_two":
+        '{"ns":"test","name":"two","version":"1.0.0","yanked":false,"addr":"local/two:1"}\n',
+    });
+    for (const word of ["test/two", "test/two@1.0.0", "urn:cnb:registry:test/two"]) {
+      equal(await ran("-b", word, "-r", "index"), "two", word);
+    }
     const absent = await shell.wherry("build", "app", ...BUILD, "-b", "urn:cnb:builder:test/none");
     equal(absent.code, 3);
     match(absent.err, /the builder has test\/greeter@1\.0\.0/);
@@ -106,14 +117,26 @@ Deno.test({
   name: "build --builder: volumes, bindings, variables, workspace, ids, no network",
   ...options,
   async fn() {
-    await using shell = await builderShell(buildpackFiles("bp", "test/probe", {
-      build:
-        `echo "ro: $(cat /opt/certs/ca.pem)"; { echo x >/opt/certs/new; } 2>/dev/null || echo "ro kept"
+    await using shell = await builderShell(
+      buildpackFiles("bp", "test/probe", {
+        build:
+          `echo "ro: $(cat /opt/certs/ca.pem)"; { echo x >/opt/certs/new; } 2>/dev/null || echo "ro kept"
 echo written >/mnt/out/result
 echo "binding: $(cat "$CNB_PLATFORM_DIR/bindings/db/password") in $(pwd) as $(id -u):$(id -g)"
-echo "env: $COLOUR $(cat /platform/env/COLOUR)"`,
-    }));
-    await shell.write({ "certs/ca.pem": "CA", "db/password": "secret", "out/.keep": "" });
+echo "env: $COLOUR $(cat /platform/env/COLOUR)"
+echo "proxy: $http_proxy $HTTP_PROXY $no_proxy $NO_PROXY"
+echo "trusted: $(cat /platform/bindings/wherry-ca-certificates/type) $(cat /platform/bindings/wherry-ca-certificates/*.pem)"`,
+      }),
+      "",
+      { HTTP_PROXY: "http://proxy.test:1", no_proxy: "x.test" },
+    );
+    const pem = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n";
+    await shell.write({
+      "ca.crt": pem,
+      "certs/ca.pem": "CA",
+      "db/password": "secret",
+      "out/.keep": "",
+    });
     await Deno.chmod(`${shell.dir}/out`, 0o777); // it keeps its owner: for real root builds are somebody else
     const { code, err } = await shell.wherry(
       ...["build", "app", ...BUILD, "--volume", "certs:/opt/certs", "--volume", "out:/mnt/out:rw"],
@@ -129,9 +152,11 @@ echo "env: $COLOUR $(cat /platform/env/COLOUR)"`,
         "--gid",
         "77",
       ],
-      ...["--network", "none"],
+      ...["--network", "none", "--ca-cert", "ca.crt"],
     );
     equal(code, 0, err);
+    match(err, /^proxy: http:\/\/proxy\.test:1 http:\/\/proxy\.test:1 x\.test x\.test$/m);
+    match(err, /^trusted: ca-certificates -----BEGIN CERTIFICATE-----$/m);
     match(err, /ro: CA\nro kept\nbinding: secret in \/src as 1234:77\nenv: red red\n/);
     equal(await Deno.readTextFile(`${shell.dir}/out/result`), "written\n");
   },
@@ -165,7 +190,7 @@ Deno.test({
       "--path",
       "app",
     );
-    match(gone.err, /Cannot find gone\.tar.* in the store, and --pull-policy is never/);
+    match(gone.err, /^ERROR: Cannot find "gone\.tar": no such file\n$/);
     const inPlace = await shell.wherry(
       "detect",
       "--builder",

@@ -44,10 +44,11 @@ printf '[[processes]]\\ntype = "web"\\ncommand = ["cat", "/layers/test_greeter/g
 export async function builderShell(
   more: Readonly<Record<string, string>> = {},
   config = "",
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Shell> {
   const arch = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
   await Promise.all([compileC("helper", arch), compileC("launcher", arch)]);
-  const shell = await makeShell();
+  const shell = await makeShell(env);
   await writeBuildBase(`${shell.dir}/base`);
   await writeBase(`${shell.dir}/base`, 1);
   const second = "bp/buildpack.toml" in more;

@@ -1,7 +1,7 @@
 /** `--builder`: pulls the image, unpacks it once, reads what is in it. */
 import { join } from "node:path";
 import type { BuilderRoot } from "../lifecycle/platform/builder_root.ts";
-import { readBuildpacks } from "../lifecycle/platform/tree_modules.ts";
+import { readBuildpacks, readExtensions } from "../lifecycle/platform/tree_modules.ts";
 import type { OpenPackage } from "../lifecycle/platform/buildpack_directory.ts";
 import { locateModule } from "../lifecycle/platform/package/locate.ts";
 import { enterable, rootInUse } from "../lifecycle/platform/enter.ts";
@@ -122,14 +122,26 @@ export async function openImageToEnter(
   return image;
 }
 
-/** A path that ends in `.tar` and is there is an archive, of whichever of the two kinds. */
+/** A path, or a name that ends in `.tar`, is an archive of whichever of the two kinds. */
 async function placeOf(session: Session, name: string): Promise<Place> {
-  if (name.endsWith(".tar") && !/^[a-z-]+:/.test(name)) {
+  const isPath = /^[./]/.test(name);
+  if (isPath || name.endsWith(".tar") && !/^[a-z-]+:/.test(name)) {
     const path = session.path(name);
     const stat = await Deno.stat(path).catch(() => undefined);
     if (stat?.isFile) {
       const kind = await isLayoutArchive(path) ? "oci-archive" : "docker-archive";
       return readPlace(`${kind}:${path}`);
+    }
+    if (stat?.isDirectory) {
+      throw new UsageError(
+        `Cannot use ${
+          JSON.stringify(name)
+        }: it is a directory (of an OCI layout? want oci:${name})`,
+      );
+    }
+    // In a registry somebody might call an image so; without a host it can only be meant as a file.
+    if (isPath || !/^[^/]*[.:][^/]*\//.test(name)) {
+      throw new UsageError(`Cannot find ${JSON.stringify(name)}: no such file`);
     }
   }
   return readPlace(name);
@@ -163,7 +175,7 @@ export function packageOpener(
   platform: Platform,
   stack: AsyncDisposableStack,
 ): OpenPackage {
-  return async (name) => {
+  return async (name, kind) => {
     const sources = await moduleSources(session, {
       cwd: session.io.cwd,
       platform,
@@ -171,7 +183,7 @@ export function packageOpener(
       index: flags.buildpackRegistry,
       stack,
     });
-    const { main, modules } = await locateModule(name, sources);
+    const { main, modules } = await locateModule(name, sources, kind);
     const layers = [
       ...new Map(
         modules.flatMap((one) => "layer" in one ? [one.layer] : []).map((layer) => [
@@ -184,6 +196,10 @@ export function packageOpener(
     // They are only ever mounted or copied, so it does not matter whose they are.
     const options = { helper: helperPath(), dir, owner: "self" } as const;
     const tree = stack.use(await openTree({ layers }, options, session.ctx));
-    return { main, buildpacks: await readBuildpacks(tree.path) };
+    return {
+      main,
+      buildpacks: await readBuildpacks(tree.path),
+      extensions: await readExtensions(tree.path),
+    };
   };
 }

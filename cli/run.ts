@@ -332,5 +332,13 @@ function commandFirst(args: readonly string[]): readonly string[] {
 /** commander's `error: unknown option '--x'` as one of our sentences, on one line. */
 function sentence(text: string): string {
   const plain = text.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").trim();
-  return plain.charAt(0).toUpperCase() + plain.slice(1);
+  const choices = /^(.*) Allowed choices are (.*)\.$/.exec(plain);
+  const of = choices?.[1] ?? "";
+  const flag = /^option '(?:-\w, )?(--[\w-]+).*' argument '(.*)' is invalid\.$/.exec(of);
+  const word = /^command-argument value '(.*)' is invalid for argument '(.*)'\.$/.exec(of);
+  const [name, seen] = flag ? [flag[1], flag[2]] : [word?.[2], word?.[1]];
+  if (choices === null || name === undefined) return plain.charAt(0).toUpperCase() + plain.slice(1);
+  return `Cannot use ${name} ${JSON.stringify(seen)}: want ${
+    choices[2]!.replace(/, ([^,]*)$/, " or $1")
+  }`;
 }

@@ -48,7 +48,7 @@ export function addInputFlags(command: Command): Command {
     )
     .option(
       "--extension <name>",
-      "an image extension: a directory, .tgz, or one of the builder (repeatable)",
+      "an image extension: a directory, .tgz, .cnb, image, or one of the builder (repeatable)",
       collectWords,
     )
     .option("--pre-buildpack <name>", "in front of every group (repeatable)", collectWords)

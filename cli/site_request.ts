@@ -5,13 +5,22 @@ import { findProject } from "../lifecycle/platform/project.ts";
 import { type BuildGroup, openGroup } from "../lifecycle/sandbox/cgroup.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
+import { flaggedCerts } from "./ca_certs.ts";
 import { credentialPaths } from "./credential_paths.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import { platformOf } from "./platform.ts";
 import type { Session } from "./session.ts";
 import type { SiteFlags } from "./site_flags.ts";
-import { bindingsOf, CNB_DIRS, DEFAULT_ID, readId, refuseAbsent, volumesOf } from "./site_words.ts";
+import {
+  bindingsOf,
+  CNB_DIRS,
+  DEFAULT_ID,
+  readId,
+  readWorkspace,
+  refuseAbsent,
+  volumesOf,
+} from "./site_words.ts";
 import { parseSize } from "./ui/size.ts";
 
 /** The platform API our images are made for. */
@@ -28,11 +37,7 @@ export async function siteRequest(
   stack: AsyncDisposableStack,
 ): Promise<SiteRequest> {
   const { io } = session;
-  if (!/^\/[^/]/.test(flags.workspace)) {
-    throw new UsageError(
-      `Cannot use --workspace ${JSON.stringify(flags.workspace)}: want an absolute path below /`,
-    );
-  }
+  const workspace = readWorkspace(flags.workspace);
   if (flags.order !== undefined && flags.buildpack !== undefined) {
     throw new UsageError("Cannot use --order and --buildpack at once: want one of them");
   }
@@ -42,7 +47,7 @@ export async function siteRequest(
     );
   }
   const platform = platformOf(flags);
-  const volumes = await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, flags.workspace]);
+  const volumes = await volumesOf(session, flags.volume ?? [], [...CNB_DIRS, workspace]);
   const env = await readEnvFlags(io, flags);
   const bindings = await bindingsOf(session, flags.binding ?? []);
   const uid = readId("--uid", flags.uid);
@@ -71,7 +76,7 @@ export async function siteRequest(
     openPackage: packageOpener(session, flags, platform, stack),
     volumes,
     app: session.path(flags.path),
-    appDir: flags.workspace,
+    appDir: workspace,
     buildpacks: {
       named: flags.buildpack ?? [],
       platform,
@@ -86,6 +91,7 @@ export async function siteRequest(
     descriptor: flags.descriptor && session.path(flags.descriptor),
     env,
     bindings,
+    caCerts: flaggedCerts(io.cwd, flags),
     dependencies,
     machine: {
       helper: helperPath(),

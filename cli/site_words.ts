@@ -41,7 +41,8 @@ export async function refuseAbsent(session: Session, flags: SiteFlags): Promise<
   ) {
     for (const name of names) {
       const path = name.replace(/^file:\/\//, "");
-      const isPath = path !== name || isAbsolute(path) || path.startsWith(".");
+      const isPath = path !== name || isAbsolute(path) || path.startsWith(".") ||
+        /^[^/:]+(\/.*)?\.(tgz|tar|tar\.gz|cnb)$/.test(path) && !/^[^/]*[.:][^/]*\//.test(path);
       if (!isPath || await stat(session, path) !== undefined) continue;
       throw new UsageError(
         `Cannot find ${kind} ${JSON.stringify(name)}: no such file or directory`,
@@ -52,6 +53,32 @@ export async function refuseAbsent(session: Session, flags: SiteFlags): Promise<
 
 async function stat(session: Session, path: string): Promise<Deno.FileInfo | undefined> {
   return await Deno.stat(session.path(path)).catch(() => undefined);
+}
+
+/**
+ * `--workspace`, in the shortest form.
+ *
+ * @throws {UsageError} When the app cannot be there in a build.
+ */
+export function readWorkspace(text: string): string {
+  const bad = (why: string) =>
+    new UsageError(`Cannot use --workspace ${JSON.stringify(text)}: ${why}`);
+  if (!text.startsWith("/")) throw bad("want an absolute path below /");
+  const dir = cleanPath(text);
+  const taken = coveredBy(dir, CNB_DIRS);
+  if (taken !== undefined) throw bad(`it would cover ${taken}`);
+  return dir;
+}
+
+function cleanPath(path: string): string {
+  return normalize(path).replace(/^\/+/, "/").replace(/(?<=.)\/$/, "");
+}
+
+/** Which of the directories that a build is made of something at `inside` would hide, or lie in. */
+function coveredBy(inside: string, taken: readonly string[]): string | undefined {
+  return ["/", "/proc", "/sys", "/dev", ...taken].find((dir) =>
+    inside === dir || (dir !== "/" && inside.startsWith(`${dir}/`))
+  );
 }
 
 /** `--volume HOST:TARGET[:ro|rw]`, as pack has it; none may cover one of `taken`. */
@@ -66,10 +93,8 @@ export async function volumesOf(
     const [, host = "", target = "", mode = "ro"] = /^([^:]+):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ??
       [];
     if (host === "") throw bad("want HOST:TARGET, HOST:TARGET:ro or HOST:TARGET:rw");
-    const inside = normalize(target).replace(/(?<=.)\/$/, "");
-    const covered = ["/", "/proc", "/sys", "/dev", ...taken].find((dir) =>
-      inside === dir || (dir !== "/" && inside.startsWith(`${dir}/`))
-    );
+    const inside = cleanPath(target);
+    const covered = coveredBy(inside, taken);
     if (covered !== undefined) throw bad(`it would cover ${covered}`);
     const outside = await Deno.realPath(session.path(host)).catch(() => {
       throw bad(`${host} is not there`);

@@ -129,7 +129,7 @@ async function applyDockerfile(
         step,
         state,
         scope,
-        { context, ctx, output: input.output },
+        { context, ctx, output: input.output, passing: input.passing },
         work,
       );
       state = applyToConfig(step.act, state, scope);

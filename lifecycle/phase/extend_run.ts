@@ -9,7 +9,7 @@ import type { ExtendInput } from "./extend_types.ts";
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** What commands are run with. */
-export interface RunMeans extends Pick<ExtendInput, "output"> {
+export interface RunMeans extends Pick<ExtendInput, "output" | "passing"> {
   /** Its signal ends them. */
   readonly ctx: Pick<Context, "signal">;
 }
@@ -19,13 +19,13 @@ export async function runCommand(
   command: CommandLine,
   state: DockerfileState,
   root: ExtendRoot,
-  { ctx, output }: RunMeans,
+  { ctx, output, passing }: RunMeans,
 ): Promise<ImageUser> {
   const { config } = state;
   const user = findUser(root.root, config.User ?? "");
   const given = environmentOf(state);
   const path = given["PATH"] ?? DEFAULT_PATH;
-  const env = { PATH: path, HOME: user.home, ...given };
+  const env = { PATH: path, HOME: user.home, ...passing, ...given };
   const cwd = workDirOf(config);
   const words = command.form === "exec" ? command.words : [...shellOf(config), command.script];
   const [word = "", ...args] = words;

@@ -39,6 +39,8 @@ export interface ExtendInput {
   readonly applyAll: boolean;
   /** The argument `build_id`: another each time, so that what uses it is never taken from the cache. */
   readonly buildId: string;
+  /** Variables of commands that the image's own hide, and that stay nowhere: not in it, not in the cache's keys. */
+  readonly passing?: Readonly<Record<string, string>> | undefined;
   /** Called with what commands print. The bytes belong to the callee. */
   readonly output: (chunk: Uint8Array, stream: "stdout" | "stderr") => void;
 }

@@ -147,7 +147,7 @@ async function buildInSite(
 
   ctx.log.info("===> DETECTING");
   ctx.log.info(`isolation: ${sandbox.describe}`);
-  const { failureShell } = request;
+  const { failureShell, machine: { helper } } = request;
   const detected = await lookInto(sandbox, failureShell, "in the end", ctx, (executor) =>
     detect({
       ...input,
@@ -157,11 +157,10 @@ async function buildInSite(
     }, ctx));
   const { group, extensions } = detected.group;
   const { run, runNames } = { run: analyzed.run, runNames: request.runNames };
-  const { helper, network } = request.machine;
   const extended: ExtendedBuild = extensions.length === 0
     ? { run, runNames, extended: undefined, plan: detected.plan, target: input.target }
     : await (await import("./extend_build.ts")).extendBuild(
-      { ...request, run, helper, network },
+      { ...request, run },
       { layers: site.layers, app: site.app, scratch: site.work.path },
       detected,
       input,

@@ -15,7 +15,7 @@ import { isPassable } from "./passable.ts";
 import { journalOf, placeInside } from "./place_inside.ts";
 import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
 import { bringInside, moveInto } from "./site_places.ts";
-import { writeBindings, writePlatform } from "./site_platform.ts";
+import { writeBindings, writeCertificates, writePlatform } from "./site_platform.ts";
 import { enclose } from "./site_walls.ts";
 import { openWorkDir, type WorkDir } from "./work_dir.ts";
 
@@ -91,6 +91,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     named: request.extensions?.named ?? [],
     builder,
     orderFile,
+    openPackage: request.openPackage,
     dir: request.extensions?.dir,
     cwd,
     // Where nothing can be mounted they lie where the builder would have them.
@@ -114,6 +115,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     ...request.env,
   });
   await writeBindings(work.platform, request.bindings ?? {}, ctx.signal);
+  await writeCertificates(work.platform, request.caCerts ?? []);
   await writeDependencies(work.platform, request.dependencies ?? [], ctx.signal);
   const kept = undo.move();
   return {

@@ -55,6 +55,8 @@ export interface SiteRequest {
   readonly env: Readonly<Record<string, string>>;
   /** Service bindings: a name, and the directory that holds its entries. */
   readonly bindings?: Readonly<Record<string, string>> | undefined;
+  /** Certificates of authorities that buildpacks should trust, too; PEM. They get them as a binding. */
+  readonly caCerts?: readonly string[] | undefined;
   /** Files that a binding leads buildpacks to, instead of downloading them. */
   readonly dependencies?: readonly CarriedDependency[] | undefined;
   /** Where they run. */

@@ -8,15 +8,16 @@ import {
 } from "../file/buildpack_toml.ts";
 import { escapeId } from "../file/module.ts";
 import { parsePackageToml } from "../file/package_toml.ts";
-import type { Buildpack } from "../phase/detect_types.ts";
+import type { Buildpack, Extension } from "../phase/detect_types.ts";
 import { refuseLinksOut, unpackArchive } from "./archive_root.ts";
 import { readModuleFile } from "./module_file.ts";
 import { findTree, layTree, type TreePlatform, treesOf } from "./platform_tree.ts";
 
 /** See {@linkcode Means.openPackage}. */
-export type OpenPackage = (name: string) => Promise<{
+export type OpenPackage = (name: string, kind?: "extension") => Promise<{
   readonly main: { readonly id: string; readonly version: string };
   readonly buildpacks: readonly Buildpack[];
+  readonly extensions: readonly Extension[];
 }>;
 
 /** What parts of a composite are had with. */

@@ -1,5 +1,6 @@
 /** What a name that somebody typed stands for: a directory, an archive, an id, a package. */
 import { isAbsolute, resolve } from "node:path";
+import { isLayoutArchive } from "../../registry/store/oci_archive.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
 import type { Buildpack } from "../phase/detect_types.ts";
@@ -14,6 +15,17 @@ export interface Naming extends Means {
   readonly builder?: unknown;
   /** A directory in the shape of `/cnb/buildpacks`, for messages: what is in it was found already. */
   readonly buildpacksDir?: string | undefined;
+}
+
+/** Whether `text` is a package, whatever files lie here. */
+export function isPackage(text: string): boolean {
+  return /^(docker:\/\/|urn:cnb:registry:|https?:)|\.cnb$/.test(text);
+}
+
+/** Whether `text` may be the name of an image, or an id of a registry index. */
+export function mayBeImage(text: string): boolean {
+  return /^[a-z0-9]+([.:/_-]+[a-z0-9]+)*(@|:|$)/.test(text) && /[./:]/.test(text) &&
+    !/^(\.|\/|file:)/.test(text);
 }
 
 /**
@@ -41,20 +53,18 @@ export async function findBuildpack(
       }`,
     );
   }
-  if (/^(docker:\/\/|urn:cnb:registry:|https?:)|\.cnb$/.test(text)) {
-    return await fromPackage(text, request, found, add);
-  }
+  if (isPackage(text)) return await fromPackage(text, request, found, add);
   const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await readDirectory(path, add, request));
-  if (stat?.isFile) return add(await readArchive(path, add, request, text));
+  if (stat?.isFile) {
+    if (await isLayoutArchive(path)) return await fromPackage(text, request, found, add);
+    return add(await readArchive(path, add, request, text));
+  }
   const [id = "", version = ""] = text.split("@");
   const known = storeOf(found).find(id, version);
   if (known !== undefined) return known.descriptor;
-  const isImage = request.openPackage !== undefined &&
-    /^[a-z0-9]+([.:/_-]+[a-z0-9]+)*(@|:|$)/.test(text) &&
-    /[./:]/.test(text) && !/^(\.|\/|file:)/.test(text);
-  if (isImage) {
+  if (request.openPackage !== undefined && mayBeImage(text)) {
     try {
       return await fromPackage(text, request, found, add);
     } catch (cause) {
@@ -73,6 +83,8 @@ export async function findBuildpack(
   const looksLikePath = isAbsolute(text) || text.startsWith(".") || text.startsWith("file:");
   const where = looksLikePath
     ? "no such file or directory"
+    : request.builder !== undefined
+    ? `no such directory, and the builder has ${[...found.keys()].join(", ") || "no buildpacks"}`
     : request.buildpacksDir === undefined
     ? "no such directory, and there is no buildpacks directory to look the id up in (--buildpacks DIR)"
     : `no such directory, and ${request.buildpacksDir} has ${

@@ -14,7 +14,9 @@ import { extendedFrom, type ExtendedImage } from "../phase/extended_image.ts";
 import { generate } from "../phase/generate.ts";
 import type { ExtendKind } from "../phase/generate_types.ts";
 import type { Dir } from "../sandbox/executor.ts";
+import type { Machine } from "./build_site_types.ts";
 import type { BuilderRoot } from "./builder_root.ts";
+import { proxiesOf } from "./proxies.ts";
 import { openTree } from "./trees.ts";
 import { extendBuilder } from "./extend_builder.ts";
 import { runTarget } from "../phase/run_target.ts";
@@ -63,8 +65,7 @@ export async function extendBuild(
     readonly run: RunImage;
     readonly runNames?: RunImageNames | undefined;
     readonly builder?: BuilderRoot | undefined;
-    readonly helper: string;
-    readonly network?: "host" | "none" | undefined;
+    readonly machine: Pick<Machine, "helper" | "network" | "env">;
   },
   site: { readonly layers: Dir; readonly app: Dir; readonly scratch: string },
   detected: DetectResult,
@@ -74,7 +75,9 @@ export async function extendBuild(
   output: (bytes: Uint8Array) => void,
 ): Promise<ExtendedBuild> {
   const { extensions } = detected.group;
-  const { builder, helper, network } = request;
+  const { builder, machine } = request;
+  const { helper, network } = machine;
+  const passing = proxiesOf(machine.env);
   let { run, runNames } = request;
   // As the sandbox calls it: without namespaces that is where it lies.
   const generated = {
@@ -129,6 +132,7 @@ export async function extendBuild(
       cache,
       applyAll: false,
       buildId: crypto.randomUUID(),
+      passing,
       output,
     }, ctx);
     extended = extendedFrom(image, layers.length, true);
@@ -139,7 +143,7 @@ export async function extendBuild(
   ctx.log.info("===> EXTENDING (BUILD)");
   const changed = await extendBuilder(
     {
-      ...{ builder, cache, helper, network, output },
+      ...{ builder, cache, helper, network, passing, output },
       scratch: site.scratch,
       dockerfiles: await dockerfilesOf("build"),
     },

@@ -20,6 +20,8 @@ export interface ExtendBuilderRequest {
   readonly scratch: string;
   /** `none`: commands have no network. */
   readonly network?: "host" | "none" | undefined;
+  /** See `ExtendInput.passing`. */
+  readonly passing: Readonly<Record<string, string>>;
   /** Gets what commands print. */
   readonly output: (bytes: Uint8Array) => void;
 }
@@ -58,6 +60,7 @@ export async function extendBuilder(
     cache: request.cache,
     applyAll: true,
     buildId: crypto.randomUUID(),
+    passing: request.passing,
     output: request.output,
   }, ctx);
   // Where only the config was changed there is no other root, and none is needed.

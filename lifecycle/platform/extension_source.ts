@@ -1,6 +1,7 @@
 /** Finds the image extensions a user named, and the order to try them in. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../../registry/context.ts";
+import { isLayoutArchive } from "../../registry/store/oci_archive.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import { parseExtensionToml } from "../file/extension_toml.ts";
 import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
@@ -8,11 +9,13 @@ import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import type { Extension, ExtensionStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
 import { unpackArchive } from "./archive_root.ts";
+import type { OpenPackage } from "./buildpack_directory.ts";
+import { isPackage, mayBeImage } from "./buildpack_name.ts";
 import { readModuleFile } from "./module_file.ts";
 
 /** What the user said about extensions. */
 export interface ExtensionRequest {
-  /** In order: directories, `.tgz` files, `id` or `id@version`; one group of all. */
+  /** In order: directories, `.tgz` files, packages, `id` or `id@version`; one group of all. */
   readonly named: readonly string[];
   /** Those of the builder, and its order, which counts when none is named. */
   readonly builder?: {
@@ -27,6 +30,8 @@ export interface ExtensionRequest {
   readonly cwd: string;
   /** A directory of ours: extensions are copied there, so that a build's user gets to them. */
   readonly scratch: string;
+  /** Opens a package by the name of an image or file. Absent: none can be. */
+  readonly openPackage?: OpenPackage | undefined;
   /** Makes the directory they are copied to instead, for what a build calls `inside`. */
   readonly place?: ((inside: string) => Promise<string>) | undefined;
 }
@@ -98,10 +103,12 @@ async function resolveOne(
   add: (extension: Extension) => Extension["descriptor"],
   ctx: Context,
 ): Promise<Extension["descriptor"]> {
+  if (isPackage(text)) return await fromPackage(text, request, add, ctx);
   const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await copyNear(path, text, request, ctx));
   if (stat?.isFile) {
+    if (await isLayoutArchive(path)) return await fromPackage(text, request, add, ctx);
     const { root } = await unpackArchive(
       path,
       request.scratch,
@@ -110,18 +117,56 @@ async function resolveOne(
     );
     return add(await copyNear(root, text, request, ctx));
   }
-  const [id = "", version = ""] = text.split("@");
+  const ofBuilder = /^(?:from=builder|urn:cnb:builder):(.+)$/.exec(text)?.[1];
+  const [id = "", version = ""] = (ofBuilder ?? text).split("@");
   const known = [...found.values()].findLast(({ descriptor }) =>
     descriptor.id === id && (version === "" || descriptor.version === version)
   );
   if (known !== undefined) return known.descriptor;
-  const isPath = isAbsolute(text) || text.startsWith(".");
-  const have = [...found.keys()].join(", ") || "no extensions";
+  const absent = (why: string, cause?: unknown) =>
+    new LifecycleError(
+      ExitCode.arguments,
+      `Cannot find extension ${JSON.stringify(text)}: ${why}`,
+      { cause },
+    );
+  const have = `the builder has ${[...found.keys()].join(", ") || "no extensions"}`;
+  if (ofBuilder !== undefined) throw absent(have);
+  if (isAbsolute(text) || /^(\.|file:)/.test(text)) throw absent("no such file or directory");
+  if (request.openPackage === undefined || !mayBeImage(text)) {
+    throw absent(`no such directory, and ${have}`);
+  }
+  try {
+    return await fromPackage(text, request, add, ctx);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw absent(`no such directory, ${have}, and no package (${reason})`, cause);
+  }
+}
+
+async function fromPackage(
+  text: string,
+  request: ExtensionRequest,
+  add: (extension: Extension) => Extension["descriptor"],
+  ctx: Context,
+): Promise<Extension["descriptor"]> {
+  if (request.openPackage === undefined) {
+    throw new LifecycleError(
+      ExitCode.arguments,
+      `Cannot use extension ${JSON.stringify(text)}: want a directory or a .tgz`,
+    );
+  }
+  const { main, extensions } = await request.openPackage(text, "extension");
+  const one = extensions.find(({ descriptor }) =>
+    descriptor.id === main.id && descriptor.version === main.version
+  );
+  if (one !== undefined) {
+    return add(await copyNear(one.dir.outside, text, request, ctx, main.version));
+  }
   throw new LifecycleError(
     ExitCode.arguments,
-    `Cannot find extension ${JSON.stringify(text)}: ${
-      isPath ? "no such file or directory" : `no such directory, and the builder has ${have}`
-    }`,
+    `Cannot use extension ${
+      JSON.stringify(text)
+    }: it is a package of ${main.id}@${main.version}, which is none`,
   );
 }
 

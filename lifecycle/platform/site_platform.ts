@@ -33,3 +33,14 @@ export async function writeBindings(
     await prepareApp(from, into, signal);
   }
 }
+
+/** A binding of the type that Paketo's buildpacks have: a file for each certificate. */
+export async function writeCertificates(dir: string, certs: readonly string[]): Promise<void> {
+  if (certs.length === 0) return;
+  const into = join(dir, "bindings", "wherry-ca-certificates");
+  await Deno.mkdir(into, { recursive: true });
+  await Deno.writeTextFile(join(into, "type"), "ca-certificates");
+  for (const [at, text] of certs.entries()) {
+    await Deno.writeTextFile(join(into, `ca-${at + 1}.pem`), text);
+  }
+}

@@ -8,6 +8,7 @@ import { prepareRoot } from "../sandbox/root.ts";
 import type { Enclosure, SiteRequest } from "./build_site_types.ts";
 import type { BuilderRoot } from "./builder_root.ts";
 import { writeMapping } from "./bundle_dependencies.ts";
+import { proxiesOf } from "./proxies.ts";
 import type { Gathered } from "./gathered.ts";
 import { readDistro } from "./distro.ts";
 import type { GatheredExtensions } from "./extension_source.ts";
@@ -58,8 +59,10 @@ export async function enclose(
     platformDir: seen(work.platform),
     tempDir: seen(work.temp),
     buildConfigDir: entered?.buildConfig,
+    // A builder brings its own variables; of the machine's only the ways out of its network mean anything in there.
     env: {
-      ...(entered ? enteredEnv(entered.env, machine.env) : machine.env),
+      ...(entered ? { PATH: STANDARD_PATH, ...entered.env } : machine.env),
+      ...proxiesOf(machine.env),
       HOME: sandbox.plan.home,
     },
     execEnv: request.execEnv,
@@ -73,15 +76,6 @@ export async function enclose(
     input,
     [Symbol.asyncDispose]: async () => await sandbox[Symbol.asyncDispose](),
   };
-}
-
-/** A builder brings its own variables; of the machine's only the ways out of its network mean anything in there. */
-function enteredEnv(
-  builder: Readonly<Record<string, string>>,
-  machine: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const proxies = Object.entries(machine).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
-  return { PATH: STANDARD_PATH, ...builder, ...Object.fromEntries(proxies) };
 }
 
 const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

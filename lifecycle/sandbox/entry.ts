@@ -56,12 +56,15 @@ export function chooseEntry(
   }
   const why = order.map((one) => reasons[one]).join("; ");
   // A root that lacks nothing is helped by no rights: the reason says what it wants.
-  const advice = wanted === "takeover" && asRoot === undefined ? "" : `. ${adviceFor(probe)}`;
+  const advice = wanted === "takeover" && asRoot === undefined
+    ? ""
+    : `. ${adviceFor(probe, namespaces !== undefined)}`;
   throw new Error(`Cannot enter an image here: ${why}${advice}`);
 }
 
-function adviceFor(probe: Probe): string {
+function adviceFor(probe: Probe, namespacesWork: boolean): string {
   if (probe.uid !== 0) {
+    if (namespacesWork) return "Be root, or take --isolation namespaces, which works here";
     return "Allow user namespaces (a seccomp profile, or kernel.unprivileged_userns_clone, " +
       "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns refuse them), or run wherry in the " +
       "builder image itself, without --builder";

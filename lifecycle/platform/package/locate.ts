@@ -6,7 +6,7 @@ import { LifecycleError } from "../../error.ts";
 import { readDocument } from "../../file/document.ts";
 import { parsePackageToml } from "../../file/package_toml.ts";
 import { unpackArchive } from "../archive_root.ts";
-import { lookUp } from "./index_dir.ts";
+import { lookUp, readIndex } from "./index_dir.ts";
 import { keyOf, type ModuleInfo, type ModuleKind, type PackagedModule } from "./module.ts";
 import { type TreePlatform, treesOf } from "../platform_tree.ts";
 import { type ModuleDir, readModuleDir, withTree } from "./module_dir.ts";
@@ -98,6 +98,11 @@ async function locate(
     // What comes out of an archive has its parts in packages, not in directories of this machine.
     const module = await readOwn(root, kind, sources);
     return { main: module.info, modules: [module] };
+  }
+  const [, id = "", version = ""] =
+    /^([a-z0-9][a-z0-9.-]*\/[a-z0-9][a-z0-9.-]*)(?:@([^/@:]+))?$/.exec(name) ?? [];
+  if (id !== "" && sources.index !== undefined && (await readIndex(sources.index, id)).length > 0) {
+    return await fromImage((await lookUp(sources.index, id, version)).addr, sources);
   }
   // In a registry somebody might call an image p.cnb; without a host it can only be meant as a file.
   const isFile = name.endsWith(".cnb") && !/^[^/]*[.:][^/]*\//.test(name);
