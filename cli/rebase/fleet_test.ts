@@ -460,3 +460,25 @@ Deno.test("RB shards: a pod that is not told how many there are says that it doe
     /Warning: JOB_COMPLETION_INDEX is set and WHERRY_SHARDS is not: this pod does all images/,
   );
 });
+
+Deno.test("demand 31: what --force overlooks is said of the first image, and of how many more", async () => {
+  await using it = await fleet(4);
+  await put(it.place, "run", "3", madeBase("3"));
+  const words = [
+    "rebase",
+    "--publish",
+    "--force",
+    "--from",
+    "list",
+    "--run-image",
+    `${it.host}/run:3`,
+  ];
+  const { code, stderr } = await it.wherry(words);
+  equal(code, 0, stderr);
+  equal(
+    stderr.match(/^Warning: \S+: run image name: the image names .*run:2/gm)?.length,
+    1,
+    stderr,
+  );
+  match(stderr, /^Warning: The same of 3 more \(-v says which\): run image name: /m);
+});

@@ -89,6 +89,8 @@ export class Rebaser implements AsyncDisposable {
   readonly #signals: AbortSignal[] = [];
   readonly #layouts = new Map<string, Promise<Writable>>();
   readonly #notes = new Set<Promise<void>>();
+  /** How often each was said, whichever image it was of. */
+  readonly #warnings = new Map<string, number>();
   #ahead: NewBase | undefined;
   /** Images of the store so far, and who computes for them. */
   #inStore = 0;
@@ -117,10 +119,24 @@ export class Rebaser implements AsyncDisposable {
 
   /** Gives the store free; what was noted gets to the disk. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const [line, times] of this.#warnings) {
+      if (times > 1) {
+        this.#session.log.warn(`The same of ${times - 1} more (-v says which): ${line}`);
+      }
+    }
     await this.#pool?.[Symbol.asyncDispose]();
     await Promise.all(this.#notes);
     await this.#how.known?.[Symbol.asyncDispose]();
     await (await this.#lease)?.[Symbol.asyncDispose]();
+  }
+
+  /** What is true of one image is true of thousands at times: it is said of the first, and how many there were. */
+  #warn(name: string, line: string): void {
+    const { log } = this.#session;
+    const times = (this.#warnings.get(line) ?? 0) + 1;
+    this.#warnings.set(line, times);
+    if (times === 1) log.warn(`${name}: ${line}`);
+    else log.debug(`${name}: ${line}`);
   }
 
   /** Says to the image's registry what is about to come, before anything is sent: see {@linkcode RegistryClient.foresee}. */
@@ -232,7 +248,7 @@ export class Rebaser implements AsyncDisposable {
         known: documents && ((digest) => documents.document(digest)),
         log: {
           ...this.#session.log,
-          warn: (line) => this.#session.log.warn(`${name}: ${line}`),
+          warn: (line) => this.#warn(name, line),
         },
         signal,
       },
