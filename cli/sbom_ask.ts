@@ -5,7 +5,7 @@ import type { PackageQuery } from "../lifecycle/bom/query.ts";
 import type { FleetItem } from "../lifecycle/fleet/source.ts";
 import { readMetadata } from "../lifecycle/platform/image_info.ts";
 import { harmless } from "../registry/client/refusal.ts";
-import type { Image } from "../registry/image.ts";
+import { type Image, NoImageError } from "../registry/image.ts";
 import type { Digest } from "../registry/oci/digest.ts";
 import { hasStore, imageAt, type OpenedImage } from "./open_image.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
@@ -123,7 +123,15 @@ export class Asker {
     const key = platform === undefined ? digest : `${digest}/${platform}`;
     const known = await this.#cache.imagesOf(key);
     if (known !== undefined) return { images: known };
-    const { index, image } = await this.#open({ ...located, reference: digest });
+    const opened = await this.#open({ ...located, reference: digest }).catch((error) => {
+      if (error instanceof NoImageError) return undefined; // a pattern finds charts and signatures, too
+      throw error;
+    });
+    if (opened === undefined) {
+      await this.#cache.rememberImages(key, []);
+      return { images: [] };
+    }
+    const { index, image } = opened;
     const images = index !== undefined && platform === undefined
       ? index.images
       : [{ platform: index && platform ? platform : "", digest: image.raw.digest }];

@@ -1,4 +1,5 @@
 /** `wherry sbom query` over a small fleet, with the registry counting. */
+import { JOURNAL, pushLines } from "../lifecycle/fleet/artifact.ts";
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { appImage, bench, push, pushIndex } from "./command_testing.ts";
 
@@ -109,6 +110,29 @@ Deno.test("an image that cannot be asked is told of, the others are answered, ex
     3,
     "ERROR: Cannot query nothing: want NAME... or --from FILE\n",
   ]);
+});
+
+Deno.test("an artifact that a pattern finds has no bill of materials, and no other command takes it for an image", async () => {
+  const { shop, names } = await fleet();
+  await using _shop = shop;
+  const lines = new TextEncoder().encode("{}\n");
+  const to = { registry: shop.registry, repository: "team/runs", tag: "7" };
+  await pushLines(to, JOURNAL, [], lines, AbortSignal.timeout(10_000));
+  const ask = () => shop.wherry("sbom", "query", QUERY, names[0]!, `${shop.host}/team/runs:*`);
+  const { code, err } = await ask();
+  equal(code, 0, err);
+  match(err, /1 of 2 images holds it; 1 has no bill of materials/);
+  shop.reset();
+  equal((await ask()).code, 0);
+  equal(shop.seen.requests.filter((one) => one.includes("/team/runs/manifests/")).length, 1);
+  for (const words of [["inspect"], ["verify"], ["sbom", "list"]]) {
+    const { code, err } = await shop.wherry(...words, `${shop.host}/team/runs:7`);
+    equal(code, 1);
+    match(
+      err,
+      /Cannot use team\/runs:7 as an image: it is "application\/vnd\.wherry\.journal\.v1\+jsonl"/,
+    );
+  }
 });
 
 Deno.test("every image of an index is asked, the second time with one request; --platform asks one", async () => {

@@ -72,6 +72,7 @@ export async function readImage(
 ): Promise<Image | undefined> {
   let raw = await registry.manifest(repository, reference, options);
   if (raw === undefined) return undefined;
+  const at = `${repository}${reference.includes(":") ? "@" : ":"}${reference}`;
   let document = parseDocument(raw.bytes, raw.mediaType);
   for (let depth = 0; document.kind === "index"; depth++) {
     const child = choose(document.index.manifests, wanted);
@@ -79,9 +80,9 @@ export async function readImage(
       const have = document.index.manifests.map((entry) => formatPlatform(entry.platform));
       throw new OciError(
         "MANIFEST_UNKNOWN",
-        `Cannot choose an image of ${repository}:${reference} for ${
-          formatPlatform(wanted)
-        }: it has ${have.join(", ") || "none"}`,
+        `Cannot choose an image of ${at} for ${formatPlatform(wanted)}: it has ${
+          have.join(", ") || "none"
+        }`,
       );
     }
     onIndex?.(raw, document.index, child);
@@ -106,7 +107,25 @@ export async function readImage(
     );
   }
   const rawConfig = await readAll(source, MAX_CONFIG_BYTES);
-  return assembleImage(raw, manifest, rawConfig, { registry, repository });
+  try {
+    return assembleImage(raw, manifest, rawConfig, { registry, repository });
+  } catch (cause) {
+    const { mediaType } = manifest.config;
+    if (mediaType === MediaType.ociConfig || mediaType === MediaType.dockerConfig) throw cause;
+    throw new NoImageError(at, manifest.artifactType ?? mediaType, { cause });
+  }
+}
+
+/** An artifact was taken for an image: a signature, a chart, a bill of materials. */
+export class NoImageError extends OciError {
+  /** `at` is the name, `type` what it says it is. */
+  constructor(at: string, type: string, options: ErrorOptions = {}) {
+    super(
+      "MANIFEST_INVALID",
+      `Cannot use ${at} as an image: it is ${JSON.stringify(type)}`,
+      options,
+    );
+  }
 }
 
 const MAX_INDEX_DEPTH = 8;
