@@ -1,5 +1,5 @@
 /** What a rebase asks for, counted where it is asked, and how much of it waits for the rest. */
-import { equal, match, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import {
   dockerRegistry,
   startDockerRegistry,
@@ -67,6 +67,19 @@ Deno.test("P4 at most 14 requests cold with tokens: two challenges, one token, n
   const calls = it.calls();
   ok(calls.length <= 14, `${calls.length} requests:\n${calls.join("\n")}`);
   equal(calls.filter((call) => call.startsWith("GET other")).length, 1, "one token for all of it");
+
+  // Where tokens come from is known by now, and what the base is: no request is refused.
+  await put(place, "app", "2", madeApp(old, "other", { run }));
+  const warm = await it.wherry(["rebase", `${host}/app:2`, "--publish", "--run-image", run]);
+  equal(warm.code, 0, warm.stderr);
+  deepEqual(it.calls().toSorted(), [
+    "GET getBlob 200",
+    "GET getManifest 200",
+    "GET getManifest 200",
+    "GET other 200",
+    "POST startUpload 201",
+    "PUT putManifest 201",
+  ]);
 });
 
 /** So often tags were looked at once more: where there are requests to spare, or an image was read half a second ago. */
