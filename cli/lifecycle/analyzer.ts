@@ -5,6 +5,7 @@ import { writeText } from "../../lifecycle/file/document.ts";
 import { analyze } from "../../lifecycle/phase/analyze.ts";
 import type { AccessCheck, AnalyzeResult, RunImage } from "../../lifecycle/phase/analyze_types.ts";
 import { readImage } from "../../registry/image.ts";
+import { machinePlatform } from "../platform.ts";
 import { failing, PhaseFailure } from "./fail.ts";
 import type { PhaseImages } from "./images.ts";
 import { checkLaunchCache, checkParallel, checkSameRegistry, imageNames } from "./image_inputs.ts";
@@ -12,7 +13,6 @@ import {
   dropPrivileges,
   guardLayout,
   idsOf,
-  machinePlatform,
   onlyWord,
   openImages,
   openRegistryImages,

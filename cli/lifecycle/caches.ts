@@ -4,7 +4,8 @@ import { openDirCache } from "../../lifecycle/cache/dir_cache.ts";
 import { openImageCache } from "../../lifecycle/cache/image_cache.ts";
 import { failing } from "./fail.ts";
 import type { PhaseImages } from "./images.ts";
-import { machinePlatform, type PhaseRun } from "./phase_run.ts";
+import { machinePlatform } from "../platform.ts";
+import type { PhaseRun } from "./phase_run.ts";
 
 /**
  * Opens the cache.

@@ -2,7 +2,7 @@
 import { ExitCode } from "../../lifecycle/error.ts";
 import type { LayerNotes } from "../../lifecycle/phase/export_types.ts";
 import { noteLayers } from "../../lifecycle/phase/layer_notes.ts";
-import { badInputs, PhaseFailure } from "./fail.ts";
+import { PhaseFailure } from "./fail.ts";
 import { analyzeImages, resolveNames } from "./analyzer.ts";
 import { buildGroup } from "./builder.ts";
 import { openCache } from "./caches.ts";
@@ -21,6 +21,7 @@ import {
   tempDir,
   userEnv,
 } from "./phase_run.ts";
+import { withOldRunImage } from "./old_run_image.ts";
 import { restoreLayers } from "./restorer.ts";
 import { readRunNames } from "./run_names.ts";
 
@@ -77,18 +78,4 @@ export async function run(given: PhaseRun): Promise<void> {
   } finally {
     await cache?.close();
   }
-}
-
-/**
- * `-image` as `-run-image` (VAL-6).
- *
- * @throws {PhaseFailure} 3 when both are given.
- */
-function withOldRunImage(phase: PhaseRun): PhaseRun {
-  const { inputs, io } = phase;
-  if (inputs.oldRunImage === "") return phase;
-  if (inputs.runImage !== (io.env["CNB_RUN_IMAGE"] ?? "")) {
-    throw badInputs("supply only one of -run-image or (deprecated) -image");
-  }
-  return { ...phase, inputs: { ...inputs, runImage: inputs.oldRunImage } };
 }

@@ -29,6 +29,7 @@ import { type Image, pushImage, readImage } from "../../registry/image.ts";
 import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { helperIfAny } from "../assets.ts";
+import { machinePlatform } from "../platform.ts";
 import { openCache } from "./caches.ts";
 import { badArguments, badInputs, failing } from "./fail.ts";
 import { checkCache, checkLaunchCache, checkSameRegistry, imageNames } from "./image_inputs.ts";
@@ -39,7 +40,6 @@ import {
   guardExperimental,
   guardLayout,
   idsOf,
-  machinePlatform,
   openImages,
   openRegistryImages,
   type PhaseRun,

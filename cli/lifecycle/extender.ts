@@ -12,12 +12,12 @@ import { saveExtendedImage } from "../../lifecycle/phase/extended_image.ts";
 import type { ExtendKind } from "../../lifecycle/phase/generate_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
+import { machinePlatform } from "../platform.ts";
 import { run as runBuilder } from "./builder.ts";
 import { failing, PhaseFailure } from "./fail.ts";
 import {
   dropPrivileges,
   idsOf,
-  machinePlatform,
   noWords,
   type PhaseRun,
   readAnalyzed,

@@ -7,7 +7,6 @@ import { type Group, parseGroupToml } from "../../lifecycle/file/group_toml.ts";
 import { buildpackCapabilities } from "../../lifecycle/api.ts";
 import { moduleName } from "../../lifecycle/file/module.ts";
 import type { RunTarget } from "../../lifecycle/phase/detect_types.ts";
-import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { Context } from "../../registry/context.ts";
 import type { Io } from "../io.ts";
 import { badArguments, failing, PhaseFailure } from "./fail.ts";
@@ -143,11 +142,6 @@ export async function openRegistryImages(
       return await openRegistries({ io, log, insecure: inputs.insecureRegistries, names, written });
     },
   );
-}
-
-/** What images here are for (AN-7). */
-export function machinePlatform(): Platform {
-  return { os: "linux", architecture: Deno.build.arch === "aarch64" ? "arm64" : "amd64" };
 }
 
 /** A private directory for the length of a phase. */

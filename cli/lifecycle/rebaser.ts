@@ -8,16 +8,12 @@ import { baseOf, rebaseImage } from "../../lifecycle/phase/rebase.ts";
 import { persistently } from "../../lifecycle/platform/rebase_base.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
-import { badArguments, badInputs, failing } from "./fail.ts";
+import { machinePlatform } from "../platform.ts";
+import { badArguments, failing } from "./fail.ts";
 import { checkSameRegistry, imageNames } from "./image_inputs.ts";
 import { type OpenedImage, type PhaseImages, readName } from "./images.ts";
-import {
-  dropPrivileges,
-  machinePlatform,
-  openRegistryImages,
-  type PhaseRun,
-  refuseDaemon,
-} from "./phase_run.ts";
+import { dropPrivileges, openRegistryImages, type PhaseRun, refuseDaemon } from "./phase_run.ts";
+import { withOldRunImage } from "./old_run_image.ts";
 import { chooseRunImage, sameName } from "./run_names.ts";
 
 /** Runs the phase. */
@@ -86,16 +82,6 @@ async function save(phase: PhaseRun, image: Image, target: OpenedImage): Promise
   await using early = startPush(target.registry, target.repository, phase.ctx);
   for (const layer of image.layers) early.add(layer);
   await pushToAll(image, target.registry, destinations, early, phase.ctx);
-}
-
-/** `-image` as `-run-image` (VAL-6). */
-function withOldRunImage(phase: PhaseRun): PhaseRun {
-  const { inputs, io } = phase;
-  if (inputs.oldRunImage === "") return phase;
-  if (inputs.runImage !== (io.env["CNB_RUN_IMAGE"] ?? "")) {
-    throw badInputs("supply only one of -run-image or (deprecated) -image");
-  }
-  return { ...phase, inputs: { ...inputs, runImage: inputs.oldRunImage } };
 }
 
 /** What the app's builder called its run image (RB-2). */

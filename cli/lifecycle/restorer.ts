@@ -12,6 +12,7 @@ import { writeNotes } from "../../lifecycle/phase/note_file.ts";
 import type { RestoredLayer, RestoreResult } from "../../lifecycle/phase/restore_types.ts";
 import { type Image, readImage } from "../../registry/image.ts";
 import { helperIfAny } from "../assets.ts";
+import { machinePlatform } from "../platform.ts";
 import { openCache } from "./caches.ts";
 import { failing, messageOf, PhaseFailure } from "./fail.ts";
 import { checkCache, imageNames } from "./image_inputs.ts";
@@ -19,7 +20,6 @@ import type { OpenedImage, PhaseImages } from "./images.ts";
 import {
   dropPrivileges,
   idsOf,
-  machinePlatform,
   noWords,
   openImages,
   openRegistryImages,

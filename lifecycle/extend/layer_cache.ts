@@ -9,6 +9,7 @@ import { type Digest, digestOf } from "../../registry/oci/digest.ts";
 import { hashFile } from "../../registry/store/hash_file.ts";
 import { fileSource } from "../../registry/source.ts";
 import { writeText } from "../file/document.ts";
+import { namesIn } from "../is_there.ts";
 
 const recordSchema = z.object({
   made: z.number(),
@@ -113,15 +114,6 @@ export async function pruneLayerCache(
 }
 
 const HOUR_MS = 3_600_000;
-
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
 
 function blobPath(blobs: string, { digest }: Descriptor): string {
   return join(blobs, digest.replace(":", "-"));

@@ -8,6 +8,7 @@ import type { Descriptor } from "../../registry/oci/descriptor.ts";
 import type { ContainerConfig, History } from "../../registry/oci/config.ts";
 import { bytesSource, type Source } from "../../registry/source.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
+import { namesIn } from "../is_there.ts";
 
 /** What extensions made of a run image. */
 export interface ExtendedImage {
@@ -91,15 +92,6 @@ export function extendedFrom(image: Image, baseLayers: number, own: boolean): Ex
 
 function createdBy(history: readonly History[], layers: readonly Layer[], at: number): string {
   return history.length === layers.length ? history[at]?.created_by ?? "" : "";
-}
-
-async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await Array.fromAsync(Deno.readDir(dir), ({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
 
 async function onlyManifest(dir: string): Promise<string> {

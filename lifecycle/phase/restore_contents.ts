@@ -6,11 +6,12 @@ import { isLayerName } from "../file/layer_toml.ts";
 import type { GroupMember } from "../file/group_toml.ts";
 import type { BuildpackLayers, CacheMetadata } from "../file/lifecycle_metadata.ts";
 import { escapeId } from "../file/module.ts";
+import { ignoreAbsent } from "../is_there.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { within } from "./export_directory.ts";
 import { decideContents } from "./restore_decide.ts";
 import type { LayerToRestore } from "./restore_layer.ts";
-import { ignoreAbsent, removeContents } from "./restore_remove.ts";
+import { removeContents } from "./restore_remove.ts";
 import { restoreTars } from "./restore_tars.ts";
 import type { RestoredLayer, RestoreInput } from "./restore_types.ts";
 

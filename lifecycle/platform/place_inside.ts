@@ -1,5 +1,6 @@
 /** Directories of a build at their very places in a root that nothing can be mounted into. */
 import { dirname, join } from "node:path";
+import { ignoreAbsent } from "../is_there.ts";
 import { follow } from "../sandbox/tree_files.ts";
 import { removeTrees } from "../sandbox/trees.ts";
 
@@ -37,7 +38,7 @@ export function placeInside(root: string, helper: string, journal?: string): Pla
     },
     async [Symbol.asyncDispose]() {
       await undo(placed, helper);
-      if (journal !== undefined) await Deno.remove(journal).catch(ignoreAbsence);
+      if (journal !== undefined) await Deno.remove(journal).catch(ignoreAbsent);
     },
   };
 }
@@ -53,7 +54,7 @@ export async function clearPlaces(journal: string, helper: string): Promise<void
     JSON.parse(line) as Note
   );
   await undo(notes, helper);
-  await Deno.remove(journal).catch(ignoreAbsence);
+  await Deno.remove(journal).catch(ignoreAbsent);
 }
 
 interface Note {
@@ -74,8 +75,4 @@ async function undo(notes: readonly Note[], helper: string): Promise<void> {
 
 async function isThere(path: string): Promise<boolean> {
   return await Deno.lstat(path).then(() => true, () => false);
-}
-
-function ignoreAbsence(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
