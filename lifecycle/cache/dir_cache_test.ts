@@ -4,13 +4,9 @@ import { readAll } from "../../registry/source.ts";
 import type { CacheMetadata } from "../file/lifecycle_metadata.ts";
 import { type CacheDraft, CacheLayerError, EMPTY_CACHE_METADATA } from "./cache.ts";
 import { openDirCache } from "./dir_cache.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const METADATA_FILE = "io.buildpacks.lifecycle.cache.metadata";
-
-async function tempDir() {
-  const path = await Deno.makeTempDir({ prefix: "wherry-test-" });
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

@@ -17,10 +17,10 @@ import {
   recordingContext,
   runImage,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "./export_testing.ts";
 import { runTarget } from "./run_target.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 const RUN = {

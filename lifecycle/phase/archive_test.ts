@@ -16,7 +16,8 @@ import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { archiveWith } from "../sandbox/archive.ts";
 import { archiveLayer, isLarge, type LayerToArchive, wordsOf } from "./archive.ts";
 import { exportImage } from "./export.ts";
-import { exportInput, sampleBuild, tempDir } from "./export_testing.ts";
+import { exportInput, sampleBuild } from "./export_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const OWNER = { uid: 1000, gid: 2000 };
 const INSIDE = "/layers/bp/l";

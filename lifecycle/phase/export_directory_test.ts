@@ -4,7 +4,8 @@ import { memoryRegistry } from "../../registry/memory.ts";
 import { LifecycleError } from "../error.ts";
 import { exportImage } from "./export.ts";
 import { hasDirectory } from "./export_directory.ts";
-import { exportInput, memoryStore, sampleBuild, tempDir, writeTree } from "./export_testing.ts";
+import { exportInput, memoryStore, sampleBuild, writeTree } from "./export_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 Deno.test("a directory is found, a file and nothing are none, a link is refused", async () => {
   await using dir = await tempDir();

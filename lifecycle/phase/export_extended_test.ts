@@ -15,7 +15,6 @@ import {
   recordingContext,
   runImage,
   sampleBuild,
-  tempDir,
 } from "./export_testing.ts";
 import {
   type ExtendedImage,
@@ -23,6 +22,7 @@ import {
   readExtendedImage,
   saveExtendedImage,
 } from "./extended_image.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const ROOT = { uid: 0, gid: 0 };
 

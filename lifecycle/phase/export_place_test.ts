@@ -12,15 +12,9 @@ import { openStore } from "../../registry/store/store.ts";
 import { LifecycleError } from "../error.ts";
 import { analyze } from "./analyze.ts";
 import { exportImage } from "./export.ts";
-import {
-  exportInput,
-  memoryStore,
-  runImage,
-  sampleBuild,
-  tempDir,
-  writeTree,
-} from "./export_testing.ts";
+import { exportInput, memoryStore, runImage, sampleBuild, writeTree } from "./export_testing.ts";
 import type { ExportInput } from "./export_types.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 

@@ -11,9 +11,9 @@ import {
   memoryStore,
   recordingContext,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "./export_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 /** A finished build with a cache directory. */
 async function scene() {

@@ -18,10 +18,10 @@ import {
   recordingContext,
   SAMPLE_BUILD,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "./export_testing.ts";
 import type { ExportInput } from "./export_types.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 

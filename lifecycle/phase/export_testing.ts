@@ -12,12 +12,6 @@ import type { BuildMetadata } from "../file/metadata_toml.ts";
 import { EMPTY_METADATA } from "./analyze_types.ts";
 import type { ExportInput, LayerStore } from "./export_types.ts";
 
-/** A directory of its own, gone at the end of the scope. */
-export async function tempDir(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await Deno.makeTempDir({ prefix: "wherry-test-" });
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
-
 /** A tree of files: text is a file's content, `null` a directory. Modes are 0644 and 0755. */
 export async function writeTree(
   root: string,

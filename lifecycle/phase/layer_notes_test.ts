@@ -15,12 +15,12 @@ import {
   memoryStore,
   SAMPLE_BUILD,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "./export_testing.ts";
 import { noteLayers } from "./layer_notes.ts";
 import { readNotes, writeNotes } from "./note_file.ts";
 import { restore } from "./restore.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const OWNER = { uid: 1000, gid: 1000 };
 const BIG = 3 * 2 ** 20;

@@ -7,9 +7,10 @@ import type { Cache } from "../cache/cache.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
 import { LifecycleError } from "../error.ts";
 import { EMPTY_METADATA } from "./analyze_types.ts";
-import { recordingContext, tempDir } from "./export_testing.ts";
+import { recordingContext } from "./export_testing.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { restore } from "./restore.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const GROUP = [{ id: "some/bp", version: "1", api: "0.10", homepage: "" }];
 const OWN = "/layers/some_bp";

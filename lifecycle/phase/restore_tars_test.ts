@@ -11,7 +11,7 @@ import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { restoreWith, type TarOutcome } from "../sandbox/restore.ts";
-import { tempDir } from "./export_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const INSIDE = "/layers/bp";
 const TOP: readonly Sample[] = ["/layers", INSIDE, `${INSIDE}/l`].map((name) => ({

@@ -14,10 +14,10 @@ import {
   recordingContext,
   SAMPLE_BUILD,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "./export_testing.ts";
 import { restore } from "./restore.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 const P014 = { launchMetadataFromCache: true };

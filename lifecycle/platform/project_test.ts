@@ -4,17 +4,9 @@ import { parseProjectToml } from "../file/project_toml.ts";
 import { prepareApp } from "./app_source.ts";
 import { gatherBuildpacks } from "./buildpack_source.ts";
 import { filterOf, findProject, metadataOf, wantedOf } from "./project.ts";
+import { inTemp } from "../../registry/temp_testing.ts";
 
 const never = new AbortController().signal;
-
-async function inTemp(act: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-project-" });
-  try {
-    await act(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** Files below `dir`, sorted. */
 function filesIn(dir: string, below = ""): readonly string[] {

@@ -2,15 +2,7 @@ import { deepEqual, equal, throws } from "node:assert/strict";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { closeFile, OPEN, openFile, readFile, setMode, writeFile } from "./descriptors.ts";
-
-async function inDirectory(use: (dir: string) => void): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    use(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { inTemp } from "../temp_testing.ts";
 
 Deno.test("descriptors: the flags are those of this machine's kernel", () => {
   const { constants } = fs;
@@ -26,7 +18,7 @@ Deno.test("descriptors: the flags are those of this machine's kernel", () => {
 });
 
 Deno.test("descriptors: a file is written, read and given a mode, and no child inherits it", () =>
-  inDirectory((dir) => {
+  inTemp((dir) => {
     const path = join(dir, "ä b");
     const made = openFile(path, OPEN.writeOnly | OPEN.create | OPEN.exclusive, 0o600);
     const bytes = crypto.getRandomValues(new Uint8Array(50_000));
@@ -45,7 +37,7 @@ Deno.test("descriptors: a file is written, read and given a mode, and no child i
   }));
 
 Deno.test("descriptors: what fails says why, with a code", () =>
-  inDirectory((dir) => {
+  inTemp((dir) => {
     Deno.symlinkSync("nowhere", join(dir, "link"));
     Deno.writeTextFileSync(join(dir, "file"), "");
     const { readOnly, writeOnly, create, exclusive, noFollow, directory } = OPEN;

@@ -3,17 +3,9 @@ import { lchownSync } from "node:fs";
 import type { TreeEntry } from "./entry.ts";
 import { walkTree } from "./tree.ts";
 import { hashLayer } from "./write_layer.ts";
+import { inTemp } from "../temp_testing.ts";
 
 const owner = { uid: 1234, gid: 1000 };
-
-async function inTemp(act: (dir: string) => Promise<void> | void): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await act(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 /** Runs what Deno cannot do by itself: odd names, sockets, fifos. */
 async function python(script: string, ...args: string[]): Promise<void> {

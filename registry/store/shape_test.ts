@@ -13,15 +13,7 @@ import { BlobFiles } from "./blob_files.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "./layout.ts";
 import { openStore } from "./store.ts";
 import { INLINE_BYTES } from "./upload.ts";
-
-async function inDir(body: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await body(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { inTemp } from "../temp_testing.ts";
 
 /** Files below `dir`, by path from there, in order. */
 async function filesIn(dir: string, under = ""): Promise<string[]> {
@@ -35,7 +27,7 @@ async function filesIn(dir: string, under = ""): Promise<string[]> {
 }
 
 Deno.test("ST-10 small documents and blobs have no file of their own", () =>
-  inDir(async (dir) => {
+  inTemp(async (dir) => {
     await using store = await openStore(dir);
     const image = await pushSampleImage(store, "app", { size: INLINE_BYTES, tags: ["v1"] });
     deepEqual((await filesIn(dir)).filter((path) => path.startsWith("blobs/")), []);
@@ -60,7 +52,7 @@ const HOSTILE: readonly string[] = [
 
 for (const text of HOSTILE) {
   Deno.test(`ST-11 no path is made of ${JSON.stringify(text.slice(0, 40))}`, () =>
-    inDir(async (dir) => {
+    inTemp(async (dir) => {
       const digest = text as Digest; // as a caller without types, or a damaged database, would have it
       throws(() => new BlobFiles(dir).path(digest), (error) => isOciError(error, "DIGEST_INVALID"));
       await using store = await openStore(join(dir, "store"));
@@ -76,7 +68,7 @@ for (const text of HOSTILE) {
 }
 
 Deno.test("ST-12 the store's own files lie in 256 directories, a layout's in one", () =>
-  inDir(async (dir) => {
+  inTemp(async (dir) => {
     const blobs = [1, 2, 3].map((seed) => sampleBytes(INLINE_BYTES + 1, seed));
     const hexes = blobs.map((bytes) => hexOf(digestOf(bytes))).sort();
     {
@@ -94,7 +86,7 @@ Deno.test("ST-12 the store's own files lie in 256 directories, a layout's in one
   }));
 
 Deno.test("ST-08 an index of indexes goes out into a layout and comes back the same", () =>
-  inDir(async (dir) => {
+  inTemp(async (dir) => {
     const from = memoryRegistry();
     const children = [];
     for (const seed of [1, 2]) {
@@ -126,7 +118,7 @@ for (
   const what of ["a link", "a directory that is a link", "other bytes", "fewer bytes"] as const
 ) {
   Deno.test(`ST-08 a layout with ${what} for a blob is not imported`, () =>
-    inDir(async (dir) => {
+    inTemp(async (dir) => {
       const path = join(dir, "layout");
       const layout = await openLayout(path, { create: true });
       const image = await pushSampleImage(layout, LAYOUT_REPOSITORY, {

@@ -12,9 +12,9 @@ import {
   memoryStore,
   SAMPLE_BUILD,
   sampleBuild,
-  tempDir,
   writeTree,
 } from "../../lifecycle/phase/export_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const FOLDER = new URL(".", import.meta.url).pathname;
 
