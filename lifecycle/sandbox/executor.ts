@@ -1,6 +1,6 @@
 /**
  * What a phase needs of a sandbox: something that runs one executable of a buildpack and tells how
- * it ended. How the walls are made is the business of `run.ts`.
+ * it ended. How the walls are made is the business of `root.ts`, `in_place.ts` and `chroot.ts`.
  */
 
 /** A directory as buildpacks see it, and where it lies on this machine. Both paths are absolute. */
