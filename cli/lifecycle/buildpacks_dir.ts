@@ -21,13 +21,13 @@ interface Module<Descriptor> {
   readonly dir: Dir;
 }
 
-function modulesDir<Descriptor extends { readonly version: string }>(
+function modulesDir<Descriptor extends { readonly id: string; readonly version: string }>(
   dir: string,
   file: string,
   parse: (source: string, file: string) => Descriptor,
 ): { find(id: string, version?: string): Module<Descriptor> | undefined } {
   const known = new Map<string, Module<Descriptor> | undefined>();
-  const read = (place: string, version: string): Module<Descriptor> | undefined => {
+  const read = (place: string, id: string, version: string): Module<Descriptor> | undefined => {
     const path = `${place}/${file}`;
     let bytes: Uint8Array;
     try {
@@ -36,8 +36,8 @@ function modulesDir<Descriptor extends { readonly version: string }>(
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
     }
-    // The directory's name is the version, whatever the file says (BPT-2).
-    const descriptor = { ...parse(decode(bytes, path), path), version };
+    // It is what it was asked for as, whatever the file says (BPT-2).
+    const descriptor = { ...parse(decode(bytes, path), path), id, version };
     return { descriptor, dir: { inside: place, outside: place } };
   };
   return {
@@ -45,8 +45,9 @@ function modulesDir<Descriptor extends { readonly version: string }>(
       const name = version === "" ? newest(`${dir}/${escapeId(id)}`) : version;
       if (name === undefined || name.includes("/")) return undefined;
       const place = `${dir}/${escapeId(id)}/${name}`;
-      if (!known.has(place)) known.set(place, read(place, name));
-      return known.get(place);
+      const key = `${place} ${id}`; // a/b and a_b are one directory
+      if (!known.has(key)) known.set(key, read(place, id, name));
+      return known.get(key);
     },
   };
 }

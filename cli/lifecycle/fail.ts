@@ -41,8 +41,10 @@ export async function failing<T>(
   });
 }
 
-/** One line. */
+/** One line; what a system call said comes behind the file it said it of. */
 export function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
+  const fault = /^(.+) \(os error \d+\): \w+ '(.+)'$/.exec(text);
+  if (fault !== null) return `${fault[2]}: ${fault[1]![0]!.toLowerCase()}${fault[1]!.slice(1)}`;
   return text.replaceAll(/\s*\n\s*/g, "; ");
 }

@@ -78,10 +78,13 @@ export function readInputs(
       ? [...fromText("list", variable, undefined) as readonly string[], ...given as string[]]
       : given;
   }
-  const layers = String(found["layersDir"]);
+  const layers = String(found["layersDir"]) || world.cwd;
   for (const [name, row] of Object.entries<InputRow>(INPUTS)) {
     const value = found[name];
-    if (typeof value !== "string" || value === "") continue;
+    if (typeof value !== "string") continue;
+    // As Go's: an empty directory is this one, where there is always one.
+    if (value === "" && row.directory && row.fallback !== undefined) found[name] = world.cwd;
+    if (value === "") continue;
     const isDefaultOrder = name === "orderPath" && value === INPUTS.orderPath.fallback;
     let path = value.replace("<layers>", layers);
     if (isDefaultOrder && !world.exists(resolve(world.cwd, path))) path = "/cnb/order.toml";

@@ -23,10 +23,14 @@ Deno.test("CLI-5 flag, then variable, then default; an empty variable is none", 
     [[], { CNB_LAYERS_DIR: "/env" }, "/env"],
     [["-layers=/flag"], { CNB_LAYERS_DIR: "/env" }, "/flag"],
     [["-layers", "sub"], {}, "/cwd/sub"],
+    [["-layers="], {}, "/cwd"],
   ];
   for (const [words, env, want] of rows) {
     assert.equal(read("detect", "0.13", words, env).inputs.layersDir, want);
   }
+  const nowhere = read("restore", "0.13", ["-layers=", "-cache-dir="]).inputs;
+  assert.equal(nowhere.groupPath, "/cwd/group.toml");
+  assert.equal(nowhere.cacheDir, "");
   const { inputs } = read("analyze", "0.13", ["-insecure-registry=c"], {
     CNB_INSECURE_REGISTRIES: "a,b",
   });

@@ -2,6 +2,7 @@
 import type { Launcher, OwnSbom } from "../../lifecycle/phase/export_types.ts";
 import { launcherBytes } from "../assets.ts";
 import { VERSION } from "../version.ts";
+import { messageOf } from "./fail.ts";
 import { INPUTS } from "./inputs_table.ts";
 import type { PhaseRun } from "./phase_run.ts";
 
@@ -27,7 +28,7 @@ export async function readLauncher(phase: PhaseRun, architecture: string): Promi
   } catch (error) {
     const absent = error instanceof Deno.errors.NotFound &&
       launcherPath === INPUTS.launcherPath.fallback;
-    if (!absent) throw error;
+    if (!absent) throw new Error(`Cannot read launcher ${messageOf(error)}`, { cause: error });
     phase.log.debug(`There is no ${launcherPath}: wherry's own launcher is used`);
     bytes = own();
   }

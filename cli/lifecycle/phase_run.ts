@@ -9,7 +9,7 @@ import { moduleName } from "../../lifecycle/file/module.ts";
 import type { RunTarget } from "../../lifecycle/phase/detect_types.ts";
 import type { Context } from "../../registry/context.ts";
 import type { Io } from "../io.ts";
-import { badArguments, failing, PhaseFailure } from "./fail.ts";
+import { badArguments, badInputs, failing, PhaseFailure } from "./fail.ts";
 import { type PhaseImages, readName } from "./images.ts";
 import type { Inputs } from "./inputs.ts";
 import type { PhaseName } from "./inputs_table.ts";
@@ -96,10 +96,18 @@ export function guardExperimental(run: PhaseRun, feature: string): void {
   );
 }
 
+/** One more means "as it is" to the kernel. */
+const MAX_ID = 2 ** 32 - 2;
+
 /** Who owns what buildpacks make: as given, root as Go has it when root runs us, else who runs us. */
 export function idsOf(run: PhaseRun): Ids {
   const { uid, gid } = run.inputs;
   const { user } = run.io;
+  for (const [what, id] of [["user", uid], ["group", gid]] as const) {
+    if (id !== undefined && !(id >= 0 && id <= MAX_ID)) {
+      throw badInputs(`Cannot run as ${what} ${id}: want 0 to ${MAX_ID}`);
+    }
+  }
   const known = uid !== undefined || gid !== undefined || user.uid === 0;
   return known ? { uid: uid ?? 0, gid: gid ?? 0 } : user;
 }

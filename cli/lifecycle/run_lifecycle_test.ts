@@ -130,6 +130,10 @@ Deno.test("CLI-3 IN-0 VER-6 PRIV-1 other refusals and their codes", async () => 
     await refused("analyze", ["-run-image=r.example/r", "r.example/a"], bad),
     /^1 ERROR: failed to resolve keychain: Cannot read CNB_REGISTRY_AUTH: it is not JSON$/,
   );
+  assert.match(
+    await refused("analyze", ["-uid=-1", "-run-image=r.example/r", "r.example/a"]),
+    /^3 ERROR: failed to resolve inputs: Cannot run as user -1: want 0 to 4294967294$/,
+  );
   const { io, out, err } = process({ CNB_PLATFORM_API: "0.13" });
   assert.equal(await runPhase(io, "analyze", ["-no-such-flag"]), 2);
   assert.match(err(), /^flag provided but not defined: -no-such-flag\nUsage of lifecycle:\n/);
