@@ -28,7 +28,7 @@ export function buildpackFiles(
 }
 
 /** Writes a layer with a file, and a process; prints who it is. */
-export const GREETER = buildpackFiles("greeter", "test/greeter", {
+const GREETER = buildpackFiles("greeter", "test/greeter", {
   detect: "test -e app.txt || exit 100",
   build:
     `echo "greeter as $(id -u):$(id -g) in $(pwd), HOME $HOME, os $(cat /etc/os-release | head -1)"

@@ -83,7 +83,7 @@ function rightsOf(probe: Probe): string {
 }
 
 /** What each isolation comes to on a machine. */
-export function waysOf(probe: Probe, inUse: readonly string[]): readonly Way[] {
+function waysOf(probe: Probe, inUse: readonly string[]): readonly Way[] {
   const modes: readonly Exclude<Isolation, "in-place">[] = [
     "auto",
     "namespaces",

@@ -15,7 +15,7 @@ export type PullPolicy = "always" | "if-not-present" | "never";
  *
  * @param asked See {@linkcode isAt}.
  */
-export async function underPolicy(
+async function underPolicy(
   session: Session,
   reference: Reference,
   policy: PullPolicy,

@@ -112,7 +112,7 @@ async function packagesIn(
 }
 
 /** Packages as a table. */
-export function packagesText(packages: readonly BomPackage[], width: number | undefined): string {
+function packagesText(packages: readonly BomPackage[], width: number | undefined): string {
   return fitTable(
     ["PACKAGE", "VERSION", "TYPE", "LICENCE", "BUILDPACK", "LAYER"],
     plain(packages).map((one) => [

@@ -13,7 +13,7 @@ import type { LayerTypes } from "./file/layer_toml.ts";
 import type { Dir } from "./sandbox/executor.ts";
 
 /** Media type of each extension (SB-2). */
-export const SBOM_MEDIA_TYPES: Readonly<Record<string, string>> = {
+const SBOM_MEDIA_TYPES: Readonly<Record<string, string>> = {
   "cdx.json": "application/vnd.cyclonedx+json",
   "spdx.json": "application/spdx+json",
   "syft.json": "application/vnd.syft+json",

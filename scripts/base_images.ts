@@ -58,7 +58,7 @@ const INDEXES = {
 } as const satisfies Record<string, readonly BaseTag[]>;
 
 /** The names of all. */
-export const BASE_TAGS = Object.keys(IMAGES) as readonly BaseTag[];
+const BASE_TAGS = Object.keys(IMAGES) as readonly BaseTag[];
 
 /** The layout where images are kept. */
 export function cachedLayout(): string {

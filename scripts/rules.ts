@@ -76,7 +76,7 @@ export function readRows(document: string): SecurityRow[] {
 }
 
 /** Compares the list with the tests of the checkout at `root` (ends with a slash). */
-export async function reportRules(root: string): Promise<RuleReport> {
+async function reportRules(root: string): Promise<RuleReport> {
   const ids = readIds(await Deno.readTextFile(root + IDS));
   const known = new Set(ids);
   const tested = new Map<string, string[]>();

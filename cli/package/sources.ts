@@ -44,7 +44,7 @@ export async function moduleSources(
 }
 
 /** The image in a package file. Several are told apart by platform. */
-export async function openPackageFile(
+async function openPackageFile(
   path: string,
   platform: Platform,
   stack: AsyncDisposableStack,

@@ -83,7 +83,7 @@ type MavenItem = number | string | MavenItem[];
  *
  * @see Maven, "Version Order Specification"
  */
-export function compareMaven(a: string, b: string): number {
+function compareMaven(a: string, b: string): number {
   return compareLists(parseMaven(a), parseMaven(b));
 }
 
@@ -175,7 +175,7 @@ function rankMaven(word: string): number {
  *
  * @see Debian Policy, 5.6.12
  */
-export function compareDebian(a: string, b: string): number {
+function compareDebian(a: string, b: string): number {
   const parts = (text: string) => {
     const [, epoch = "0", rest = ""] = /^(?:(\d+):)?(.*)$/s.exec(text.trim()) ?? [];
     const dash = rest.lastIndexOf("-");
@@ -215,7 +215,7 @@ function compareDebianPart(a: string, b: string): number {
 }
 
 /** RPM's order: runs of digits and of letters; digits are newer than letters, `~` older and `^` newer than the end. */
-export function compareRpm(a: string, b: string): number {
+function compareRpm(a: string, b: string): number {
   const parts = (text: string) => {
     const [, epoch = "0", version = "", release = ""] =
       /^(?:(\d+):)?([^-]*)(?:-(.*))?$/s.exec(text.trim()) ?? [];

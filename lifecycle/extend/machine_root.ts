@@ -39,7 +39,7 @@ export async function openMachineRoot(
 }
 
 /** Directories and files something is mounted on, the root left out. */
-export function mountPoints(mountinfo: string): readonly string[] {
+function mountPoints(mountinfo: string): readonly string[] {
   return mountinfo.split("\n").map((line) => line.split(" ")[4] ?? "")
     .map((path) =>
       path.replaceAll(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)))

@@ -77,7 +77,7 @@ export interface Project {
 }
 
 /** Versions of the schema, oldest first. */
-export const PROJECT_SCHEMAS = ["0.1", "0.2", "0.3"] as const;
+const PROJECT_SCHEMAS = ["0.1", "0.2", "0.3"] as const;
 
 /** A table that is taken for an empty one when it is not there. */
 function mayMiss<T extends z.ZodType>(schema: T): z.ZodType<z.output<T>> {

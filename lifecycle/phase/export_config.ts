@@ -6,7 +6,7 @@ import { compareBytes } from "../../registry/compare_bytes.ts";
 import { formatTime } from "./created.ts";
 
 /** Where the launcher lies in an image. */
-export const LAUNCHER_PATH = "/cnb/lifecycle/launcher";
+const LAUNCHER_PATH = "/cnb/lifecycle/launcher";
 const PROCESS_DIR = "/cnb/process";
 const LIFECYCLE_DIR = "/cnb/lifecycle";
 

@@ -26,7 +26,7 @@ export interface RestoreNotes {
 }
 
 /** Nothing is known. */
-export const NO_NOTES: RestoreNotes = { layers: new Map(), cached: new Map() };
+const NO_NOTES: RestoreNotes = { layers: new Map(), cached: new Map() };
 
 /** Writes notes; nothing when there are none, or this machine gives no way to tell its boots apart. */
 export async function writeNotes(layers: Dir, notes: RestoreNotes): Promise<void> {

@@ -171,7 +171,7 @@ function moduleInfo(
 }
 
 /** Why a rebase cannot be done whatever the new base is; empty when nothing speaks against it (RB-1, RB-5, RB-7). */
-export function rebaseObstacle(image: Image, metadata: LifecycleMetadata | undefined): string {
+function rebaseObstacle(image: Image, metadata: LifecycleMetadata | undefined): string {
   if (labelOf(image.config, METADATA_LABEL) === undefined) {
     return `no label ${METADATA_LABEL}: no buildpacks made it`;
   }

@@ -42,7 +42,7 @@ export async function busyboxLayer(...more: readonly Sample[]): Promise<Layer> {
 }
 
 /** One file of this machine as an entry, executable, of root. */
-export async function fileEntry(name: string, path: string): Promise<Uint8Array> {
+async function fileEntry(name: string, path: string): Promise<Uint8Array> {
   const body = await Deno.readFile(path);
   const header = encodeHeader({
     ...{ name, type: "file", mode: 0o755, uid: 0, gid: 0, mtime: 0, size: body.byteLength },

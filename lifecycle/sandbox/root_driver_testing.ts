@@ -28,7 +28,7 @@ export interface RootReport {
 }
 
 /** Carries `job` out. */
-export async function runJob(job: RootJob): Promise<RootReport> {
+async function runJob(job: RootJob): Promise<RootReport> {
   let report: RootReport = { output: "" };
   let output = "";
   const text = new TextDecoder();

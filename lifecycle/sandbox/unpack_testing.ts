@@ -51,7 +51,7 @@ export async function boxed(act: (box: Box) => Promise<void>): Promise<void> {
 }
 
 /** Everything below `dir` but `except`, with all of its metadata, inode numbers included. */
-export async function describeTree(dir: string, except?: string): Promise<string[]> {
+async function describeTree(dir: string, except?: string): Promise<string[]> {
   const lines: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(dir)) {
     const path = `${dir}/${name}`;

@@ -104,7 +104,7 @@ export function blobPath(digest: Digest): string {
 }
 
 /** Cuts content, in its order, into parts. */
-export function splitUp(
+function splitUp(
   content: readonly Descriptor[],
   partBytes = Infinity,
 ): readonly (readonly Descriptor[])[] {

@@ -15,7 +15,7 @@ import type { Session } from "./session.ts";
 import { TransportError } from "./transport_error.ts";
 
 /** Documents that will be parsed are not longer (C-GET-02). */
-export const MAX_MANIFEST_BYTES: number = 4 * 1024 * 1024;
+const MAX_MANIFEST_BYTES: number = 4 * 1024 * 1024;
 /** Types that say nothing: static file servers send them. */
 const GENERIC: readonly string[] = [
   "",

@@ -27,7 +27,7 @@ export async function listReferrers(
 }
 
 /** The tag under which clients keep referrers where the registry has no API for them. */
-export function fallbackTag(digest: Digest): string {
+function fallbackTag(digest: Digest): string {
   const clean = (text: string) => text.replace(/[^A-Za-z0-9._-]/g, "-");
   return `${clean(algorithmOf(digest).slice(0, 32))}-${clean(hexOf(digest).slice(0, 64))}`;
 }

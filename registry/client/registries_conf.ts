@@ -140,7 +140,7 @@ export function checkedName(text: string, label: string, wild: boolean): string 
  *
  * @throws {TypeError} `Cannot read <label>: ...` for anything else.
  */
-export function checkedEndpoint(text: string, label: string): string {
+function checkedEndpoint(text: string, label: string): string {
   return isBundleEndpoint(text) ? checkedBundle(text, label) : checkedName(text, label, false);
 }
 

@@ -23,7 +23,6 @@ import {
   PT,
   readDynamic,
   readElf,
-  readU64,
   type Segment,
   textAt,
   viewOf,
@@ -297,12 +296,4 @@ function holesBetween(segments: readonly Segment[]): { from: number; to: number 
     const from = before ? before.vaddr + before.memsz : next.vaddr;
     return from < next.vaddr ? [{ from, to: next.vaddr }] : [];
   });
-}
-
-/** Reads back the program headers an assembled file shows the kernel; for checks and tests. */
-export function kernelView(
-  bytes: Uint8Array,
-): { readonly entry: number; readonly types: readonly number[] } {
-  const elf = readElf(bytes, "executable");
-  return { entry: readU64(viewOf(bytes), 24), types: elf.segments.map((segment) => segment.type) };
 }

@@ -2,7 +2,7 @@
 import { alignUp, viewOf } from "./elf.ts";
 
 /** What the stub does with a part of the file. */
-export const PART_KIND = { library: 1, program: 2, script: 3, loader: 4, data: 5 } as const;
+const PART_KIND = { library: 1, program: 2, script: 3, loader: 4, data: 5 } as const;
 
 /** A run of bytes in the executable. */
 export interface Part {

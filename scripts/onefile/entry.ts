@@ -4,7 +4,7 @@ import { HELPER_FD } from "../../cli/assets.ts";
 import { HASH_FD } from "../../registry/oci/native_sha256.ts";
 
 /** One of this folder's scripts with what it imports, minified, ASCII. */
-export async function bundleScript(name: string): Promise<string> {
+async function bundleScript(name: string): Promise<string> {
   const result = await build({
     absWorkingDir: decodeURIComponent(new URL(".", import.meta.url).pathname),
     entryPoints: [name],

@@ -46,7 +46,7 @@ async function ordinaryImage(): Promise<Scene> {
 }
 
 /** Measures both launchers in turns; only ours, with `why`, where there is no Go launcher. */
-export async function benchLauncher(
+async function benchLauncher(
   times = 500,
 ): Promise<{ numbers: LauncherNumbers[]; why?: string }> {
   await using scene = await ordinaryImage();

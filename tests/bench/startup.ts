@@ -28,7 +28,7 @@ async function time(command: readonly string[]): Promise<number> {
 }
 
 /** Measures `rounds` interleaved starts of each; the first result is the bare `deno run`. */
-export async function measureStartup(rounds: number): Promise<readonly StartupTime[]> {
+async function measureStartup(rounds: number): Promise<readonly StartupTime[]> {
   const empty = await Deno.makeTempFile({ suffix: ".js" });
   try {
     const commands: readonly (readonly [string, readonly string[]])[] = [

@@ -17,7 +17,7 @@ import { openStore, type Store } from "../../registry/store/store.ts";
 import { measureStore } from "../../registry/store/usage.ts";
 
 /** Fills a store and measures what people do with it. */
-export async function benchStore(images: number, tagsEach: number): Promise<void> {
+async function benchStore(images: number, tagsEach: number): Promise<void> {
   const top = await Deno.makeTempDir();
   const dir = join(top, "store");
   try {

@@ -118,7 +118,7 @@ export async function examine(dir: string, acknowledged: readonly number[]): Pro
 }
 
 /** Every blob of every image behind every tag, to the last byte. */
-export async function readEverything(store: Store): Promise<void> {
+async function readEverything(store: Store): Promise<void> {
   for await (const tag of store.tags("app")) {
     const raw = await store.manifest("app", tag);
     ok(raw, `tag ${tag} leads nowhere`);

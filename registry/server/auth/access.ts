@@ -86,7 +86,7 @@ function on(repository: string, ...anyOf: readonly Action[]): Need {
 }
 
 /** The actions that a word of a scope stands for; none for a word nobody knows. */
-export function actionsOf(word: string): readonly Action[] {
+function actionsOf(word: string): readonly Action[] {
   switch (word) {
     case "pull":
       return ["read"];

@@ -199,7 +199,7 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const UNSENDABLE = /[\0-\x08\x0a-\x1f\x7f]|[^\0-\xff]/;
 
 /** The head of an answer as bytes. A header that cannot be sent is left out: half of it would be another one. */
-export function formatHead(answer: Answer, more: readonly string[]): Uint8Array<ArrayBuffer> {
+function formatHead(answer: Answer, more: readonly string[]): Uint8Array<ArrayBuffer> {
   let text = `HTTP/1.1 ${answer.status} ${REASONS[answer.status] ?? ""}\r\n`;
   const { headers } = answer;
   for (const name in headers) {
