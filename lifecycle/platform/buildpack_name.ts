@@ -1,6 +1,5 @@
 /** What a name that somebody typed stands for: a directory, an archive, an id, a package. */
 import { isAbsolute, resolve } from "node:path";
-import { isLayoutArchive } from "../../registry/store/oci_archive.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
 import type { Buildpack } from "../phase/detect_types.ts";
@@ -58,6 +57,8 @@ export async function findBuildpack(
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await readDirectory(path, add, request));
   if (stat?.isFile) {
+    // Few builds have one, and it brings all that reads and writes archives.
+    const { isLayoutArchive } = await import("../../registry/store/oci_archive.ts");
     if (await isLayoutArchive(path)) return await fromPackage(text, request, found, add);
     return add(await readArchive(path, add, request, text));
   }

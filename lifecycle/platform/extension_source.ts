@@ -1,7 +1,6 @@
 /** Finds the image extensions a user named, and the order to try them in. */
 import { isAbsolute, join, resolve } from "node:path";
 import type { Context } from "../../registry/context.ts";
-import { isLayoutArchive } from "../../registry/store/oci_archive.ts";
 import { ExitCode, LifecycleError } from "../error.ts";
 import { parseExtensionToml } from "../file/extension_toml.ts";
 import { escapeId, type GroupOrder, moduleName } from "../file/module.ts";
@@ -108,6 +107,8 @@ async function resolveOne(
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await copyNear(path, text, request, ctx));
   if (stat?.isFile) {
+    // Few builds have one, and it brings all that reads and writes archives.
+    const { isLayoutArchive } = await import("../../registry/store/oci_archive.ts");
     if (await isLayoutArchive(path)) return await fromPackage(text, request, add, ctx);
     const { root } = await unpackArchive(
       path,
