@@ -10,7 +10,7 @@ import {
   collectTags,
   type FleetFlags,
 } from "../rebase/flags.ts";
-import type { RollbackFlags } from "../rebase/journals.ts";
+import type { ReportFlags, RollbackFlags } from "../rebase/journals.ts";
 import type { PlanFlags } from "../rebase/plan.ts";
 
 /** Flags of `wherry rebase`. */
@@ -103,10 +103,11 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
     .argument(
       "<journals...>",
       "of all shards: files, oci:REFERENCE, or a pattern of tags as in oci:HOST/RUNS:7-*",
-    ).usage("JOURNAL... [FLAGS]");
-  addCommonFlags(addOutput(report)).action(async (files: readonly string[]) => {
+    ).usage("JOURNAL... [FLAGS]")
+    .option("--metrics <file>", "also write counts there, as a node exporter reads them");
+  addCommonFlags(addRegistryFlags(addOutput(report))).action(async (files: readonly string[]) => {
     const { report: tell } = await import("../rebase/journals.ts");
-    done(await tell(io, files, merged<FleetFlags>(report)));
+    done(await tell(io, files, merged<ReportFlags>(report)));
   });
 }
 

@@ -362,6 +362,15 @@ Deno.test("RB shards: each image once over all of them; the report fails on gaps
   equal(whole.code, 0, whole.stderr);
   const summary = it.lines(whole.stdout).at(-1) as unknown as { total: number; counts: unknown };
   deepEqual([summary.total, summary.counts], [21, { rebased: 21 }]);
+  const words = ["rebase", "report", "j-1", "j-2", "j-3", "--metrics"];
+  const told = await it.wherry([...words, "fleet.prom"]);
+  equal(told.code, 0, told.stderr);
+  const metrics = await Deno.readTextFile(`${it.dir}/fleet.prom`);
+  const line = /^(# (HELP|TYPE) \w+ \S.*|\w+(\{\w+="[^"]*"\})? \d+(\.\d+)?)$/;
+  for (const text of metrics.trimEnd().split("\n")) match(text, line);
+  match(metrics, /^wherry_rebase_images\{decision="rebased"\} 21$/m);
+  match(metrics, /^wherry_rebase_gaps 0$/m);
+  equal((await it.wherry([...words, "none/fleet.prom"])).code, 3);
   equal(new Set(puts(it)).size, 21);
   equal(puts(it).length, 21);
   const twice = await it.wherry(["rebase", "report", "j-1", "j-2", "j-3", "j-3"]);

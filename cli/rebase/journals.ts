@@ -24,12 +24,22 @@ import { formatCsv } from "./csv.ts";
 import type { FleetFlags } from "./flags.ts";
 import { runWork, SOME_FAILED } from "./images.ts";
 import { expandKept, keptAt, textOf } from "./kept.ts";
+import { formatMetrics } from "./metrics.ts";
+
+/** Flags of `wherry rebase report`. */
+export interface ReportFlags extends FleetFlags {
+  readonly metrics?: string;
+}
 
 /**
  * Merges the journals of all shards; returns the exit code: 0 when all is well, 2 when some images failed, 72 when
  * none succeeded, 1 when a shard is missing or has not ended, since then nobody knows.
  */
-export async function report(io: Io, files: readonly string[], flags: FleetFlags): Promise<number> {
+export async function report(
+  io: Io,
+  files: readonly string[],
+  flags: ReportFlags,
+): Promise<number> {
   await using session = new Session(io, flags);
   const named = [];
   for (const file of await expandKept(session, files)) {
@@ -37,6 +47,9 @@ export async function report(io: Io, files: readonly string[], flags: FleetFlags
   }
   const merged = mergeJournals(named);
   const { results, counts, gaps, total, requests, bytes } = merged;
+  if (flags.metrics !== undefined) {
+    await writeMetrics(session.path(flags.metrics), formatMetrics(merged));
+  }
   if (flags.output === "csv") io.stdout.write(formatCsv(results));
   else if (flags.output === "json") {
     for (const result of results) io.stdout.write(JSON.stringify(result) + "\n");
@@ -60,6 +73,18 @@ export async function report(io: Io, files: readonly string[], flags: FleetFlags
   const { good, bad } = goodAndBad(results);
   const outcome = outcomeOf(good, bad);
   return outcome === "all" ? 0 : outcome === "some" ? SOME_FAILED : ExitCode.rebase;
+}
+
+/** Whoever reads it while it is written reads the old one. */
+async function writeMetrics(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}`;
+  try {
+    await Deno.writeTextFile(temporary, text);
+    await Deno.rename(temporary, path);
+  } catch (cause) {
+    await Deno.remove(temporary).catch(() => {});
+    throw new UsageError(`Cannot write metrics ${path}: ${fileFault(cause)}`, { cause });
+  }
 }
 
 async function readJournal(session: Session, file: string): Promise<Journal> {
