@@ -44,7 +44,10 @@ export async function readDestination(
     if (tag.length > 0) {
       throw new UsageError(`Cannot tag ${name}: --tag goes with the name of an image`);
     }
-    if (place.kind !== "oci") await refuseNowhere(session, name, place.path);
+    if (place.kind === "oci") {
+      const { refuseNoLayout } = await import("../registry/store/layout.ts");
+      await refuseNoLayout(session.path(place.path));
+    } else await refuseNowhere(session, name, place.path);
     return { name, place, references: [] };
   }
   const references = [place.reference, ...tag.map(readName)];

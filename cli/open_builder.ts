@@ -12,13 +12,11 @@ import { copy } from "../registry/copy.ts";
 import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { isOciError } from "../registry/oci/error.ts";
-import type { Place } from "../registry/oci/reference.ts";
-import { isLayoutArchive } from "../registry/store/oci_archive.ts";
 import { helperPath } from "./assets.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { moduleSources } from "./package/sources.ts";
-import { inStore, type Located, openForReading, readPlace, type Writable } from "./places.ts";
+import { imagePlace, inStore, type Located, openForReading, type Writable } from "./places.ts";
 import { platformOf, refuseOther } from "./platform.ts";
 import type { Session } from "./session.ts";
 import { type PullPolicy, readUnder } from "./pull_policy.ts";
@@ -82,7 +80,7 @@ export async function openImageToEnter(
   flags: { readonly platform?: string },
   stack: AsyncDisposableStack,
 ): Promise<Image> {
-  const place = await placeOf(session, name);
+  const place = await imagePlace(session, name);
   const platform = platformOf(flags);
   const { signal } = session.ctx;
   const read = async ({ registry, repository, reference }: Located) =>
@@ -120,31 +118,6 @@ export async function openImageToEnter(
   }
   refuseOther(name, image.config, flags.platform);
   return image;
-}
-
-/** A path, or a name that ends in `.tar`, is an archive of whichever of the two kinds. */
-async function placeOf(session: Session, name: string): Promise<Place> {
-  const isPath = /^[./]/.test(name);
-  if (isPath || name.endsWith(".tar") && !/^[a-z-]+:/.test(name)) {
-    const path = session.path(name);
-    const stat = await Deno.stat(path).catch(() => undefined);
-    if (stat?.isFile) {
-      const kind = await isLayoutArchive(path) ? "oci-archive" : "docker-archive";
-      return readPlace(`${kind}:${path}`);
-    }
-    if (stat?.isDirectory) {
-      throw new UsageError(
-        `Cannot use ${
-          JSON.stringify(name)
-        }: it is a directory (of an OCI layout? want oci:${name})`,
-      );
-    }
-    // In a registry somebody might call an image so; without a host it can only be meant as a file.
-    if (isPath || !/^[^/]*[.:][^/]*\//.test(name)) {
-      throw new UsageError(`Cannot find ${JSON.stringify(name)}: no such file`);
-    }
-  }
-  return readPlace(name);
 }
 
 async function bring(

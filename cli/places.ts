@@ -44,6 +44,36 @@ export function readPlace(text: string): Place {
   }
 }
 
+/**
+ * Reads the name of an image to be read: a path, or a name that ends in `.tar`, is an archive of whichever of the two kinds.
+ *
+ * @throws {UsageError} When it can be neither.
+ */
+export async function imagePlace(session: Session, name: string): Promise<Place> {
+  const isPath = /^[./]/.test(name);
+  if (isPath || name.endsWith(".tar") && !/^[a-z-]+:/.test(name)) {
+    const path = session.path(name);
+    const stat = await Deno.stat(path).catch(() => undefined);
+    if (stat?.isFile) {
+      const { isLayoutArchive } = await import("../registry/store/oci_archive.ts");
+      const kind = await isLayoutArchive(path) ? "oci-archive" : "docker-archive";
+      return readPlace(`${kind}:${path}`);
+    }
+    if (stat?.isDirectory) {
+      throw new UsageError(
+        `Cannot use ${
+          JSON.stringify(name)
+        }: it is a directory (of an OCI layout? want oci:${name})`,
+      );
+    }
+    // In a registry somebody might call an image so; without a host it can only be meant as a file.
+    if (isPath || !/^[^/]*[.:][^/]*\//.test(name)) {
+      throw new UsageError(`Cannot find ${JSON.stringify(name)}: no such file`);
+    }
+  }
+  return readPlace(name);
+}
+
 /** Reads a name that must be of a registry (or the store), without a transport prefix. */
 export function readName(text: string): Reference {
   const prefix = /^(?:store|oci|oci-archive|docker-archive):/.exec(text)?.[0];

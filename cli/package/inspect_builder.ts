@@ -6,7 +6,7 @@ import { alsoNotInStore, UsageError } from "../exit.ts";
 import { nowhere } from "../open_image.ts";
 import type { Io } from "../io.ts";
 import type { AnyFormat } from "../output.ts";
-import { fromRegistry, inStore, type Located, openForReading, readPlace } from "../places.ts";
+import { fromRegistry, imagePlace, inStore, type Located, openForReading } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
 import { LOOK, Session } from "../session.ts";
 import { plain } from "../ui/plain.ts";
@@ -36,7 +36,7 @@ export async function inspectBuilder(
   const depth = depthOf(flags.depth);
   await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
-  const place = readPlace(name);
+  const place = await imagePlace(session, name);
   const look = (located: Promise<Located>) => answer(session, name, located);
   const remote = place.kind === "registry"
     ? await look(fromRegistry(session, place.reference))

@@ -18,22 +18,21 @@ import {
   withoutTwins,
 } from "../../lifecycle/platform/package/locate.ts";
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
-import { replaceModules } from "../../lifecycle/platform/package/replace_module.ts";
 import type { CommonFlags } from "../common.ts";
 import { type Destination, readDestination, refuseSeveral } from "../destination.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readPlace } from "../places.ts";
-import { machinePlatform } from "../platform.ts";
+import { suits } from "../platform.ts";
 import { Session } from "../session.ts";
 import { VERSION } from "../version.ts";
+import { changeBuilder, SCRATCH } from "./change_builder.ts";
 import { putImages } from "./image_output.ts";
 import { collectLabels } from "./labels.ts";
 import { openPart } from "./part_image.ts";
 import { ownLifecycle } from "./own_lifecycle.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";
-import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
 /** Flags of the command. */
@@ -52,9 +51,6 @@ export interface BuilderFlags extends CommonFlags {
   readonly buildpackRegistry?: string;
   readonly output: string;
 }
-
-/** Where layers wait until a builder has them. */
-const SCRATCH = "wherry-scratch/builder";
 
 /** Makes a builder for each platform, or changes one. */
 export async function makeBuilder(io: Io, name: string, flags: BuilderFlags): Promise<void> {
@@ -75,7 +71,7 @@ export async function makeBuilder(io: Io, name: string, flags: BuilderFlags): Pr
   stack.use(await store.lease());
   const images = flags.from === undefined
     ? await fromConfig(session, destination, flags, stack)
-    : [await fromBuilder(session, flags.from, flags, stack)];
+    : await changeBuilder(session, destination, flags.from, flags, stack);
   if (flags.appendImageNameSuffix) await putSuffixed(session, name, images, flags);
   const put = await putImages(session, destination, images, flags.publish);
   session.log.info(`Successfully created builder image ${put.name}`);
@@ -286,38 +282,4 @@ async function lifecycleOf(
       };
     },
   };
-}
-
-async function fromBuilder(
-  session: Session,
-  name: string,
-  flags: BuilderFlags,
-  stack: AsyncDisposableStack,
-): Promise<Image> {
-  const wanted = flags.buildpack ?? [];
-  if (wanted.length === 0) {
-    throw new UsageError("Cannot change a builder: want --buildpack NAME with what shall be in it");
-  }
-  const [{ platform } = { platform: machinePlatform() }] = platformsOf(
-    (flags.target ?? []).map(parseTarget),
-  );
-  const old = await openPart(session, name, { platform, policy: flags.pullPolicy, stack });
-  const sources = await moduleSources(session, {
-    cwd: session.io.cwd,
-    platform,
-    policy: flags.pullPolicy,
-    index: flags.buildpackRegistry,
-    stack,
-  });
-  const modules: FoundModule[] = [];
-  for (const one of wanted) modules.push(...(await locateModule(one, sources)).modules);
-  const { image, changes } = await replaceModules({
-    old,
-    oldName: name,
-    modules: withoutTwins(modules),
-    labels: collectLabels(flags.label),
-    place: { store: await session.store(), repository: SCRATCH },
-  }, session.ctx);
-  for (const line of changes) session.log.info(line);
-  return image;
 }

@@ -256,7 +256,13 @@ Deno.test("several platforms in one archive are an index there, as in a director
 
 Deno.test("a destination that cannot be is refused before any work, of packages and builders alike", async () => {
   await using shell = await makeShell();
+  await shell.write({ "full/x": "" });
   for (const words of [["buildpack", "package"], ["builder", "create", "--config", "none.toml"]]) {
+    const { err } = await shell.wherry(...words, "oci:full");
+    match(
+      err,
+      /^ERROR: Cannot make an OCI layout in \S+: it holds "x"; want an empty directory\n$/,
+    );
     for (
       const [name, more, message] of [
         ["oci-archive:none/x.tar", [], /^ERROR: Cannot write \S+: \S+\/none is no directory\n$/],
@@ -274,7 +280,7 @@ Deno.test("a destination that cannot be is refused before any work, of packages 
       equal(code, 3, err);
     }
   }
-  deepEqual([...Deno.readDirSync(shell.dir)].map(({ name }) => name), []);
+  deepEqual([...Deno.readDirSync(shell.dir)].map(({ name }) => name), ["full"]);
 });
 
 Deno.test("what a package cannot be is one line", async () => {
@@ -503,7 +509,31 @@ Deno.test("two targets make an index of two builders", async () => {
     await shell.ok("builder", "create", "oci-archive:b.tar", ...both),
     `oci-archive:b.tar@${digest}\n`,
   );
-  match((await shell.wherry("builder", "inspect", "oci-archive:b.tar")).out, /test\/two/);
+  match((await shell.wherry("builder", "inspect", "b.tar")).out, /test\/two/);
+  // A swap is one for every platform of the old builder, or for those that are asked for.
+  await shell.write(buildpack("three", "test/two", "3.0.0"));
+  const swap = ["builder", "create", "oci:swapped", "-b", "three", "-o", "json", "--from"];
+  const swapped = async (...words: readonly string[]) =>
+    JSON.parse(await shell.ok(...swap, ...words)).platforms
+      .map((one: { platform: string }) => one.platform);
+  deepEqual(await swapped("b.tar"), ["linux/amd64", "linux/arm64"]);
+  const there = await fromLayout(`${shell.dir}/swapped`, { os: "linux", architecture: "arm64" });
+  match(labelOf(there.config, "io.buildpacks.buildpack.layers")!, /"3\.0\.0"/);
+  deepEqual(await swapped("b.tar", "-t", "linux/arm64"), ["linux/arm64"]);
+  for (
+    const [words, message] of [
+      [["--flatten", "a@1"], "Cannot use --flatten with --from: it goes with --config"],
+      [["--lifecycle", "x"], "Cannot use --lifecycle with --from: it goes with --config"],
+      [["-t", "linux/s390x"], "Cannot choose an image of .* for linux/s390x: it has .*"],
+    ] as const
+  ) {
+    const { code, err } = await shell.wherry(...swap, "b.tar", ...words);
+    match(err, new RegExp(`^ERROR: ${message}\n$`));
+    notEqual(code, 0);
+  }
+  await shell.ok("builder", "create", "oci:alone", "--config", "two.toml", "-t", "linux/amd64");
+  const other = await shell.wherry(...swap, "oci:alone", "-t", "linux/arm64");
+  equal(other.err, "ERROR: Cannot use oci:alone for linux/arm64: it is for linux/amd64\n");
   ok(await readAll(await arm.layers[0]!.blob(), 1 << 20));
 });
 

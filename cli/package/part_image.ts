@@ -1,9 +1,10 @@
 /** Images that packages and builders are made from, wherever their names say they are. */
 import { type Image, readImage } from "../../registry/image.ts";
-import type { Platform } from "../../registry/oci/descriptor.ts";
+import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
+import { choosePlatform } from "../../registry/oci/platform.ts";
 import { UsageError } from "../exit.ts";
 import { nowhere } from "../open_image.ts";
-import { type Located, openForReading, readPlace } from "../places.ts";
+import { imagePlace, type Located, openForReading } from "../places.ts";
 import { type PullPolicy, readUnder } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
 
@@ -13,6 +14,8 @@ export interface OpenPart {
   readonly platform: Platform;
   /** See {@linkcode readUnder}. */
   readonly policy?: PullPolicy | undefined;
+  /** Told what an index that the name stands for has, before any of it is read; then another platform will do. */
+  readonly onIndex?: ((entries: readonly Descriptor[]) => void) | undefined;
   /** Closes archives with the command. */
   readonly stack: AsyncDisposableStack;
 }
@@ -25,12 +28,16 @@ export interface OpenPart {
 export async function openPart(
   session: Session,
   name: string,
-  { platform, policy, stack }: OpenPart,
+  { platform, policy, onIndex, stack }: OpenPart,
 ): Promise<Image> {
-  const place = readPlace(name);
+  const place = await imagePlace(session, name);
   const { signal } = session.ctx;
+  const choose = onIndex && ((entries: readonly Descriptor[], wanted: Platform) => {
+    onIndex(entries);
+    return choosePlatform(entries, wanted) ?? entries[0];
+  });
   const read = async ({ registry, repository, reference }: Located) =>
-    await readImage(registry, repository, reference, platform, { signal });
+    await readImage(registry, repository, reference, platform, { signal, choose });
   if (place.kind === "registry") {
     const { value, located } = await readUnder(session, place.reference, policy, undefined, read);
     if (value !== undefined) return value;

@@ -112,7 +112,13 @@ export async function readText(path: string): Promise<string | undefined> {
     bytes = await Deno.readFile(path);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return undefined;
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = cause instanceof Deno.errors.IsADirectory
+      ? "it is a directory"
+      : cause instanceof Deno.errors.PermissionDenied
+      ? "permission denied"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
     throw new FileError(path, `Cannot read ${path}: ${why}`, { cause });
   }
   return decode(bytes, path);

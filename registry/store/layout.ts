@@ -59,9 +59,15 @@ async function mustExist(dir: string): Promise<void> {
   }
 }
 
-async function createLayout(dir: string): Promise<void> {
-  await makeDir(dir, 0o755);
-  if (await regular(join(dir, "oci-layout")) !== undefined) return;
+/** @throws {OciError} `UNAVAILABLE` when `dir` is there, and neither a layout nor empty. */
+export async function refuseNoLayout(dir: string): Promise<void> {
+  const stat = await Deno.stat(dir).catch(() => undefined);
+  if (stat === undefined || await regular(join(dir, "oci-layout")) !== undefined) return;
+  if (stat.isDirectory) return await refuseOthers(dir);
+  throw new OciError("UNAVAILABLE", `Cannot make an OCI layout in ${dir}: it is no directory`);
+}
+
+async function refuseOthers(dir: string): Promise<void> {
   for await (const { name } of Deno.readDir(dir)) {
     if (name.startsWith(".wherry-") || name === "index.json" || name === "blobs") continue;
     throw new OciError(
@@ -71,6 +77,12 @@ async function createLayout(dir: string): Promise<void> {
       }; want an empty directory`,
     );
   }
+}
+
+async function createLayout(dir: string): Promise<void> {
+  await makeDir(dir, 0o755);
+  if (await regular(join(dir, "oci-layout")) !== undefined) return;
+  await refuseOthers(dir);
   await makeDir(join(dir, "blobs"), 0o755);
   await makeDir(join(dir, "blobs", "sha256"), 0o755);
   if (await regular(join(dir, "index.json")) === undefined) {
