@@ -48,6 +48,8 @@ export interface AuthWorld {
   readonly credentials?: CredentialSource | undefined;
   /** What earlier commands heard. */
   readonly realms?: RealmMemory | undefined;
+  /** Whether anybody may answer in its place in spite of TLS. Default: nobody. */
+  readonly unverified?: ((base: Target) => boolean) | undefined;
   /** Where the registry's API is, once that is known. */
   readonly registry: () => Promise<Target>;
   /** How near the registry is. */
@@ -168,11 +170,12 @@ export class Authorizer {
 
   /** Only what readers are asked for is worth a token before the first request, and only what nobody else can have written. */
   async #keep({ params }: Challenge, { method }: Wish): Promise<void> {
-    const { realms, registry, host } = this.#world;
+    const { realms, registry, host, unverified } = this.#world;
     const realm = params.get("realm") ?? "";
     if (realms === undefined || (method !== "GET" && method !== "HEAD")) return;
     const base = await registry();
-    if (!base.secure && !sameOrigin(parseTarget(realm), base)) return;
+    const surely = base.secure && unverified?.(base) !== true;
+    if (!surely && !sameOrigin(parseTarget(realm), base)) return;
     realms.keepRealm(host, { realm, service: params.get("service") });
   }
 

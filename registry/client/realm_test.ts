@@ -3,7 +3,10 @@ import { deepEqual, equal, rejects } from "node:assert/strict";
 import { isOciError } from "../oci/error.ts";
 import { connectRegistry } from "./client.ts";
 import type { ClientOptions, KnownRealm, RealmMemory } from "./options.ts";
+import { makePki } from "./pki_testing.ts";
 import { errorBody, type QuirkServer, quirkServer } from "./quirk_testing.ts";
+
+const pki = await makePki();
 
 const index = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json" };
 
@@ -122,6 +125,33 @@ Deno.test("C-AUTH-12 without TLS only a token server of the registry itself is r
   const realms = memory();
   equal((await read(server, realms)).length, 2);
   equal(realms.known, undefined);
+});
+
+Deno.test({
+  name:
+    "C-AUTH-12 nor another's of a registry whose certificate nobody checks; one that is checked is believed",
+  ignore: pki === undefined,
+}, async () => {
+  await using tokens = quirkServer(() => Response.json({ token: "T" }), pki!.server);
+  await using server = quirkServer(
+    ({ headers }) =>
+      headers.has("authorization")
+        ? Response.json({ ...index, manifests: [] }, {
+          headers: { "content-type": index.mediaType },
+        })
+        : errorBody(401, "UNAUTHORIZED", "who is it", {
+          "www-authenticate": `Bearer realm="https://${tokens.host}/token"`,
+        }),
+    pki!.server,
+  );
+  const realms = memory();
+  const trusting = { caCerts: [pki!.ca] };
+  for (const lax of ["insecureHosts", "unverifiedHosts"]) {
+    await read(server, realms, { ...trusting, [lax]: [server.host] });
+    equal(realms.known, undefined, lax);
+  }
+  await read(server, realms, trusting);
+  equal(realms.known?.realm, `https://${tokens.host}/token`);
 });
 
 Deno.test("C-AUTH-15 one that asks only writers for a token is read without: it is not remembered", async () => {

@@ -9,6 +9,7 @@ import type { ClientOptions, HostFacts } from "./options.ts";
 import { Pace } from "./pace.ts";
 import { explain, refusalOf } from "./refusal.ts";
 import { askedPause, isRetryableStatus, ownPause } from "./retry.ts";
+import { listed } from "./dial.ts";
 import { Scheme } from "./scheme.ts";
 import type { Transport } from "./transport.ts";
 import { TransportError } from "./transport_error.ts";
@@ -51,6 +52,8 @@ export class Session {
       transport,
       credentials: options.credentials,
       realms: options.realms,
+      unverified: (base) =>
+        listed(options.insecureHosts, base) || listed(options.unverifiedHosts, base),
       registry: () => this.base(),
       nearness: () => this.#follower.nearness(),
       now: () => this.now(),
