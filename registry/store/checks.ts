@@ -3,9 +3,16 @@ import { algorithmOf, type Digest, digestOfMade, isDigest } from "../oci/digest.
 import { OciError } from "../oci/error.ts";
 import { isRepositoryName, isTag } from "../oci/reference.ts";
 
+/** What is done to one repository is done to it again. */
+let fine = "";
+
 /** @throws {OciError} NAME_INVALID. */
 export function checkName(repository: string): void {
-  if (isRepositoryName(repository)) return;
+  if (repository === fine) return;
+  if (isRepositoryName(repository)) {
+    fine = repository;
+    return;
+  }
   throw new OciError(
     "NAME_INVALID",
     `Cannot store in ${JSON.stringify(repository.slice(0, 300))}: it is not a repository name`,

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /**
  * A fleet rebased: wherry beside crane and the Go lifecycle's rebaser, in one job, over images of one generator.
- * `deno task bench fleet [images]`. Peers are measured on a sample, eight processes at once. The chart goes to
+ * `deno task bench fleet [images] [--store]`. Peers are measured on a sample, eight processes at once. The chart goes to
  * docs/fleet.svg with `--chart`.
  */
 import { connectRegistry } from "../../registry/client/client.ts";
@@ -19,6 +19,8 @@ export interface FleetBenchOptions {
   readonly wherry?: string | undefined;
   /** Write the chart. */
   readonly chart?: boolean | undefined;
+  /** Measure the store alone. */
+  readonly storeOnly?: boolean | undefined;
 }
 
 /** Images a peer is measured on. */
@@ -58,6 +60,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     return path;
   };
 
+  if (options.storeOnly) return await inStore(dir.path, images, wherry, add);
   console.log(`Making ${images} images of 15 layers, 10 KB of labels each ...`);
   const port = 5990;
   const host = `127.0.0.1:${port}`;
@@ -121,28 +124,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
       note: "",
     });
   }
-  {
-    const inStore = `${dir.path}/direct`;
-    const many = Math.min(images, 10_000);
-    {
-      await using place = await openStore(inStore);
-      await makeFleet(place, many, "store.example/run:2", (name) => `store.example/${name}`);
-    }
-    const file = await list(
-      "direct.list",
-      names.slice(0, many).map((name) => `store:store.example/${name}`),
-    );
-    const { seconds } = await wherry(
-      ...["rebase", "--from", file, "--store", inStore, "-q"],
-      ...["--run-image", "store:store.example/run:2"],
-    );
-    add({
-      what: "wherry, in the store, no HTTP",
-      of: many,
-      rate: many / seconds,
-      note: `${many} images`,
-    });
-  }
+  await inStore(dir.path, images, wherry, add);
   {
     await using docker = await startDockerRegistry();
     await using client = connectRegistry(docker.host);
@@ -217,6 +199,35 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     await Deno.writeTextFile(path, chart(rows));
     console.log(`wrote ${path}`);
   }
+}
+
+/** Images of a store, at most 10,000, without HTTP. */
+async function inStore(
+  dir: string,
+  images: number,
+  wherry: (...args: readonly string[]) => ReturnType<typeof timed>,
+  add: (row: Omit<Row, "cpu"> & { readonly of: number }) => void,
+): Promise<void> {
+  const store = `${dir}/direct`;
+  const list = `${dir}/direct.list`;
+  const many = Math.min(images, 10_000);
+  {
+    await using place = await openStore(store);
+    const run = "store.example/run:2";
+    const { names } = await makeFleet(place, many, run, (name) => `store.example/${name}`);
+    const lines = names.map((name) => `store:store.example/${name}\n`);
+    await Deno.writeTextFile(list, lines.join(""));
+  }
+  const { seconds, peak } = await wherry(
+    ...["rebase", "--from", list, "--store", store, "-q"],
+    ...["--run-image", "store:store.example/run:2"],
+  );
+  add({
+    what: "wherry, in the store, no HTTP",
+    of: many,
+    rate: many / seconds,
+    note: `${many} images; ${peak.toFixed(0)} MiB`,
+  });
 }
 
 function ratios(rows: readonly Row[]): void {
@@ -372,5 +383,6 @@ if (import.meta.main) {
     images,
     wherry: Deno.env.get("WHERRY"),
     chart: Deno.args.includes("--chart"),
+    storeOnly: Deno.args.includes("--store"),
   });
 }

@@ -28,6 +28,7 @@ const BENCHES: Readonly<Record<string, () => Promise<unknown>>> = {
       images: what === "fleet" ? mib : 30_000,
       wherry,
       chart: Deno.args.includes("--chart"),
+      storeOnly: Deno.args.includes("--store"),
     }),
   latency: () => benchLatency(wherry),
   registry: () => benchRegistry({ mib, wherry }),
