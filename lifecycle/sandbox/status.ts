@@ -35,14 +35,12 @@ export function parseStatus(text: string): Status {
   const status: Status = {};
   for (const line of text.split("\n")) {
     if (line === "") continue;
-    const value: unknown = JSON.parse(line);
-    const exit = exitLine.safeParse(value);
-    if (exit.success) status.exit = exit.data;
-    const fail = failLine.safeParse(value);
-    if (fail.success) {
-      const { act, thing, error } = fail.data;
-      status.failure ??= new StartError(fail.data.fail, `Cannot ${act} "${thing}": ${error}`);
-    }
+    const value: object = JSON.parse(line);
+    // Others are of how far it got.
+    if ("exit" in value) status.exit = exitLine.parse(value);
+    if (!("fail" in value)) continue;
+    const { fail, act, thing, error } = failLine.parse(value);
+    status.failure ??= new StartError(fail, `Cannot ${act} "${thing}": ${error}`);
   }
   return status;
 }

@@ -9,7 +9,8 @@ const IMPORT = /^import { z } from "zod";$/m;
 
 /**
  * zod is a third of what a command that talks to a registry would load, and what it would check is read without it when
- * it is as usual. So `z.object(...)` gives a stand-in that remembers the call; the first `safeParse` loads zod and makes it.
+ * it is as usual. So `z.object(...)` gives a stand-in that remembers the call. What `light_zod.js` knows, it judges; the first
+ * value that it does not take loads zod and makes the schema.
  *
  * Of zod comes what is used: `import { z }` is a name for an object with all of it, its messages in fifty languages too,
  * which esbuild takes whole. As a namespace it takes a quarter.
@@ -48,6 +49,10 @@ export function lazyZod(): { readonly plugin: Plugin; readonly source: () => str
   };
 }
 
+/** Judges what is as usual; see there. */
+const LIGHT = Deno.readTextFileSync(new URL("light_zod.js", import.meta.url))
+  .replaceAll(/^export /gm, "");
+
 function isMaker(zod: Readonly<Record<string, unknown>>, name: string): boolean {
   return typeof zod[name] === "function";
 }
@@ -70,6 +75,7 @@ let found;
 const zod = () => found ??= require("./${ZOD_CHUNK}.js");
 const chained = new Set(${JSON.stringify(CHAINED)});
 const makers = new WeakMap();
+${LIGHT}
 const real = (value) => {
   if (typeof value === "function") return makers.get(value)?.() ?? value;
   if (Array.isArray(value)) return value.map(real);
@@ -80,19 +86,36 @@ const defer = (make) => {
   let made;
   const get = () => made ??= make();
   const later = new Proxy(function () {}, {
-    get: (_, key) => chained.has(key)
-      ? (...args) => defer(() => get()[key](...args.map(real)))
-      : get()[key],
+    get(_, key) {
+      if (chained.has(key)) {
+        return (...args) => {
+          const next = defer(() => get()[key](...args.map(real)));
+          noteChained(next, later, key, args);
+          return next;
+        };
+      }
+      if (key !== "safeParse" && key !== "parse") return get()[key];
+      return (value, ...more) => {
+        const data = more.length > 0 ? REFUSED : take(later, value);
+        if (data === REFUSED) return get()[key](value, ...more);
+        return key === "parse" ? data : { success: true, data };
+      };
+    },
     has: (_, key) => key in get(),
   });
   makers.set(later, get);
   return later;
 };
 export const NEVER = Object.freeze({ status: "aborted" });
-export const lazy = (getter) => defer(() => zod().lazy(() => real(getter())));
+const make = (name, args, made) => {
+  const schema = defer(made);
+  noteMade(schema, name, args);
+  return schema;
+};
+export const lazy = (getter) => make("lazy", [getter], () => zod().lazy(() => real(getter())));
 ${
     others.map((name) =>
-      `const z_${name} = (...args) => defer(() => zod().${name}(...args.map(real)));`
+      `const z_${name} = (...args) => make("${name}", args, () => zod().${name}(...args.map(real)));`
     ).join("\n")
   }
 export { ${others.map((name) => `z_${name} as ${name}`).join(", ")} };
