@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { BuilderRoot } from "../lifecycle/platform/builder_root.ts";
 import { readBuildpacks, readExtensions } from "../lifecycle/platform/tree_modules.ts";
 import type { OpenPackage } from "../lifecycle/platform/buildpack_directory.ts";
-import { locateModule } from "../lifecycle/platform/package/locate.ts";
 import { enterable, rootInUse } from "../lifecycle/platform/enter.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";
 import { chooseEntry, type Entry, type Isolation } from "../lifecycle/sandbox/entry.ts";
@@ -15,7 +14,6 @@ import { isOciError } from "../registry/oci/error.ts";
 import { helperPath } from "./assets.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
 import { refuseForeign } from "./foreign_arch.ts";
-import { moduleSources } from "./package/sources.ts";
 import { imagePlace, inStore, type Located, openForReading, type Writable } from "./places.ts";
 import { platformOf, refuseOther } from "./platform.ts";
 import type { Session } from "./session.ts";
@@ -149,6 +147,8 @@ export function packageOpener(
   stack: AsyncDisposableStack,
 ): OpenPackage {
   return async (name, kind) => {
+    const { moduleSources } = await import("./package/sources.ts");
+    const { locateModule } = await import("../lifecycle/platform/package/locate.ts");
     const sources = await moduleSources(session, {
       cwd: session.io.cwd,
       platform,
