@@ -1,8 +1,8 @@
 /**
  * Makes images to build and run on, from Debian packages only: `build` (a build image), `java` (one with a JDK),
- * `languages` (one with Node, Python and a JDK), `run` and `run2` (run images that differ in one layer, for rebase), `tiny`
- * (a run image without a shell). All have the usual labels and the CNB user 1000. `build-arm64` and `run-arm64` are for
- * that processor, `builds` and `runs` indexes of both.
+ * `languages` (one with Node, Python and a JDK), `scripts` (without the JDK), `run` and `run2` (run images that differ in one
+ * layer, for rebase), `tiny` (a run image without a shell). All have the usual labels and the CNB user 1000. `build-arm64`,
+ * `scripts-arm64` and `run-arm64` are for that processor, `builds`, `scripts-both` and `runs` indexes of both.
  *
  *     deno run -A scripts/base_images.ts [TAG...]              which ones; default: all of this machine's processor
  *     deno run -A scripts/base_images.ts --cached [TAG...]     makes nothing: exit 1 when one is missing
@@ -11,7 +11,7 @@
  *
  * The last line printed is the OCI layout they are in, below $WHERRY_TOOLS (default ~/.cache/wherry-build): what was made
  * once is not made again until its own recipe changes; remove it to get newer packages. The same packages give the same digests. Needs root and
- * mmdebstrap; about a minute an image. Those of the other processor need qemu-user-static and take four.
+ * mmdebstrap; about a minute an image. Those of the other processor need qemu-user-static and take two.
  */
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
@@ -32,6 +32,7 @@ const ROOTS = {
     variant: "minbase",
     packages: ["nodejs", "npm", "openjdk-17-jdk-headless", "python3", "unzip"],
   },
+  scripts: { variant: "minbase", packages: ["nodejs", "npm", "python3"] },
   run: { variant: "minbase", packages: ["ca-certificates"] },
   tiny: { variant: "extract", packages: ["base-files", "libc6", "netbase", "tzdata"] },
 } as const satisfies Record<string, DebianRoot>;
@@ -44,7 +45,9 @@ const IMAGES = {
   run: { root: "run", mark: "run 1\n", builds: false, arch: HERE },
   run2: { root: "run", mark: "run 2\n", builds: false, arch: HERE },
   tiny: { root: "tiny", mark: "tiny 1\n", builds: false, arch: HERE },
+  scripts: { root: "scripts", mark: "scripts 1\n", builds: true, arch: HERE },
   "build-arm64": { root: "build", mark: "build 1\n", builds: true, arch: "arm64" },
+  "scripts-arm64": { root: "scripts", mark: "scripts 1\n", builds: true, arch: "arm64" },
   "run-arm64": { root: "run", mark: "run 1\n", builds: false, arch: "arm64" },
 } as const;
 
@@ -54,6 +57,7 @@ export type BaseTag = keyof typeof IMAGES;
 /** Indexes, and what they are of. */
 const INDEXES = {
   builds: ["build", "build-arm64"],
+  "scripts-both": ["scripts", "scripts-arm64"],
   runs: ["run", "run-arm64"],
 } as const satisfies Record<string, readonly BaseTag[]>;
 

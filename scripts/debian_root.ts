@@ -3,6 +3,7 @@ import { uploadTar, type WrittenLayer } from "../registry/layer/write_layer.ts";
 import type { Registry } from "../registry/registry.ts";
 import { LAYOUT_REPOSITORY } from "../registry/store/layout.ts";
 import { openForeign } from "./foreign.ts";
+import { BRING_NATIVE, DROP_NATIVE, NATIVE_ENV } from "./native_tools.ts";
 
 /** User and group of the images. */
 export const ID = 1000;
@@ -38,7 +39,10 @@ function options({ variant, packages }: DebianRoot, arch = HERE): string[] {
     "--quiet",
     "--mode=root",
     // Whether its programs start was seen to before.
-    ...arch === HERE ? [] : [`--architectures=${arch}`, "--skip=check/qemu"],
+    ...arch === HERE ? [] : [
+      ...[`--architectures=${arch}`, "--skip=check/qemu"],
+      ...[`--aptopt=DPkg::Path "${NATIVE_ENV.PATH}"`, `--extract-hook=${BRING_NATIVE}`],
+    ],
     `--variant=${variant}`,
     `--include=${packages.join(",")}`,
     // Nobody loses a half-made root to a power cut; documentation is not for images, and Java's package wants its place.
@@ -49,6 +53,7 @@ function options({ variant, packages }: DebianRoot, arch = HERE): string[] {
     ...variant === "minbase" ? ['--essential-hook=mkdir -p "$1/usr/share/man/man1"'] : [],
     `--customize-hook=${USER}`,
     `--customize-hook=${CLEAN}`,
+    ...arch === HERE ? [] : [`--customize-hook=${DROP_NATIVE}`],
   ];
 }
 
@@ -86,6 +91,7 @@ export async function debianRoot(
   const child = new Deno.Command(program, {
     args,
     env: {
+      ...NATIVE_ENV,
       SOURCE_DATE_EPOCH: EPOCH,
       DENO: Deno.execPath(),
       UNDATE: decodeURIComponent(new URL("undate_cacerts.ts", import.meta.url).pathname),
