@@ -128,18 +128,26 @@ async function sendLayer(
       },
     }),
   );
-  for await (const chunk of decompress(watched, { signal, limits })) {
-    signal?.throwIfAborted();
-    hash.update(chunk);
-    parser.push(chunk);
-    if (frames.waiting >= BATCH) await write(frames.take());
+  const act = `Cannot unpack layer ${layer.descriptor.digest}: `;
+  try {
+    for await (const chunk of decompress(watched, { signal, limits })) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      parser.push(chunk);
+      if (frames.waiting >= BATCH) await write(frames.take());
+    }
+    parser.finish();
+  } catch (error) {
+    // What a reader says of bytes is of no use to people who do not know whose they are.
+    if ([SyntaxError, TypeError, RangeError].some((kind) => error instanceof kind)) {
+      const { message } = error as Error;
+      (error as Error).message = act + message.replace(/^Cannot (read|unpack|decompress) /, "");
+    }
+    throw error;
   }
-  parser.finish();
   const found = hash.digest();
   if (found !== layer.diffId) {
-    throw new TypeError(
-      `Cannot unpack layer ${layer.descriptor.digest}: it is ${found}, its image says ${layer.diffId}`,
-    );
+    throw new TypeError(`${act}it is ${found}, its image says ${layer.diffId}`);
   }
   await write(frames.take());
 }
