@@ -80,14 +80,19 @@ export async function rootInUse(root = "/"): Promise<readonly string[]> {
   return used;
 }
 
-/** Says which builder this container has become. */
+/** Says which builder this container has become, or was about to: what ended in the middle can be done again. */
 const TAKEN = "/cnb/.wherry-takeover";
 
 async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<boolean> {
   const chain = chainOf(image);
   const before = await Deno.readTextFile(TAKEN).catch(() => undefined);
   if (before === chain) return false;
-  const used = before === undefined ? await rootInUse() : ["another builder"];
+  const begun = `begun: ${chain}`;
+  const used = before === undefined
+    ? await rootInUse()
+    : before === begun
+    ? []
+    : ["another builder"];
   if (used.length > 0) {
     // Asked before, and asked again by the one who acts: nothing here could be undone.
     throw new LifecycleError(
@@ -97,6 +102,8 @@ async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<
   }
   const size = image.layers.reduce((sum, layer) => sum + layer.descriptor.size, 0);
   const meter = ctx.meter("Unpacking", size);
+  await Deno.mkdir("/cnb", { recursive: true });
+  await Deno.writeTextFile(TAKEN, begun);
   try {
     await unpackLayers(image.layers, {
       helper,
@@ -110,7 +117,6 @@ async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<
   } finally {
     meter.end();
   }
-  await Deno.mkdir("/cnb", { recursive: true });
   await Deno.writeTextFile(TAKEN, chain);
   return true;
 }
