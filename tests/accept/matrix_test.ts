@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { canMakeBase, writeBase, writeBuildBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
-import { inShare, type Way, waysInto } from "./matrix_testing.ts";
+import { type Built, inShare, type Way, waysInto } from "./matrix_testing.ts";
 import type { Engine } from "./seccomp_testing.ts";
 import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
 
@@ -19,6 +19,14 @@ interface App {
   readonly hello: RegExp;
   /** What buildpacks are told. */
   readonly words?: readonly string[];
+}
+
+/** What tells why two images differ: layers as they are and as they travel, the config. */
+async function insides({ layout, layers }: Built): Promise<unknown> {
+  const inspect = async (how: string) =>
+    JSON.parse(await tool("skopeo", ["inspect", how, `oci:${layout}:app`]));
+  const config = await inspect("--config");
+  return [layers.map(({ id, diffId }) => [id, diffId]), (await inspect("--raw")).layers, config];
 }
 
 /** Builds each app twice in every way, and starts what came out. */
@@ -39,7 +47,7 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[
   await scene.ok(["builder", "create", builder, "--config", "builder.toml"]);
   const ways = await waysInto(scene);
   for (const { path, runImage, hello, words = [] } of apps) {
-    let digest: string | undefined;
+    let one: Built | undefined;
     for (const way of ways) {
       const started = performance.now();
       const first = await way.build(path, runImage, words);
@@ -50,13 +58,15 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[
       // deno-lint-ignore no-console
       console.log(`${path} by ${way.where}: ${Math.round(performance.now() - started)} ms`);
       // What is the same image answers the same.
-      if (digest === undefined) {
+      if (one === undefined) {
         const [said] = await answers(await unpack(first.layout, "app", `${scene.dir}/started`));
         assert.match(said!, hello);
         await Deno.remove(`${scene.dir}/started`, { recursive: true });
       }
-      assert.equal(first.digest, digest ?? first.digest, `${path}: another image by ${way.where}`);
-      digest = first.digest;
+      one ??= first;
+      if (first.digest === one.digest) continue;
+      assert.deepEqual(await insides(first), await insides(one), `${path}: by ${way.where}`);
+      assert.fail(`${path}: another image by ${way.where}, with the same layers`);
     }
   }
   return ways;
