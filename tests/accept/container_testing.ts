@@ -116,7 +116,7 @@ export async function contain(bundle: string, container: Container): Promise<Run
 }
 
 /** What the started app says at `/` and `/env`. */
-export async function answers(image: Bundle): Promise<readonly string[]> {
+export async function answers(image: Pick<Bundle, "start">): Promise<readonly string[]> {
   const port = freePort();
   const web = await image.start({ env: [`PORT=${port}`] });
   try {

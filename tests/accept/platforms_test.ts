@@ -1,6 +1,5 @@
 /** Both processors on one machine: a builder for each under one index, an app for each under one name. */
 import assert from "node:assert/strict";
-import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { openForeign } from "../../scripts/foreign.ts";
 import { foreignPrograms } from "../../scripts/foreign_programs.ts";
 import { canMakeBase, type Programs, writeBothBases } from "./base_image_testing.ts";
@@ -8,12 +7,9 @@ import { hasRegistry, startRegistry } from "./registry_testing.ts";
 import {
   assertOneError,
   type BuildResult,
-  EXAMPLES,
   makeScene,
-  ROOT,
   type Scene,
   startProcess,
-  tool,
   WHERRY,
 } from "./wherry_testing.ts";
 
@@ -80,11 +76,6 @@ arch = "${OTHER}"
 uri = "lifecycle"
 `,
 };
-
-const LIFECYCLE = Object.fromEntries(
-  Object.entries(FILES).filter(([name]) => name.startsWith("lifecycle/"))
-    .map(([name, text]) => [name, text.replace('["0.10"]', '["0.7", "0.10"]')]),
-);
 
 /** A scene with the builder `oci:builder` for both. */
 async function bothScene(): Promise<Scene> {
@@ -223,73 +214,5 @@ Deno.test({
     assertOneError(tagged, 3, /Cannot tag oci-archive:o.tar/);
     const wrong = await scene.run(["detect", ...["--path", "app"], ...BOTH]);
     assertOneError(wrong, 3, /Cannot read platform/);
-  },
-});
-
-const debian = Deno.env.get("WHERRY_MATRIX") === "all" && HERE === "amd64" &&
-  (await missingImages(cachedLayout(), ["builds", "runs"])).length === 0;
-
-Deno.test({
-  name: "multi-arch: Debian's own packages for both, the example with a Procfile built and started",
-  ignore: !debian,
-  async fn() {
-    await using foreign = await openForeign();
-    assert.equal(foreign.why, undefined);
-    await using scene = await makeScene();
-    const base = `oci:${cachedLayout()}`;
-    await scene.write({
-      ...LIFECYCLE,
-      "builder.toml": FILES["builder.toml"].replace("oci:base:builds", `${base}:builds`)
-        .replace('"teller"', `"${EXAMPLES}/buildpacks/procfile"`)
-        .replace("test/teller", "wherry/procfile"),
-    });
-    await scene.ok(["builder", "create", "oci:builder", "--config", "builder.toml"]);
-    const env = { HOME: scene.home, WHERRY_STORE: scene.store };
-    const wherry = async (...args: string[]) => {
-      const [program, words] = foreign.command(WHERRY, args);
-      const { code, stdout, stderr } = await startProcess(program, words, { cwd: scene.dir, env })
-        .ended;
-      assert.equal(code, 0, stderr);
-      return stdout;
-    };
-    const app = ["--path", `${EXAMPLES}/bash-app`];
-    const from = ["--builder", "oci:builder", "--run-image", `${base}:runs`];
-    await wherry("build", "oci:out", ...app, ...from, ...BOTH);
-    for (const arch of [HERE, OTHER] as const) {
-      const platform = ["--platform", `linux/${arch}`];
-      const said = await wherry("run", "oci:out", ...platform, "-e", "PORT=80");
-      assert.match(said, /^greetings from shop: port 80\n/);
-      const type = await wherry(
-        ...["run", "oci:out", ...platform, "--entrypoint", "/bin/bash", "--", "-c"],
-        "echo $HOSTTYPE",
-      );
-      assert.equal(type, `${BASH_TYPE[arch]}\n`);
-    }
-  },
-});
-
-Deno.test({
-  name: "base images of Debian packages for both processors, made again: the same digests",
-  ignore: !debian, // that of the other processor takes some ten minutes to make
-  async fn() {
-    const to = await Deno.makeTempDir();
-    try {
-      const tags = ["build", "run", `build-${OTHER}`, `run-${OTHER}`];
-      await tool(Deno.execPath(), [
-        ...["run", "-A", `${ROOT}scripts/base_images.ts`, "--fresh", "--to", to, ...tags],
-      ]);
-      const digests = async (dir: string) => {
-        const { manifests } = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
-        return tags.map((tag) =>
-          manifests.find((one: { annotations: Record<string, string> }) =>
-            one.annotations["org.opencontainers.image.ref.name"] === tag
-          ).digest
-        );
-      };
-      // Packages that were updated meanwhile make other images: then those that are kept are made anew first.
-      assert.deepEqual(await digests(to), await digests(cachedLayout()));
-    } finally {
-      await Deno.remove(to, { recursive: true });
-    }
   },
 });
