@@ -14,8 +14,11 @@ export interface Usage {
   readonly outOfProcesses: boolean;
 }
 
-/** Most processes and threads of a build together, where the group counts them: a bomb ends there. */
-export const MOST_PROCESSES = 8192;
+/**
+ * Most processes and threads of a build together, where the group counts them: a bomb ends there. Fewer than a user may have
+ * behind the walls without a group, or that limit would be met first, and nobody told.
+ */
+export const MOST_PROCESSES = 4096;
 
 /** A control group of one build; gone when it is disposed. */
 export interface BuildGroup extends AsyncDisposable {

@@ -7,8 +7,13 @@ const FILES = {
   "bp/buildpack.toml":
     'api = "0.10"\n[buildpack]\nid = "bp"\nversion = "1"\n[[targets]]\nos = "linux"\n',
   "bp/bin/detect": "#!/bin/sh\n",
-  // `tail` keeps all of a line without an end.
-  "bp/bin/build": "#!/bin/sh\nhead -c ${BYTES}000000 /dev/zero | tail -n 1 >/dev/null || exit 7\n",
+  // `tail` keeps all of a line without an end. What is started waits for a line that never comes.
+  "bp/bin/build": `#!/bin/sh
+head -c \${BYTES}000000 /dev/zero | tail -n 1 >/dev/null || exit 7
+[ -n "$BOMB" ] || exit 0
+mkfifo "$CNB_LAYERS_DIR/fifo" && exec 3<>"$CNB_LAYERS_DIR/fifo"
+while :; do read -r line <&3 & done
+`,
 };
 
 const ROOT = "/sys/fs/cgroup";
@@ -26,9 +31,10 @@ async function delegated(): Promise<(AsyncDisposable & { readonly inside: string
   }
   const inside = `${group}/session`;
   try {
-    await Deno.writeTextFile(`${ROOT}/cgroup.subtree_control`, "+memory").catch(() => {});
+    await Deno.writeTextFile(`${ROOT}/cgroup.subtree_control`, "+memory +pids").catch(() => {});
     await Deno.mkdir(inside, { recursive: true });
     await Deno.writeTextFile(`${group}/cgroup.subtree_control`, "+memory");
+    await Deno.writeTextFile(`${group}/cgroup.subtree_control`, "+pids").catch(() => {});
   } catch (error) {
     // deno-lint-ignore no-console
     console.log(`skipped: limits in control groups: ${(error as Error).message}`);
@@ -43,16 +49,16 @@ async function delegated(): Promise<(AsyncDisposable & { readonly inside: string
   };
 }
 
-Deno.test("build --memory in a delegated control group: a hog is ended and named, the most that was used is in the report", async () => {
+Deno.test("build --memory in a delegated control group: a hog and a fork bomb are ended and named, the most that was used is in the report", async () => {
   await using group = await delegated();
   if (group === undefined) return;
   await using scene = await makeScene();
   await scene.write(FILES);
-  const build = (bytes: number) =>
+  const build = (bytes: number, memory = "64MiB", bomb = "") =>
     startProcess("sh", [
       ...["-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group.inside, WHERRY, "build", "image"],
-      ...["--path", "app", "-b", "bp", "--run-image", "scratch", "--memory", "64MiB", "-o", "json"],
-      ...["--env", `BYTES=${bytes}`],
+      ...["--path", "app", "-b", "bp", "--run-image", "scratch", "--memory", memory, "-o", "json"],
+      ...["--env", `BYTES=${bytes}`, "--env", `BOMB=${bomb}`],
     ], { cwd: scene.dir, env: { HOME: scene.home, WHERRY_STORE: scene.store } }).ended;
   const hog = await build(200);
   assertOneError(hog, 51, /its bin\/build was killed by SIGKILL$/);
@@ -64,6 +70,12 @@ Deno.test("build --memory in a delegated control group: a hog is ended and named
   assert.equal(modest.code, 0, modest.stderr);
   const { memory_peak: peak } = JSON.parse(modest.stdout);
   assert(peak === undefined || (peak > 20_000_000 && peak <= 64 << 20), `${peak}`); // of kernels from 5.19 on
+  if (await Deno.readTextFile(`${group.inside}/pids.max`).then(() => true, () => false)) {
+    const forks = await build(1, "3GiB", "yes");
+    assertOneError(forks, 51, /its bin\/build exited with status 2$/);
+    assert.match(forks.stderr, /^Warning: Buildpacks wanted more than \d+ processes at a time$/m);
+    assert.match(forks.stderr, /[Cc]annot fork/);
+  }
   assert.deepEqual(
     [...Deno.readDirSync(`${group.inside}/..`)].filter(({ name }) => /^wherry-/.test(name)),
     [],
