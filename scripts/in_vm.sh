@@ -59,7 +59,7 @@ quoted() { for word; do printf "'%s' " "$(printf %s "$word" | sed "s/'/'\\\\''/g
 cat >command <<END
 echo; echo begun
 cd $(quoted "$from")
-export HOME=$(quoted "$HOME") PATH=$(quoted "$PATH") TMPDIR=/tmp
+export HOME=$(quoted "$HOME") PATH=$(quoted "$PATH") TMPDIR=/tmp WHERRY_IN_VM=yes
 $(quoted "$@") </dev/null
 echo "ended with \$?"
 /tmp/busybox poweroff -f

@@ -32,7 +32,7 @@ Deno.test("control groups: the nearest one above that hands out memory, a limit,
   const file = (name: string) => `${group.path}/${name}`;
   equal(await Deno.readTextFile(file("memory.max")), "1048576");
   equal(await Deno.readTextFile(file("memory.oom.group")), "1");
-  equal(await Deno.readTextFile(file("pids.max")), "8192");
+  equal(await Deno.readTextFile(file("pids.max")), "4096");
   deepEqual(await group.usage(), { outOfMemory: false, outOfProcesses: false });
   await Deno.writeTextFile(file("memory.peak"), "4096\n");
   await Deno.writeTextFile(file("memory.events"), "low 0\noom 1\noom_kill 2\noom_group_kill 1\n");

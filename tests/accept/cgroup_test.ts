@@ -70,7 +70,7 @@ Deno.test("build --memory in a delegated control group: a hog and a fork bomb ar
   assert.equal(modest.code, 0, modest.stderr);
   const { memory_peak: peak } = JSON.parse(modest.stdout);
   assert(peak === undefined || (peak > 20_000_000 && peak <= 64 << 20), `${peak}`); // of kernels from 5.19 on
-  if (await Deno.readTextFile(`${group.inside}/pids.max`).then(() => true, () => false)) {
+  if (Deno.env.get("WHERRY_IN_VM") === "yes") { // elsewhere a group above may have a lower limit
     const forks = await build(1, "3GiB", "yes");
     assertOneError(forks, 51, /its bin\/build exited with status 2$/);
     assert.match(forks.stderr, /^Warning: Buildpacks wanted more than \d+ processes at a time$/m);
