@@ -107,6 +107,9 @@ Deno.test({
     for (const word of ["test/two", "test/two@1.0.0", "urn:cnb:registry:test/two"]) {
       equal(await ran("-b", word, "-r", "index"), "two", word);
     }
+    await shell.ok("buildpack", "yank", "test/two@1.0.0", "-r", "index");
+    const yanked = ["-b", "test/two@1.0.0", "-r", "index"];
+    match((await shell.wherry("build", "app", ...BUILD, ...yanked)).err, /: it was yanked\)$/m);
     const absent = await shell.wherry("build", "app", ...BUILD, "-b", "urn:cnb:builder:test/none");
     equal(absent.code, 3);
     match(absent.err, /the builder has test\/greeter@1\.0\.0/);

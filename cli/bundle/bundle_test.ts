@@ -129,6 +129,12 @@ Deno.test("bundle: the closure of a builder is found by itself, mirrors that are
     [[`${at.host}/builder:1`, "builder"], [`${at.host}/run:1`, "run"]],
   );
   match(err, /Left out of the bundle: .*gone/);
+  // Another that names the same mirror: it is neither asked nor told again.
+  await at.shell.ok("copy", `${at.host}/builder:1`, `${at.host}/other:1`);
+  const both = ["--builder", `${at.host}/builder:1`, "--app", `${at.host}/other:1`, "--dry-run"];
+  const told = await at.shell.wherry("bundle", "create", "two.tar", ...both);
+  equal(told.code, 0, told.err);
+  equal(told.err.match(/Left out of the bundle/g)?.length, 1, told.err);
   const text = await at.shell.ok("bundle", "inspect", "out.tar");
   match(text, /run +127\S+\/run:1 +\S+ \S+ +127\S+\/builder:1/);
   equal((await at.shell.wherry("bundle", "verify", "out.tar")).code, 0);

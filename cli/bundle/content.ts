@@ -92,15 +92,24 @@ export async function takeAll(
       for (const need of needsOf(image, name)) await takeNeed(need.names, need.role, reference);
     }
   };
+  /** Names that cannot be had, and why: asked and told once. */
+  const absent = new Map<string, string>();
   /** A run image has to be there under one of its names; the others are taken where they can be had. */
   const takeNeed = async (names: readonly string[], role: Role, requiredBy: string) => {
     const failures: string[] = [];
+    const known = new Set(absent.values());
     for (const name of names) {
+      const why = absent.get(name);
+      if (why !== undefined) {
+        failures.push(why);
+        continue;
+      }
       try {
         await take(name, role, requiredBy);
       } catch (error) {
         session.ctx.signal.throwIfAborted();
         if (!isOciError(error)) throw error;
+        absent.set(name, error.message);
         failures.push(error.message);
       }
     }
@@ -109,7 +118,9 @@ export async function takeAll(
         `Cannot bundle ${requiredBy}: its run image cannot be had: ${failures.join("; ")}`,
       );
     }
-    for (const failure of failures) session.log.warn(`Left out of the bundle: ${failure}`);
+    for (const failure of failures) {
+      if (!known.has(failure)) session.log.warn(`Left out of the bundle: ${failure}`);
+    }
   };
   // First, so that what a builder names need not be found once more: it may have been given as store:NAME.
   for (const name of flags.runImage ?? []) await take(name, "run");

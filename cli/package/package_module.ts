@@ -162,6 +162,9 @@ async function readRequest(
   const asked = (flags.target ?? []).map(parseTarget);
   const fromFile = described?.targets ?? [];
   const dir = join(base, uri.replace(/^file:\/\//, ""));
+  if (!(await Deno.stat(dir).catch(() => undefined))?.isDirectory) {
+    throw new UsageError(`Cannot package ${dir}: no such directory`);
+  }
   if (kind === "buildpack") {
     const odd = await readDocument(join(dir, "buildpack.toml"), oddKeysOfBuildpack);
     for (const line of odd ?? []) session.log.warn(line);

@@ -297,6 +297,7 @@ Deno.test("what a package cannot be is one line", async () => {
     return err;
   };
   match(await said("--path", "none"), /Cannot package \S+none: it has no buildpack.toml/);
+  match(await said("--path", "nowhere"), /Cannot package \S+nowhere: no such directory/);
   match(await said("--path", "open"), /open\/buildpack.toml: buildpack.version is missing/);
   match(
     await said("--path", "all"),

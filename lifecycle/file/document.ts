@@ -192,6 +192,8 @@ function say(issue: z.core.$ZodIssue, key: string, seen: unknown): string {
   if (issue.code === "custom") {
     return seen === undefined
       ? `${key} is missing`
+      : isTable(seen)
+      ? `${key} should have ${issue.message}`
       : `${key} is ${show(seen)}, want ${issue.message}`;
   }
   const name = key === "" ? "the document" : key;

@@ -94,7 +94,14 @@ Deno.test("PRJ-2 one of version, uri and script", () => {
     message: /only one of version, uri and script/,
   });
   assert.throws(() => parseProjectToml(`${head}version = "1"\n`, "p"), {
-    message: /an id, a uri or a script/,
+    message: "Cannot parse p:3: io.buildpacks.group[0] should have an id, a uri or a script",
+  });
+  // A script may say which version it is: pack takes that.
+  const script = '[io.buildpacks.group.script]\napi = "0.10"\ninline = "true"\n';
+  const [one] = parseProjectToml(`${head}id = "a"\nversion = "1"\n${script}`, "p").group;
+  assert.equal(one?.version, "1");
+  assert.throws(() => parseProjectToml(`${head}uri = "u"\n${script}`, "p"), {
+    message: /only one of version, uri and script/,
   });
 });
 

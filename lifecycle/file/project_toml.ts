@@ -96,7 +96,8 @@ const buildpacks: z.ZodType<ProjectBuildpack[]> = z.array(
     script: z.object({ api: text, inline: text, shell: z.string().default("/bin/sh") }).optional(),
     "exec-env": execEnv,
   }).refine(
-    (one) => [one.version, one.uri, one.script].filter((set) => set).length <= 1,
+    // A script may say which version it is, as pack takes it.
+    (one) => one.uri === "" || (one.version === "" && one.script === undefined),
     "only one of version, uri and script",
   ).refine(
     (one) => one.id !== "" || one.uri !== "" || one.script !== undefined,

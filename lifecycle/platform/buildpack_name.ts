@@ -70,8 +70,9 @@ export async function findBuildpack(
       return await fromPackage(text, request, found, add);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      // id@version is no name of an image, so what is wrong with it as one helps nobody.
-      const why = /@(?!sha256:)/.test(text) ? "" : ` (${reason})`;
+      // id@version is no name of an image, so what is wrong with it as one helps nobody; what an index says does.
+      const asImage = /@(?!sha256:)/.test(text) && !(cause instanceof LifecycleError);
+      const why = asImage ? "" : ` (${reason})`;
       throw new LifecycleError(
         ExitCode.arguments,
         `Cannot find buildpack ${JSON.stringify(text)}: no such directory, ${
