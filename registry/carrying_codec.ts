@@ -2,6 +2,7 @@
 import type { ConfigCodec } from "./image.ts";
 import { parseConfig } from "./oci/config.ts";
 import { decodeStrict, endOfString, parseStrictText } from "./oci/json.ts";
+import { joined } from "./source.ts";
 
 /** Shorter texts cost less than the search for them. */
 const LONG = 512;
@@ -16,15 +17,20 @@ for (const letter of '"\\bfnrt') ESCAPED[letter.charCodeAt(0)] = 1;
 const MARK = "\u0001carried ";
 const WRITTEN = JSON.stringify(MARK).slice(1, -1);
 
-/** Long texts with their quotes that were carried lately: images of a fleet have the same, and need no look at each letter. */
-const lately: string[] = [];
+/** A long text with its quotes, as it is written. */
+interface Carried {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What was carried lately: images of a fleet have the same, and need no look at each letter. */
+const lately: Carried[] = [];
 const MAX_LATELY = 4;
 
 interface Place {
-  /** Of the quotes. */
+  /** Of its first quote. */
   readonly from: number;
-  /** Behind the closing one. */
-  readonly to: number;
+  readonly what: Carried;
 }
 
 /**
@@ -34,7 +40,7 @@ interface Place {
  * @param mayCarry Whether nobody looks into the value of a key.
  */
 export function carryingCodec(mayCarry: (key: string) => boolean): ConfigCodec {
-  let carried: readonly string[] = [];
+  let carried: readonly Carried[] = [];
   return {
     parse: (bytes) =>
       parseConfig(bytes, () => {
@@ -42,10 +48,10 @@ export function carryingCodec(mayCarry: (key: string) => boolean): ConfigCodec {
         const places = placesOf(text, mayCarry);
         const marked = places.length === 0 ? undefined : withMarks(text, places);
         if (marked === undefined) return parseStrictText(text);
-        carried = places.map(({ from, to }) => text.slice(from, to));
+        carried = places.map(({ what }) => what);
         return parseStrictText(marked);
       }),
-    encode: (config) => TEXT.encode(withTexts(JSON.stringify(config), carried)),
+    encode: (config) => encode(JSON.stringify(config), carried),
   };
 }
 
@@ -70,10 +76,10 @@ function placesOf(text: string, mayCarry: (key: string) => boolean): readonly Pl
 
 /** Goes through the value of a key, and notes it when it is to be carried. Gives where it ends. */
 function endOfCarried(text: string, from: number, places: Place[]): number {
-  for (const one of lately) {
-    const to = from + one.length;
-    if (text.slice(from, to) !== one) continue;
-    places.push({ from, to });
+  for (const what of lately) {
+    const to = from + what.text.length;
+    if (text.slice(from, to) !== what.text) continue;
+    places.push({ from, what });
     return to;
   }
   let at = from + 1;
@@ -85,9 +91,11 @@ function endOfCarried(text: string, from: number, places: Place[]): number {
     else return endOfString(text, from) + 1;
   }
   if (at - from > LONG) {
-    places.push({ from, to: at + 1 });
+    const long = text.slice(from, at + 1);
+    const what = { text: long, bytes: TEXT.encode(long) };
+    places.push({ from, what });
     if (lately.length === MAX_LATELY) lately.pop();
-    lately.unshift(text.slice(from, at + 1));
+    lately.unshift(what);
   }
   return at + 1;
 }
@@ -96,27 +104,28 @@ function endOfCarried(text: string, from: number, places: Place[]): number {
 function withMarks(text: string, places: readonly Place[]): string | undefined {
   const parts: string[] = [];
   let at = 0;
-  for (const { from, to } of places) {
+  for (const { from, what } of places) {
     parts.push(text.slice(at, from), `"${WRITTEN}${parts.length / 2}"`);
-    at = to;
+    at = from + what.text.length;
   }
   parts.push(text.slice(at));
   const strange = parts.some((part, index) => index % 2 === 0 && part.includes("\\u0001"));
   return strange ? undefined : parts.join("");
 }
 
-/** The text with what its marks stand for. */
-function withTexts(text: string, carried: readonly string[]): string {
-  if (carried.length === 0) return text;
-  const parts: string[] = [];
+/** The bytes of a text with what its marks stand for. */
+function encode(text: string, carried: readonly Carried[]): Uint8Array<ArrayBuffer> {
+  if (carried.length === 0) return TEXT.encode(text);
+  const pieces: Uint8Array[] = [];
   let from = 0;
   for (let at = text.indexOf(`"${WRITTEN}`); at >= 0; at = text.indexOf(`"${WRITTEN}`, from)) {
     const end = text.indexOf('"', at + 1);
-    parts.push(text.slice(from, at), carried[Number(text.slice(at + 1 + WRITTEN.length, end))]!);
+    const { bytes } = carried[Number(text.slice(at + 1 + WRITTEN.length, end))]!;
+    pieces.push(TEXT.encode(text.slice(from, at)), bytes);
     from = end + 1;
   }
-  parts.push(text.slice(from));
-  return parts.join("");
+  pieces.push(TEXT.encode(text.slice(from)));
+  return joined(pieces, pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
 }
 
 const TEXT = new TextEncoder();
