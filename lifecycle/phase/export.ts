@@ -1,6 +1,6 @@
 /** The last phase: layers, config and labels become an image, and the image gets its names. */
 import type { Context } from "../../registry/context.ts";
-import { type Image, makeImage } from "../../registry/image.ts";
+import { type Image, type Layer, makeImage } from "../../registry/image.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { isDockerType } from "../../registry/oci/media_type.ts";
 import { platformCapabilities } from "../api.ts";
@@ -50,7 +50,7 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
     const repository = input.destinations[0]?.repository;
     if (repository === undefined) throw new TypeError("Cannot export image: it has no destination");
     await using early = startPush(input.to, repository, ctx);
-    for (const layer of input.run.image.layers) early.add(layer);
+    for (const layer of asBefore(input, repository)) early.add(layer);
     const extensions = input.extended === undefined
       ? []
       : await makeExtensionLayers(input.extended, input.run, {
@@ -78,6 +78,18 @@ export async function exportImage(input: ExportInput, ctx: Context): Promise<Exp
       layers: made.map(({ id, diffId, how }) => ({ id, diffId, how })),
     };
   });
+}
+
+/** The base's layers; those that the previous image has in the repository already need not be mounted again. */
+function asBefore({ run, previous, to }: ExportInput, repository: string): readonly Layer[] {
+  const there = new Map(
+    previous?.layers
+      .filter(({ origin }) =>
+        (origin?.registry as unknown) === to && origin?.repository === repository
+      )
+      .map((layer) => [layer.descriptor.digest, layer]),
+  );
+  return run.image.layers.map((layer) => there.get(layer.descriptor.digest) ?? layer);
 }
 
 /** Both at once; an image that cannot be pushed ends the cache too (SV-3). */

@@ -21,12 +21,13 @@ import {
   writeTree,
 } from "./export_testing.ts";
 import type { ExportInput } from "./export_types.ts";
+import type { Registry } from "../../registry/registry.ts";
 import { tempDir } from "../../registry/temp_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
 
 /** Reads back what an export pushed, the way the next build's analyze does. */
-async function nextBuild(to: ReturnType<typeof counting>): Promise<Partial<ExportInput>> {
+async function nextBuild(to: Registry): Promise<Partial<ExportInput>> {
   const previous = await readImage(to, "app", "1", AMD64);
   assert.ok(previous);
   const label = labelOf(previous.config, "io.buildpacks.lifecycle.metadata");
@@ -116,6 +117,22 @@ Deno.test("EX-10 a rebuild into an empty store reuses the previous image's blobs
   assert.equal(second.image.raw.digest, first.image.raw.digest);
   assert.equal(store.uploads(), 0);
   assert.equal(to.bytes, 0);
+});
+
+Deno.test("EX-10 what the previous image has in the repository is not asked for again, nor the base's layers", async () => {
+  await using dir = await tempDir();
+  await sampleBuild(dir.path);
+  const to = memoryRegistry();
+  const first = await exportImage(exportInput(dir.path, memoryStore(), to), quietContext());
+  const next = await nextBuild(to);
+  const asked: string[] = [];
+  const push = to.pushBlob.bind(to);
+  to.pushBlob = async (...all) => {
+    asked.push(all[1].digest);
+    return await push(...all);
+  };
+  await exportImage(exportInput(dir.path, memoryStore(), to, next), quietContext());
+  assert.deepEqual(asked, [first.image.manifest.config.digest]);
 });
 
 Deno.test("one changed app file moves only the app layer and the config", async () => {
