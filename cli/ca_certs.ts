@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import type { CommonFlags } from "./common.ts";
-import { UsageError } from "./exit.ts";
+import { fileFault, UsageError } from "./exit.ts";
 
 /**
  * The texts of `--ca-cert`. Read when a command begins, whether it dials anybody or not: a path that is wrong shall not
@@ -15,8 +15,10 @@ export function flaggedCerts(cwd: string, { caCert = [] }: CommonFlags): readonl
     try {
       text = Deno.readTextFileSync(resolve(cwd, file));
     } catch (cause) {
-      const why = (cause as Error).message.replace(/: \w+ '.*'$/, "");
-      throw new UsageError(`Cannot read --ca-cert ${JSON.stringify(file)}: ${why}`, { cause });
+      throw new UsageError(
+        `Cannot read --ca-cert ${JSON.stringify(file)}: ${fileFault(cause)}`,
+        { cause },
+      );
     }
     if (!text.includes("-----BEGIN CERTIFICATE-----")) {
       throw new UsageError(

@@ -201,7 +201,7 @@ Deno.test("C-CONN-04 a --ca-cert that is not there is refused before anything el
   };
   await assert.rejects(() => run(io), {
     name: "UsageError",
-    message: /^Cannot read --ca-cert "\/does\/not\/exist": /,
+    message: /^Cannot read --ca-cert "\/does\/not\/exist": no such file$/,
   });
 });
 

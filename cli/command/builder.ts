@@ -9,7 +9,7 @@ export function define(command: Command, io: Io): void {
   const sub = subcommands(command, io);
 
   const create = sub("create", "Make a builder image", "NAME [FLAGS]")
-    .argument("<name>", "the builder: a name, or oci:DIR")
+    .argument("<name>", "the builder: a name, oci:DIR, or oci-archive:FILE")
     .option("-c, --config <file>", "builder.toml: what it is made of")
     .option("--from <builder>", "change this builder instead: see --buildpack")
     .option(
@@ -20,7 +20,11 @@ export function define(command: Command, io: Io): void {
     .option("--publish", "straight to the registry, instead of the local store")
     .option("--tag <name>", "another name for it (repeatable)", collectWords)
     .option("-l, --label <key=value>", "a label of the image (repeatable)", collect)
-    .option("-t, --target <target>", "a platform, for example linux/arm64 (repeatable)", collect)
+    .option(
+      "-t, --target <target>",
+      "a platform, for example linux/arm64 (repeatable; default: those of the file or the old builder)",
+      collect,
+    )
     .option(
       "--flatten <id@version,...>",
       "these buildpacks in one layer (repeatable)",

@@ -39,7 +39,7 @@ export function defineModules(
     `Make an image or a .cnb file of ${one} and all it needs`,
     "NAME [FLAGS]",
   )
-    .argument("<name>", "the image (a name, oci:DIR), or the file (NAME.cnb)")
+    .argument("<name>", "the image (a name, oci:DIR, oci-archive:FILE), or the file (NAME.cnb)")
     .option("-p, --path <dir>", `the ${kind}'s directory (default: .)`)
     .option("-c, --config <file>", "package.toml (default: the one in the directory, if any)")
     .addOption(
