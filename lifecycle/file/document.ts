@@ -153,7 +153,7 @@ export async function readDocument<T>(
 
 /**
  * Writes `content` to `path`, whole or not at all: a temporary file beside it, renamed. A file that
- * was there keeps its old content until then. Missing parent directories are made.
+ * was there keeps its old content until then. Missing parent directories are made. A device is written to.
  *
  * @throws {FileError} When it cannot be written.
  */
@@ -162,6 +162,7 @@ export async function writeText(path: string, content: string): Promise<void> {
   const temporary = `${path}.${crypto.randomUUID()}.tmp`;
   try {
     await Deno.mkdir(directory, { recursive: true });
+    if (await isStream(path)) return await Deno.writeTextFile(path, content, { create: false });
     try {
       await Deno.writeTextFile(temporary, content, { createNew: true });
       await Deno.rename(temporary, path);
@@ -173,6 +174,15 @@ export async function writeText(path: string, content: string): Promise<void> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new FileError(path, `Cannot write ${path}: ${why}`, { cause });
   }
+}
+
+/**
+ * A device, or what stands for an open file: a file put in its place would be the end of /dev/null for all. A link to one
+ * is none: a buildpack may have made it.
+ */
+async function isStream(path: string): Promise<boolean> {
+  if (/^\/(dev\/(?!shm\/)|proc\/)/.test(path)) return true;
+  return (await Deno.lstat(path).catch(() => undefined))?.isCharDevice === true;
 }
 
 /** The first issue; of a union, the one of the alternative that came furthest. */

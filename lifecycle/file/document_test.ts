@@ -77,3 +77,17 @@ Deno.test("a document is written whole or not at all", async () => {
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("RPT-1 what stands for an open file is written to, not replaced", async () => {
+  const path = await Deno.realPath(await Deno.makeTempFile());
+  try {
+    using _open = await Deno.open(path, { write: true });
+    for await (const { name } of Deno.readDir("/proc/self/fd")) {
+      const at = `/proc/self/fd/${name}`;
+      if (await Deno.readLink(at).catch(() => "") === path) await writeText(at, "here\n");
+    }
+    assert.equal(await Deno.readTextFile(path), "here\n");
+  } finally {
+    await Deno.remove(path);
+  }
+});

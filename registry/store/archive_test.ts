@@ -359,3 +359,21 @@ test("layout: a manifest that was changed is refused", async (dir) => {
   await Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace("amd64", "arm64") + " ");
   await rejects(() => layout.manifest("x", "v1"), (error) => isOciError(error, "DIGEST_INVALID"));
 });
+
+Deno.test("ST-08 an archive takes the place of files only", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.symlink("/dev/null", join(dir, "link"));
+    for (const name of [dir, join(dir, "link"), "/proc/self/fd/1", "/dev/fd/1"]) {
+      await rejects(
+        () => writeOciArchive(name, [{ image: sampleImage(), names: ["v1"] }]),
+        (error: Error) =>
+          isOciError(error, "UNAVAILABLE") &&
+          error.message === `Cannot write archive ${name}: it is not a regular file`,
+      );
+    }
+    equal(await Deno.readLink(join(dir, "link")), "/dev/null");
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

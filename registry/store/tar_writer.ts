@@ -28,6 +28,11 @@ export async function writeArchive(
   options: CallOptions = {},
 ): Promise<void> {
   const target = resolve(path);
+  const there = await Deno.stat(target).catch(() => undefined);
+  // Renaming over it would be the end of /dev/stdout on this machine.
+  if (there?.isFile === false || /^\/(dev\/(?!shm\/)|proc\/)/.test(target)) {
+    throw new OciError("UNAVAILABLE", `Cannot write archive ${path}: it is not a regular file`);
+  }
   const waiting = `${target}.wherry-${crypto.randomUUID()}`;
   let file: Deno.FsFile;
   try {
