@@ -137,6 +137,7 @@ Deno.test("demand 30: plan, then apply just that: the base is pinned, and what s
   it.calls();
   const again = await it.wherry(["rebase", "apply", "plan"]);
   equal(again.code, 2);
+  match(again.stderr, /^ERROR: \S+:v1: skipped: moved, it is sha256:/m);
   deepEqual(puts(it), []);
 });
 

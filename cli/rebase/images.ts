@@ -359,7 +359,9 @@ function tellNamed(session: Session, result: FleetResult): void {
 function tellResult({ io, log }: Session, format: string, result: FleetResult): void {
   if (format === "json") return io.stdout.write(JSON.stringify(result) + "\n");
   const { reference, decision, reason = "" } = result;
-  const line = `${reference}: ${decision}${reason === "" ? "" : `: ${harmless(reason)}`}`;
+  // "skipped: moved" says the decision already.
+  const said = decision === "moved" || reason === "" ? [] : [decision];
+  const line = [reference, ...said, reason === "" ? decision : harmless(reason)].join(": ");
   if (!isGood(result)) log.error(line);
   else if (decision === "skipped" || decision === "not CNB") log.debug(line);
   else if (format === "human") log.debug(line);

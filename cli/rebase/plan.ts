@@ -116,7 +116,8 @@ async function writePlan(session: Session, out: string, made: Plan): Promise<voi
   const at = keepAt(out);
   if (at === undefined) {
     await Deno.writeTextFile(session.path(out), text).catch((cause) => {
-      throw new UsageError(`Cannot write plan ${out}: ${fileFault(cause)}`, { cause });
+      const why = cause instanceof Deno.errors.NotFound ? "no such directory" : fileFault(cause);
+      throw new UsageError(`Cannot write plan ${out}: ${why}`, { cause });
     });
     return;
   }
