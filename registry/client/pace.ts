@@ -5,6 +5,7 @@ import { TransportError } from "./transport_error.ts";
 
 const MAX_UNANSWERED = 3;
 const BROKEN_MS = 30_000;
+const TELL_MS = 15_000;
 
 /** The pace of all requests to one registry. */
 export class Pace {
@@ -16,6 +17,9 @@ export class Pace {
   readonly #host: string;
   readonly #options: ClientOptions;
   #pausedUntil = 0;
+  /** The pause that was told of last, and until when that will do. */
+  #told = 0;
+  #tellFrom = 0;
   #nextTurn = 0;
   /** Requests in a row that got no answer at all, for all their tries. */
   #unanswered = 0;
@@ -61,9 +65,18 @@ export class Pace {
     if (asked > 0 && asked <= most) {
       this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + asked);
     }
-    if (asked >= 1000) {
-      this.#options.log?.info(`${this.#host} asks for a pause of ${Math.ceil(asked / 1000)} s`);
-    }
+    if (asked >= 1000) this.#tell(asked);
+  }
+
+  /** A storm is hundreds of these: people hear of it now and then, and of a longer one at once. */
+  #tell(asked: number): void {
+    const now = this.#now();
+    const again = now >= this.#tellFrom;
+    const line = `${this.#host} asks for a pause of ${Math.ceil(asked / 1000)} s`;
+    if (!again && asked <= this.#told) return this.#options.log?.debug(line);
+    this.#told = asked;
+    this.#tellFrom = now + TELL_MS;
+    this.#options.log?.info(line);
   }
 
   /** Of thousands of images only the first few shall find out that a host is down, for all their tries. */
