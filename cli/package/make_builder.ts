@@ -27,6 +27,7 @@ import { suits } from "../platform.ts";
 import { Session } from "../session.ts";
 import { VERSION } from "../version.ts";
 import { changeBuilder, SCRATCH } from "./change_builder.ts";
+import { unpackFlattened } from "./flatten.ts";
 import { putImages } from "./image_output.ts";
 import { collectLabels } from "./labels.ts";
 import { openPart } from "./part_image.ts";
@@ -202,14 +203,22 @@ async function forPlatform(
   for (const [at, one] of descriptor.extensions.entries()) {
     await find(one, "extension", `extensions[${at}].uri`);
   }
+  const flatten = (flags.flatten ?? []).map((list) =>
+    list.split(",").filter((word) => word !== "")
+  );
   return await createBuilder({
     descriptor,
     base,
     baseName: descriptor.buildImage,
-    modules: withoutTwins(modules),
+    modules: await unpackFlattened(
+      withoutTwins(modules),
+      flatten.flat(),
+      sources.scratch,
+      session.ctx.signal,
+    ),
     lifecycle: await lifecycleOf(session, descriptor, cwd, sources.scratch, platform, flags),
     labels: collectLabels(flags.label),
-    flatten: (flags.flatten ?? []).map((list) => list.split(",").filter((word) => word !== "")),
+    flatten,
     createdBy: { name: "wherry", version: VERSION },
     place: { store: await session.store(), repository: SCRATCH },
   }, session.ctx);

@@ -3,9 +3,10 @@ import { deepEqual, equal, match, notEqual, ok } from "node:assert/strict";
 import { type Image, makeImage, pushImage, readImage } from "../../registry/image.ts";
 import { labelOf } from "../../registry/oci/config.ts";
 import { LAYOUT_REPOSITORY, openLayout } from "../../registry/store/layout.ts";
-import { readOciArchive } from "../../registry/store/oci_archive.ts";
+import { readOciArchive, writeOciArchive } from "../../registry/store/oci_archive.ts";
 import { readAll } from "../../registry/source.ts";
 import { readTar } from "../../registry/layer/tar_reader.ts";
+import { layerOf } from "../command_testing.ts";
 import { makeShell, type Shell } from "../shell_testing.ts";
 
 const AMD64 = { os: "linux", architecture: "amd64" };
@@ -567,4 +568,44 @@ Deno.test("a key that nobody knows is told with the one that was meant, in every
     equal(err, `ERROR: Cannot parse ${shell.dir}/${message}\n`);
     notEqual(code, 0);
   }
+});
+
+Deno.test("BI-3 builder create --flatten: one layer for buildpacks, packaged or not, of the same bytes", async () => {
+  await using shell = await builderShell();
+  const create = ["builder", "create", "--flatten", "test/one@1.0.0,test/two@2.0.0", "--config"];
+  await shell.ok(...create, "builder.toml", "oci:dirs");
+  await shell.ok("buildpack", "package", "two.cnb", "--path", "two");
+  await shell.write({ "packed.toml": BUILDER.replace('uri = "two"', 'uri = "two.cnb"') });
+  await shell.ok(...create, "packed.toml", "oci:packed");
+  const image = await fromLayout(`${shell.dir}/packed`);
+  equal(image.raw.digest, (await fromLayout(`${shell.dir}/dirs`)).raw.digest);
+  const layers = JSON.parse(labelOf(image.config, "io.buildpacks.buildpack.layers")!);
+  equal(layers["test/one"]["1.0.0"].layerDiffID, layers["test/two"]["2.0.0"].layerDiffID);
+  // A layer whose directory is a link to files of this machine.
+  await shell.write({ "mine/2.0.0/buildpack.toml": "", "mine/2.0.0/secret": "x" });
+  const layer = layerOf(
+    { name: "cnb", type: "directory" },
+    { name: "cnb/buildpacks", type: "directory" },
+    { name: "cnb/buildpacks/test_two", type: "symlink", linkName: `${shell.dir}/mine` },
+  );
+  const own = { "2.0.0": { api: "0.10", layerDiffID: layer.diffId } };
+  const evil = makeImage({
+    ...AMD64,
+    config: {
+      Labels: {
+        "io.buildpacks.buildpackage.metadata": '{"id":"test/two","version":"2.0.0"}',
+        "io.buildpacks.buildpack.layers": JSON.stringify({ "test/two": own }),
+      },
+    },
+    rootfs: { type: "layers", diff_ids: [] },
+  }, [layer]);
+  await writeOciArchive(`${shell.dir}/evil.cnb`, [{ image: evil, names: [] }]);
+  await shell.write({ "evil.toml": BUILDER.replace('uri = "two"', 'uri = "evil.cnb"') });
+  const refused = await shell.wherry(...create, "evil.toml", "oci:evil");
+  equal(
+    refused.err,
+    "ERROR: Cannot flatten test/two@2.0.0: its layer has no /cnb/buildpacks/test_two/2.0.0\n",
+  );
+  const absent = ["builder", "create", "oci:no", "--config", "builder.toml", "--flatten", "a@1"];
+  match((await shell.wherry(...absent)).err, /Cannot flatten a@1: the builder has test\/one@1/);
 });

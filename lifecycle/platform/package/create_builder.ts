@@ -143,13 +143,10 @@ async function layAll(act: CreateBuilder, ctx: Context): Promise<readonly Packag
     const group = wanted.map((key) => {
       const found = dirs.find(({ info }) => keyOf(info) === key);
       if (found !== undefined) return found;
-      const packaged = sorted.some(({ info }) => keyOf(info) === key);
       throw new LifecycleError(
         3,
-        `Cannot flatten ${key}: ${
-          packaged
-            ? "it comes from a package and has its layer already"
-            : `the builder has ${sorted.map(({ info }) => keyOf(info)).join(", ")}`
+        `Cannot flatten ${key}: the builder has ${
+          sorted.map(({ info }) => keyOf(info)).join(", ")
         }`,
       );
     });
