@@ -88,6 +88,8 @@ interface HeldToken extends Token {
 export class Authorizer {
   readonly #world: AuthWorld;
   #challenge: Challenge | undefined;
+  /** What it offered, too: for who has no password to send. */
+  #otherwise: Challenge | undefined;
   /** From an earlier command, until a challenge says otherwise or it does not work. */
   #recalled: Promise<Remembered | undefined> | undefined;
   /** Why it did not, for requests that now go without. */
@@ -127,9 +129,12 @@ export class Authorizer {
 
   /** Keeps the challenge of an answer, unless it has none that wherry knows (C-AUTH-10). */
   learn(headers: Headers): boolean {
-    const chosen = chooseChallenge(parseChallenges(headers.get("www-authenticate") ?? ""));
-    this.#challenge = chosen ?? this.#challenge;
-    return chosen !== undefined;
+    const offered = parseChallenges(headers.get("www-authenticate") ?? "");
+    const chosen = chooseChallenge(offered);
+    if (chosen === undefined) return false;
+    this.#challenge = chosen;
+    this.#otherwise = chooseChallenge(offered.filter(({ scheme }) => scheme === "bearer"));
+    return true;
   }
 
   /** What to send with a request, as far as that is known; `undefined` means: without authorization. */
@@ -197,7 +202,7 @@ export class Authorizer {
     const scopes = mergeScopes(wish.scopes, asked);
     const elsewhere = refused?.remembered !== undefined && !isOf(challenge, refused.remembered);
     if (refused !== undefined) {
-      if (challenge.scheme === "bearer") this.#forget(refused.value);
+      this.#forget(refused.value);
       if (!elsewhere && refused.fresh && coversScopes(refused.scopes, scopes)) return undefined;
     }
     const failed = this.#failed.get(wish);
@@ -227,6 +232,10 @@ export class Authorizer {
       return { value: `Bearer ${credential.token}`, scopes: [], fresh: true };
     }
     if (challenge.scheme === "basic") {
+      const hasPassword = credential !== undefined && credential.kind !== "identity";
+      if (!hasPassword && this.#otherwise !== undefined) {
+        return await this.#bearer(this.#otherwise, wish, credential, tries);
+      }
       const value = basicHeader(credential);
       return value === undefined ? undefined : { value, scopes: [], fresh: true };
     }

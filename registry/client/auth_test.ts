@@ -90,6 +90,39 @@ Deno.test("C-AUTH-02 anonymous without credentials; the token is used again", as
   assert.equal(server.seen.length, 3);
 });
 
+Deno.test("C-AUTH-01 passwords offered before tokens: who has none gets a token", async () => {
+  await using tokens = quirkServer(() => Response.json({ token: "T" }));
+  await using server = quirkServer(({ headers }) =>
+    ["Bearer T", `Basic ${btoa("u:p")}`].includes(headers.get("authorization") ?? "")
+      ? manifestAnswer()
+      : errorBody(401, "UNAUTHORIZED", "authentication required", {
+        "www-authenticate": `Basic realm="r", Bearer realm="http://${tokens.host}/t",service="s"`,
+      })
+  );
+  const identity: Credential = { kind: "identity", token: "I" };
+  for (const credential of [undefined, identity]) {
+    await using registry = connectRegistry(server.host, {
+      ...FAST,
+      credentials: () => Promise.resolve(credential),
+    });
+    assert.ok(await registry.manifest("app", "1"));
+    assert.equal(server.seen.at(-1)?.headers.get("authorization"), "Bearer T");
+  }
+  assert.equal(tokens.seen.length, 2);
+  await using known = connectRegistry(server.host, user());
+  assert.ok(await known.manifest("app", "1"));
+  assert.equal(tokens.seen.length, 2);
+});
+
+Deno.test("C-AUTH-04 a token answer may say that what it lacks is null", async () => {
+  await using tokens = quirkServer(() =>
+    Response.json({ token: null, access_token: "T", refresh_token: null, expires_in: null })
+  );
+  await using server = bearerRegistry(() => `http://${tokens.host}/t`, (token) => token === "T");
+  await using registry = connectRegistry(server.host, FAST);
+  assert.ok(await registry.manifest("app", "1"));
+});
+
 Deno.test("C-AUTH-06 many at once: one challenge, one token; widened, and one for each repository", async () => {
   await using tokens = quirkServer((seen) => Response.json({ token: scopesOf(seen).join("+") }));
   await using server = bearerRegistry(() => `http://${tokens.host}/`, () => true);

@@ -228,9 +228,9 @@ async function follow(
 
 const tokenSchema = z.lazy(() =>
   z.object({
-    token: z.string().optional(),
-    access_token: z.string().optional(),
-    refresh_token: z.string().optional(),
+    token: z.string().nullish(),
+    access_token: z.string().nullish(),
+    refresh_token: z.string().nullish(),
     expires_in: z.number().optional().catch(undefined),
     issued_at: z.string().optional().catch(undefined),
   })
