@@ -42,7 +42,8 @@ export async function askHelper(
   if (output === undefined) throw fail(`it wrote more than ${MAX_OUTPUT} bytes`);
   if (code !== 0) {
     if (/credentials not found/i.test(output)) return undefined;
-    throw fail(`it failed with ${code}: ${harmless(output).slice(0, 200)}`);
+    const said = harmless(output).trim().slice(0, 200);
+    throw fail(`it failed with ${code}${said === "" ? "" : `: ${said}`}`);
   }
   const answer = readAnswer(output);
   // Neither the text nor zod's complaint may be shown: both may hold the secret.

@@ -219,6 +219,7 @@ Deno.test("C-CRED-04 the helper protocol", async () => {
     token: `cat >/dev/null; echo '{"Username":"<token>","Secret":"t"}'`,
     none: `cat >/dev/null; echo "credentials not found in native keychain"; exit 1`,
     broken: `cat >/dev/null; echo "no such session"; exit 3`,
+    mute: `cat >/dev/null; exit 2`,
     odd: `cat >/dev/null; echo '{"Secret":"hush"'`,
     long: `cat >/dev/null; yes`,
     deaf: `echo '{"Username":"u","Secret":"s"}'`,
@@ -235,6 +236,7 @@ Deno.test("C-CRED-04 the helper protocol", async () => {
       () => ask("broken"),
       /credential helper "broken" for r\.io:5000: it failed with 3: no such/,
     );
+    await assert.rejects(() => ask("mute"), /it failed with 2$/);
     await assert.rejects(
       () => ask("odd"),
       (error: Error) => !/hush/.test(error.message + error.cause),
