@@ -268,13 +268,16 @@ class Copy {
     };
   }
 
-  /** Whether the destination has it. Some deny what they do not have: then it is sent, which says more (C-GET-06). */
+  /**
+   * Whether the destination has it. Some deny what they do not have (C-GET-06), and some cannot read a tag that they
+   * were killed while setting: then it is sent, which says more and mends the tag.
+   */
   async #probe(reference: string): Promise<Descriptor | undefined> {
     const { signal } = this.#options;
     try {
       return await this.#to.stat(this.#toRepository, reference, { signal });
     } catch (error) {
-      if (isOciError(error, "DENIED")) return undefined;
+      if (isOciError(error) && (error.code === "DENIED" || error.status === 500)) return undefined;
       throw error;
     }
   }

@@ -89,6 +89,20 @@ Deno.test("copy: C-GET-06 a place that denies what it does not have gets it", as
   equal((await stat.call(to, "dst", "v1"))?.digest, digest);
 });
 
+Deno.test("copy: a tag that the destination cannot read is set anew", async () => {
+  const [from, to] = [memoryRegistry(), memoryRegistry()];
+  const { digest } = await pushSampleImage(from, "src", { tags: ["v1"] });
+  const stat = to.stat;
+  for (const status of [500, 503]) {
+    const error = new OciError("UNAVAILABLE", "Cannot read: bad link", { status });
+    to.stat = () => Promise.reject(error);
+    const copying = copy(from, "src", "v1", to, "dst");
+    if (status === 500) await copying;
+    else await rejects(copying, error);
+  }
+  equal((await stat.call(to, "dst", "v1"))?.digest, digest);
+});
+
 Deno.test("copy: the destination is asked while the source is", async () => {
   const [from, to] = [memoryRegistry(), memoryRegistry()];
   await pushSampleImage(from, "src", { tags: ["v1"] });
