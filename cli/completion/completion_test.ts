@@ -44,6 +44,6 @@ Deno.test("completion: a script for each shell, and one line for any other", asy
   }
   const other = await shop.wherry("completion", "tcsh");
   equal(other.code, 3);
-  match(other.err, /^ERROR: .*tcsh.*bash, zsh, fish/);
+  match(other.err, /^ERROR: Cannot use shell "tcsh": want bash, zsh or fish /);
   equal((await shop.wherry("completion")).code, 3);
 });
