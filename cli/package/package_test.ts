@@ -289,6 +289,7 @@ Deno.test("what a package cannot be is one line", async () => {
   await shell.write({
     "none/x": "",
     "open/buildpack.toml": 'api = "0.10"\n[buildpack]\nid = "a/b"\n',
+    "old/buildpack.toml": '[buildpack]\nid = "a/b"\nversion = "1"\n',
     "all/buildpack.toml":
       'api = "0.10"\n[buildpack]\nid = "test/all"\nversion = "3"\n[[order]]\n[[order.group]]\nid = "test/part"\n',
   });
@@ -300,6 +301,7 @@ Deno.test("what a package cannot be is one line", async () => {
   match(await said("--path", "none"), /Cannot package \S+none: it has no buildpack.toml/);
   match(await said("--path", "nowhere"), /Cannot package \S+nowhere: no such directory/);
   match(await said("--path", "open"), /open\/buildpack.toml: buildpack.version is missing/);
+  match(await said("--path", "old"), /old\/buildpack.toml: api is missing/);
   match(
     await said("--path", "all"),
     /Cannot package test\/all@3: its order names test\/part, and it has no parts/,

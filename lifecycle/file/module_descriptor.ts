@@ -1,6 +1,6 @@
 /** What `buildpack.toml` and `extension.toml` have in common. */
 import { z } from "zod";
-import { flag, type KnownKeys, name, table, text, texts } from "./document.ts";
+import { flag, type KnownKeys, table, text, texts } from "./document.ts";
 import { execEnv, moduleId, moduleVersion, type Target, targets } from "./module.ts";
 import type { TomlTable } from "./toml.ts";
 
@@ -40,8 +40,8 @@ export interface ModuleDescriptor {
   readonly metadata: TomlTable;
 }
 
-/** The keys beside `[buildpack]` or `[extension]`. */
-export const moduleDocument = { api: name, targets, metadata: table.default(() => ({})) };
+/** The keys beside `[buildpack]` or `[extension]`. No API is one that nobody speaks: it is judged where it is run (VER-4). */
+export const moduleDocument = { api: text, targets, metadata: table.default(() => ({})) };
 
 /** The keys of `[buildpack]` or `[extension]`; {@linkcode moduleOf} reads them. */
 export const moduleTable = {

@@ -127,14 +127,16 @@ Deno.test("ANT-2 RE-5 VER-4 files that are gone or broken, by phase", async () =
   strictEqual((await at.phase("export", [`${host}/app`])).code, 3, "no analyzed.toml");
   strictEqual((await at.phase("analyze", [`${host}/app`])).code, 0);
   strictEqual((await at.phase("export", [`${host}/app`])).code, 62, "no group.toml");
-  const group = (api: string) => `[[group]]\nid = "some/bp"\nversion = "1"\napi = "${api}"\n`;
-  await Deno.writeTextFile(`${root}/layers/group.toml`, group("0.99"));
-  for (
-    const [name, words] of [["build", []], ["restore", []], ["export", [`${host}/app`]]] as const
-  ) {
-    strictEqual((await at.phase(name, words)).code, 12, name);
+  const group = (api: string) => `[[group]]\nid = "some/bp"\nversion = "1"\n${api}\n`;
+  for (const api of ['api = "0.99"', "", 'api = ""']) {
+    await Deno.writeTextFile(`${root}/layers/group.toml`, group(api));
+    for (
+      const [name, words] of [["build", []], ["restore", []], ["export", [`${host}/app`]]] as const
+    ) {
+      strictEqual((await at.phase(name, words)).code, 12, `${name} ${api}`);
+    }
   }
-  await Deno.writeTextFile(`${root}/layers/group.toml`, group("0.7"));
+  await Deno.writeTextFile(`${root}/layers/group.toml`, group('api = "0.7"'));
   await Deno.writeTextFile(`${root}/layers/analyzed.toml`, "not [toml");
   const { code, text } = await at.phase("restore", []);
   strictEqual(code, 0);

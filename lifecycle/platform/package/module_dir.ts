@@ -33,7 +33,7 @@ export interface ModuleDir {
 /**
  * Reads the module in `dir`.
  *
- * @throws {LifecycleError} When it has no descriptor or one without a version, which a package has to have.
+ * @throws {LifecycleError} When it has no descriptor or one without a version or an API, which a package has to have.
  */
 export async function readModuleDir(
   dir: string,
@@ -46,9 +46,12 @@ export async function readModuleDir(
   if (descriptor === undefined) {
     throw new LifecycleError(1, `Cannot package ${dir}: it has no ${kind}.toml`);
   }
-  if (descriptor.version === "") {
-    throw new LifecycleError(1, `Cannot package ${file}: ${kind}.version is missing`);
-  }
+  const missing = descriptor.version === ""
+    ? `${kind}.version`
+    : descriptor.api === ""
+    ? "api"
+    : "";
+  if (missing !== "") throw new LifecycleError(1, `Cannot package ${file}: ${missing} is missing`);
   const { api, id, version, name, homepage, targets, stacks, order } = descriptor;
   return { info: { kind, api, id, version, name, homepage, targets, stacks, order }, dirs: [dir] };
 }
