@@ -49,7 +49,6 @@ Deno.test("BPT-1 buildpack.toml is read whole", () => {
 
 Deno.test("BPT-1 what must be there", () => {
   const rows: [string, RegExp][] = [
-    ['[buildpack]\nid = "a"', /api is missing/],
     ['api = "0.7"', /buildpack is missing/],
     ['api = "0.7"\n[buildpack]\nname = "x"', /:2: buildpack\.id is missing/],
     ['api = "0.7"\n[buildpack]\nid = "sbom"', /:3: buildpack\.id is "sbom", want/],
