@@ -61,5 +61,5 @@ export async function copyToArchive(
 }
 
 function absent({ name }: Located): UsageError {
-  return new UsageError(`Cannot copy ${name}: it is not there`);
+  return new UsageError(`Cannot find ${name}: it is not there`);
 }

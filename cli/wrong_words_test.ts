@@ -30,11 +30,11 @@ Deno.test("an image that is nowhere: one line with its whole name, exit 3, which
   match(away.err, /^ERROR: Cannot read gone\.test\/x:1: .*offline.*; the store has none\n$/);
   for (const words of [["pull", name], ["copy", name, "oci:out"]]) {
     const { code, err } = await shop.wherry(...words);
-    equal(err, `ERROR: Cannot copy ${name}: it is not there\n`, words.join(" "));
+    equal(err, `ERROR: Cannot find ${name}: it is not there\n`, words.join(" "));
     equal(code, 3);
   }
   const { code, err } = await shop.wherry("run", name);
-  equal(err, `ERROR: Cannot copy ${name}: it is not there; the store has none\n`);
+  equal(err, `ERROR: Cannot find ${name}: it is not there; the store has none\n`);
   equal(code, 3);
 });
 

@@ -289,7 +289,7 @@ class Copy {
     if (raw !== undefined) return raw;
     throw new OciError(
       "MANIFEST_UNKNOWN",
-      `Cannot copy ${
+      `Cannot find ${
         this.#options.named ??
           `${this.#fromRepository}${reference.includes(":") ? "@" : ":"}${reference}`
       }: it is not there`,
