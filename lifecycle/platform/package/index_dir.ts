@@ -81,7 +81,16 @@ export async function readIndex(dir: string, id: string): Promise<readonly Index
  * @throws {LifecycleError} When there is none, saying which there are.
  */
 export async function lookUp(dir: string, id: string, version: string): Promise<IndexEntry> {
-  const all = await readIndex(dir, id);
+  return entryOf(await readIndex(dir, id), dir, id, version);
+}
+
+/** As {@linkcode lookUp}, among the entries of `id` that were read. */
+export function entryOf(
+  all: readonly IndexEntry[],
+  dir: string,
+  id: string,
+  version: string,
+): IndexEntry {
   const usable = all.filter(({ yanked }) => !yanked);
   const found = version === ""
     ? newest(usable)

@@ -6,7 +6,7 @@ import { LifecycleError } from "../../error.ts";
 import { readDocument } from "../../file/document.ts";
 import { parsePackageToml } from "../../file/package_toml.ts";
 import { unpackArchive } from "../archive_root.ts";
-import { lookUp, readIndex } from "./index_dir.ts";
+import { entryOf, lookUp, readIndex } from "./index_dir.ts";
 import { keyOf, type ModuleInfo, type ModuleKind, type PackagedModule } from "./module.ts";
 import { type TreePlatform, treesOf } from "../platform_tree.ts";
 import { type ModuleDir, readModuleDir, withTree } from "./module_dir.ts";
@@ -101,8 +101,11 @@ async function locate(
   }
   const [, id = "", version = ""] =
     /^([a-z0-9][a-z0-9.-]*\/[a-z0-9][a-z0-9.-]*)(?:@([^/@:]+))?$/.exec(name) ?? [];
-  if (id !== "" && sources.index !== undefined && (await readIndex(sources.index, id)).length > 0) {
-    return await fromImage((await lookUp(sources.index, id, version)).addr, sources);
+  if (id !== "" && sources.index !== undefined) {
+    const entries = await readIndex(sources.index, id);
+    if (entries.length > 0) {
+      return await fromImage(entryOf(entries, sources.index, id, version).addr, sources);
+    }
   }
   // In a registry somebody might call an image p.cnb; without a host it can only be meant as a file.
   const isFile = name.endsWith(".cnb") && !/^[^/]*[.:][^/]*\//.test(name);

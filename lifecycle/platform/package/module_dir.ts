@@ -46,13 +46,10 @@ export async function readModuleDir(
   if (descriptor === undefined) {
     throw new LifecycleError(1, `Cannot package ${dir}: it has no ${kind}.toml`);
   }
-  const missing = descriptor.version === ""
-    ? `${kind}.version`
-    : descriptor.api === ""
-    ? "api"
-    : "";
-  if (missing !== "") throw new LifecycleError(1, `Cannot package ${file}: ${missing} is missing`);
   const { api, id, version, name, homepage, targets, stacks, order } = descriptor;
+  for (const [key, value] of [[`${kind}.version`, version], ["api", api]]) {
+    if (value === "") throw new LifecycleError(1, `Cannot package ${file}: ${key} is missing`);
+  }
   return { info: { kind, api, id, version, name, homepage, targets, stacks, order }, dirs: [dir] };
 }
 
