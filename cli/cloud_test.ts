@@ -4,6 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { makeAuthority } from "../registry/client/certs_testing.ts";
 import { type QuirkServer, quirkServer } from "../registry/client/quirk_testing.ts";
 import { MediaType } from "../registry/oci/media_type.ts";
+import { tempDir } from "../registry/temp_testing.ts";
 import { connect } from "./connect.ts";
 import type { Io } from "./io.ts";
 
@@ -93,68 +94,65 @@ Deno.test({
   ignore: await new Deno.Command("openssl", { args: ["version"], stdout: "null" }).output()
     .then(({ success }) => !success, () => true),
 }, async () => {
-  const home = await Deno.makeTempDir({ prefix: "wherry-clouds-" });
-  try {
-    await Deno.mkdir(`${home}/ca`);
-    const authority = await makeAuthority(`${home}/ca`, "Clouds");
-    const names = NAMES.map((name) => `DNS:${name}`).join();
-    await using server = clouds(await authority.sign("clouds", names));
-    await using proxy = proxyTo(Number(server.host.split(":")[1]));
-    const { privateKey } = generateKeyPairSync("rsa", {
-      modulusLength: 2048,
-      privateKeyEncoding: { type: "pkcs8", format: "pem" },
-      publicKeyEncoding: { type: "spki", format: "pem" },
-    });
-    await Deno.writeTextFile(
-      `${home}/google.json`,
-      JSON.stringify({ type: "service_account", client_email: "a@b", private_key: privateKey }),
+  await using temp = await tempDir();
+  const home = temp.path;
+  await Deno.mkdir(`${home}/ca`);
+  const authority = await makeAuthority(`${home}/ca`, "Clouds");
+  const names = NAMES.map((name) => `DNS:${name}`).join();
+  await using server = clouds(await authority.sign("clouds", names));
+  await using proxy = proxyTo(Number(server.host.split(":")[1]));
+  const { privateKey } = generateKeyPairSync("rsa", {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    publicKeyEncoding: { type: "spki", format: "pem" },
+  });
+  await Deno.writeTextFile(
+    `${home}/google.json`,
+    JSON.stringify({ type: "service_account", client_email: "a@b", private_key: privateKey }),
+  );
+  await Deno.writeTextFile(`${home}/token`, "canary-cluster");
+  const sink = { write: () => {}, isTerminal: false, columns: () => 80 };
+  const io: Io = {
+    args: [],
+    env: {
+      HOME: home,
+      HTTPS_PROXY: proxy.url,
+      SSL_CERT_FILE: `${home}/ca/ca.pem`,
+      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/ci",
+      AWS_WEB_IDENTITY_TOKEN_FILE: `${home}/token`,
+      GOOGLE_APPLICATION_CREDENTIALS: `${home}/google.json`,
+      AZURE_TENANT_ID: "tenant",
+      AZURE_CLIENT_ID: "client",
+      AZURE_FEDERATED_TOKEN_FILE: `${home}/token`,
+    },
+    cwd: home,
+    user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+    stdout: sink,
+    stderr: sink,
+    signal: new AbortController().signal,
+  };
+  const lines: string[] = [];
+  const say = (line: string) => void lines.push(line);
+  const log = { debug: say, info: say, warn: say, error: say };
+  {
+    await using all = await connect(io, {}, log, "test");
+    const found = [ECR, AR, ACR].flatMap((host) =>
+      ["a", "b", "c"].map((name) => all.client(host).manifest(`p/${name}`, "1"))
     );
-    await Deno.writeTextFile(`${home}/token`, "canary-cluster");
-    const sink = { write: () => {}, isTerminal: false, columns: () => 80 };
-    const io: Io = {
-      args: [],
-      env: {
-        HOME: home,
-        HTTPS_PROXY: proxy.url,
-        SSL_CERT_FILE: `${home}/ca/ca.pem`,
-        AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/ci",
-        AWS_WEB_IDENTITY_TOKEN_FILE: `${home}/token`,
-        GOOGLE_APPLICATION_CREDENTIALS: `${home}/google.json`,
-        AZURE_TENANT_ID: "tenant",
-        AZURE_CLIENT_ID: "client",
-        AZURE_FEDERATED_TOKEN_FILE: `${home}/token`,
-      },
-      cwd: home,
-      user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-      stdout: sink,
-      stderr: sink,
-      signal: new AbortController().signal,
-    };
-    const lines: string[] = [];
-    const say = (line: string) => void lines.push(line);
-    const log = { debug: say, info: say, warn: say, error: say };
-    {
-      await using all = await connect(io, {}, log, "test");
-      const found = [ECR, AR, ACR].flatMap((host) =>
-        ["a", "b", "c"].map((name) => all.client(host).manifest(`p/${name}`, "1"))
-      );
-      assert.equal((await Promise.all(found)).filter((one) => one !== undefined).length, 9);
-    }
-    assert.deepEqual(
-      [...new Set(proxy.names)].sort(),
-      NAMES.map((name) => `${name}:443`).sort(),
-    );
-    const looks = server.seen.filter(({ method }) => method === "POST");
-    assert.deepEqual(looks.map(({ headers }) => headers.get("host")).sort(), [
-      "api.ecr.eu-central-1.amazonaws.com",
-      ACR,
-      "login.microsoftonline.com",
-      "oauth2.googleapis.com",
-      "sts.eu-central-1.amazonaws.com",
-    ]);
-    assert(lines.length > 0);
-    assert.doesNotMatch(lines.join("\n"), /canary|Y2FuYXJ5|PRIVATE KEY/);
-  } finally {
-    await Deno.remove(home, { recursive: true });
+    assert.equal((await Promise.all(found)).filter((one) => one !== undefined).length, 9);
   }
+  assert.deepEqual(
+    [...new Set(proxy.names)].sort(),
+    NAMES.map((name) => `${name}:443`).sort(),
+  );
+  const looks = server.seen.filter(({ method }) => method === "POST");
+  assert.deepEqual(looks.map(({ headers }) => headers.get("host")).sort(), [
+    "api.ecr.eu-central-1.amazonaws.com",
+    ACR,
+    "login.microsoftonline.com",
+    "oauth2.googleapis.com",
+    "sts.eu-central-1.amazonaws.com",
+  ]);
+  assert(lines.length > 0);
+  assert.doesNotMatch(lines.join("\n"), /canary|Y2FuYXJ5|PRIVATE KEY/);
 });

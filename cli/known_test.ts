@@ -2,6 +2,7 @@ import { deepEqual, equal } from "node:assert/strict";
 import { join } from "node:path";
 import { digestOf } from "../registry/oci/digest.ts";
 import { openStore } from "../registry/store/store.ts";
+import { tempDir } from "../registry/temp_testing.ts";
 import { Known } from "./known.ts";
 
 const bytes = new TextEncoder().encode('{"config":{}}');
@@ -10,12 +11,9 @@ const base = digestOf(new TextEncoder().encode("base"));
 const PLACE = "registry.example/app";
 
 async function inDirectory(act: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-known-" });
-  try {
-    await act(`${dir}/store`);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await act(`${dir}/store`);
 }
 
 async function files(dir: string): Promise<readonly string[]> {

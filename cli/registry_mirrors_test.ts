@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseRegistrySettings } from "../registry/client/registries_conf.ts";
+import { tempDir } from "../registry/temp_testing.ts";
 import { hostPolicy } from "./host_policy.ts";
 import { type Ended, runLine } from "./line_testing.ts";
 import { type MirrorEntry, withMirror, withoutMirror } from "./mirror_config.ts";
@@ -107,100 +108,94 @@ function wherry(home: string, ...args: readonly string[]): Promise<Ended> {
 }
 
 Deno.test("C-MIRROR config registry-mirrors add, list and remove", async () => {
-  const home = await Deno.makeTempDir({ prefix: "wherry-config-" });
-  try {
-    await Deno.writeTextFile(
-      `${home}/registries.conf`,
-      `[[registry]]\nlocation = "q.example"\nblocked = true\n`,
-    );
-    const mirrors = ["config", "registry-mirrors"];
-    const added = await wherry(
-      home,
-      ...mirrors,
-      "add",
-      "docker.io",
-      "-m",
-      "a.corp/hub",
-      "--mirror",
-      "b.corp",
-      "--no-fallback",
-    );
-    assert.match(added.err, /^docker\.io is read from a\.corp\/hub, then b\.corp only \(/);
-    const path = `${home}/.config/wherry/config.toml`;
-    assert.match(await Deno.readTextFile(path), /^fallback = false$/m);
-    const { out } = await wherry(home, ...mirrors, "list");
-    assert.deepEqual(out.trim().split("\n").map((line) => line.split(/\s{2,}/).slice(0, 2)), [
-      ["REGISTRY", "READ FROM"],
-      ["docker.io", "a.corp/hub, b.corp"],
-      ["q.example", "-"],
-    ]);
-    const json = JSON.parse((await wherry(home, ...mirrors, "list", "-o", "json")).out);
-    assert.deepEqual(
-      json.map(({ prefix, blocked }: { prefix: string; blocked: boolean }) => [prefix, blocked]),
-      [
-        ["docker.io", false],
-        ["q.example", true],
-      ],
-    );
-    const explain = async (name: string) =>
-      (await wherry(home, ...mirrors, "explain", name)).out.trim().split("\n");
-    assert.deepEqual(await explain("alpine:3"), [
-      "a.corp/hub/library/alpine:3",
-      "b.corp/library/alpine:3",
-    ]);
-    assert.deepEqual(await explain("ghcr.io/a/b"), ["ghcr.io/a/b:latest"]);
-    assert.deepEqual(await explain("q.example/a"), [""]);
-    await wherry(home, ...mirrors, "remove", "https://index.docker.io/");
-    assert.equal((await Deno.readTextFile(path)).trim(), "");
-    const refused: readonly (readonly [string[], RegExp])[] = [
-      [["remove", "docker.io"], /^Cannot remove mirrors of docker\.io: .* names none$/],
-      [["add", "docker.io"], /mirror.* (see: wherry config --help|not specified)/],
-      [["add", "nohost", "-m", "a.corp"], /^Cannot use the registry: "nohost" wants a host/],
-      [["add", "a.example", "-m", "*"], /^Cannot use --mirror: "\*" is not a host/],
-      [["add", "a.example", "-m", "b.corp", "--pull", "some"], /want all, digest-only, tag-only$/],
-    ];
-    for (const [words, message] of refused) {
-      const { code, err } = await wherry(home, ...mirrors, ...words);
-      assert.match(err.replace(/^ERROR: /, "").trimEnd(), message);
-      assert.equal(code, 3);
-    }
-  } finally {
-    await Deno.remove(home, { recursive: true });
+  await using temp = await tempDir();
+  const home = temp.path;
+  await Deno.writeTextFile(
+    `${home}/registries.conf`,
+    `[[registry]]\nlocation = "q.example"\nblocked = true\n`,
+  );
+  const mirrors = ["config", "registry-mirrors"];
+  const added = await wherry(
+    home,
+    ...mirrors,
+    "add",
+    "docker.io",
+    "-m",
+    "a.corp/hub",
+    "--mirror",
+    "b.corp",
+    "--no-fallback",
+  );
+  assert.match(added.err, /^docker\.io is read from a\.corp\/hub, then b\.corp only \(/);
+  const path = `${home}/.config/wherry/config.toml`;
+  assert.match(await Deno.readTextFile(path), /^fallback = false$/m);
+  const { out } = await wherry(home, ...mirrors, "list");
+  assert.deepEqual(out.trim().split("\n").map((line) => line.split(/\s{2,}/).slice(0, 2)), [
+    ["REGISTRY", "READ FROM"],
+    ["docker.io", "a.corp/hub, b.corp"],
+    ["q.example", "-"],
+  ]);
+  const json = JSON.parse((await wherry(home, ...mirrors, "list", "-o", "json")).out);
+  assert.deepEqual(
+    json.map(({ prefix, blocked }: { prefix: string; blocked: boolean }) => [prefix, blocked]),
+    [
+      ["docker.io", false],
+      ["q.example", true],
+    ],
+  );
+  const explain = async (name: string) =>
+    (await wherry(home, ...mirrors, "explain", name)).out.trim().split("\n");
+  assert.deepEqual(await explain("alpine:3"), [
+    "a.corp/hub/library/alpine:3",
+    "b.corp/library/alpine:3",
+  ]);
+  assert.deepEqual(await explain("ghcr.io/a/b"), ["ghcr.io/a/b:latest"]);
+  assert.deepEqual(await explain("q.example/a"), [""]);
+  await wherry(home, ...mirrors, "remove", "https://index.docker.io/");
+  assert.equal((await Deno.readTextFile(path)).trim(), "");
+  const refused: readonly (readonly [string[], RegExp])[] = [
+    [["remove", "docker.io"], /^Cannot remove mirrors of docker\.io: .* names none$/],
+    [["add", "docker.io"], /mirror.* (see: wherry config --help|not specified)/],
+    [["add", "nohost", "-m", "a.corp"], /^Cannot use the registry: "nohost" wants a host/],
+    [["add", "a.example", "-m", "*"], /^Cannot use --mirror: "\*" is not a host/],
+    [["add", "a.example", "-m", "b.corp", "--pull", "some"], /want all, digest-only, tag-only$/],
+  ];
+  for (const [words, message] of refused) {
+    const { code, err } = await wherry(home, ...mirrors, ...words);
+    assert.match(err.replace(/^ERROR: /, "").trimEnd(), message);
+    assert.equal(code, 3);
   }
 });
 
 Deno.test("C-MIRROR files in order: our own, drop-ins from last to first, the main file", async () => {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-files-" });
-  try {
-    const write = async (path: string, text: string) => {
-      await Deno.mkdir(`${dir}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
-      await Deno.writeTextFile(`${dir}/${path}`, text);
-    };
-    const row = (name: string) => `[[registry]]\nlocation = "${name}.example"\n`;
-    await write("home/.config/wherry/config.toml", row("own"));
-    await write("etc/containers/registries.conf", row("main"));
-    await write("etc/containers/registries.conf.d/10-a.conf", row("ten"));
-    await write("etc/containers/registries.conf.d/20-b.conf", row("twenty"));
-    await write("etc/containers/registries.conf.d/readme", "not TOML [");
-    const order = () =>
-      readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`).mirrors.map((one) =>
-        one.prefix.replace(".example", "")
-      );
-    assert.deepEqual(order(), ["own", "twenty", "ten", "main"]);
-    await write("etc/containerd/certs.d/c.example/hosts.toml", `[host."https://m.example"]`);
-    await write("etc/docker/daemon.json", `{"registry-mirrors":["https://m.example"]}`);
-    assert.deepEqual(order(), ["own", "twenty", "ten", "main", "c", "docker.io"]);
-    await write("home/.config/containers/registries.conf", row("user"));
-    await write("home/.config/containers/registries.conf.d/1.conf", row("drop"));
-    assert.deepEqual(order(), ["own", "drop", "twenty", "ten", "user", "c", "docker.io"]);
-    await write("home/.config/wherry/config.toml", `[[mirror]]\nprefix = 1\n`);
-    assert.throws(order, {
-      name: "UsageError",
-      message: /config\.toml: mirror\[0\]\.prefix: /,
-    });
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const write = async (path: string, text: string) => {
+    await Deno.mkdir(`${dir}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(`${dir}/${path}`, text);
+  };
+  const row = (name: string) => `[[registry]]\nlocation = "${name}.example"\n`;
+  await write("home/.config/wherry/config.toml", row("own"));
+  await write("etc/containers/registries.conf", row("main"));
+  await write("etc/containers/registries.conf.d/10-a.conf", row("ten"));
+  await write("etc/containers/registries.conf.d/20-b.conf", row("twenty"));
+  await write("etc/containers/registries.conf.d/readme", "not TOML [");
+  const order = () =>
+    readRegistrySettings({ HOME: `${dir}/home` }, `${dir}/etc`).mirrors.map((one) =>
+      one.prefix.replace(".example", "")
+    );
+  assert.deepEqual(order(), ["own", "twenty", "ten", "main"]);
+  await write("etc/containerd/certs.d/c.example/hosts.toml", `[host."https://m.example"]`);
+  await write("etc/docker/daemon.json", `{"registry-mirrors":["https://m.example"]}`);
+  assert.deepEqual(order(), ["own", "twenty", "ten", "main", "c", "docker.io"]);
+  await write("home/.config/containers/registries.conf", row("user"));
+  await write("home/.config/containers/registries.conf.d/1.conf", row("drop"));
+  assert.deepEqual(order(), ["own", "drop", "twenty", "ten", "user", "c", "docker.io"]);
+  await write("home/.config/wherry/config.toml", `[[mirror]]\nprefix = 1\n`);
+  assert.throws(order, {
+    name: "UsageError",
+    message: /config\.toml: mirror\[0\]\.prefix: /,
+  });
 });
 
 Deno.test("C-CONN-08 who may be dialled", () => {

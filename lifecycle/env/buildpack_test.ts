@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { capabilities } from "../api.ts";
 import { parseBuildpackToml } from "../file/buildpack_toml.ts";
 import { buildpackEnv, type EnvSources, targetVariables } from "./buildpack.ts";
@@ -12,14 +13,11 @@ const TARGET = {
 };
 
 async function withDirs(act: (base: string) => Promise<void> | void): Promise<void> {
-  const base = await Deno.makeTempDir();
-  try {
-    await Deno.mkdir(`${base}/platform/env`, { recursive: true });
-    await Deno.mkdir(`${base}/config/env`, { recursive: true });
-    await act(base);
-  } finally {
-    await Deno.remove(base, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const base = temp.path;
+  await Deno.mkdir(`${base}/platform/env`, { recursive: true });
+  await Deno.mkdir(`${base}/config/env`, { recursive: true });
+  await act(base);
 }
 
 function sources(base: string, api: string, platformApi = "0.15", clear = false): EnvSources {

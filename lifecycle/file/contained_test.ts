@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { findContained, readContained } from "./contained.ts";
 
 async function withTree(act: (layers: Dir, app: Dir, base: string) => Promise<void> | void) {
-  const base = await Deno.makeTempDir();
-  try {
-    await Deno.mkdir(`${base}/l/bp`, { recursive: true });
-    await Deno.mkdir(`${base}/a`);
-    await Deno.writeTextFile(`${base}/secret`, "secret");
-    await act(
-      { inside: "/layers", outside: `${base}/l` },
-      { inside: "/workspace", outside: `${base}/a` },
-      base,
-    );
-  } finally {
-    await Deno.remove(base, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const base = temp.path;
+  await Deno.mkdir(`${base}/l/bp`, { recursive: true });
+  await Deno.mkdir(`${base}/a`);
+  await Deno.writeTextFile(`${base}/secret`, "secret");
+  await act(
+    { inside: "/layers", outside: `${base}/l` },
+    { inside: "/workspace", outside: `${base}/a` },
+    base,
+  );
 }
 
 Deno.test("security: links are followed as a buildpack sees them, inside the build only", async () => {

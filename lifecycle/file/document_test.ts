@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { FileError } from "../error.ts";
 import { parseOrderToml } from "./order_toml.ts";
 import { parseDocument, readDocument, writeText } from "./document.ts";
@@ -46,36 +47,30 @@ Deno.test("3 of alternatives the one that came furthest is told", () => {
 });
 
 Deno.test("an absent document is undefined, one that is not UTF-8 is refused", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    assert.equal(await readDocument(`${dir}/none`, parseToml), undefined);
-    await Deno.writeFile(`${dir}/bad`, new Uint8Array([0x61, 0xff]));
-    await assert.rejects(readDocument(`${dir}/bad`, parseToml), {
-      message: `Cannot read ${dir}/bad: it is not UTF-8`,
-    });
-    await assert.rejects(
-      readDocument(dir, parseToml),
-      (error) => error instanceof FileError && error.file === dir,
-    );
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  assert.equal(await readDocument(`${dir}/none`, parseToml), undefined);
+  await Deno.writeFile(`${dir}/bad`, new Uint8Array([0x61, 0xff]));
+  await assert.rejects(readDocument(`${dir}/bad`, parseToml), {
+    message: `Cannot read ${dir}/bad: it is not UTF-8`,
+  });
+  await assert.rejects(
+    readDocument(dir, parseToml),
+    (error) => error instanceof FileError && error.file === dir,
+  );
 });
 
 Deno.test("a document is written whole or not at all", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    await writeText(`${dir}/sub/a.toml`, "one\n");
-    await writeText(`${dir}/sub/a.toml`, "two\n");
-    assert.equal(await Deno.readTextFile(`${dir}/sub/a.toml`), "two\n");
-    // A directory is in the way: the write fails and leaves no temporary file.
-    await Deno.mkdir(`${dir}/sub/b.toml/x`, { recursive: true });
-    await assert.rejects(writeText(`${dir}/sub/b.toml`, "x"), /Cannot write .*b\.toml/);
-    const names = [...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name).sort();
-    assert.deepEqual(names, ["a.toml", "b.toml"]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await writeText(`${dir}/sub/a.toml`, "one\n");
+  await writeText(`${dir}/sub/a.toml`, "two\n");
+  assert.equal(await Deno.readTextFile(`${dir}/sub/a.toml`), "two\n");
+  // A directory is in the way: the write fails and leaves no temporary file.
+  await Deno.mkdir(`${dir}/sub/b.toml/x`, { recursive: true });
+  await assert.rejects(writeText(`${dir}/sub/b.toml`, "x"), /Cannot write .*b\.toml/);
+  const names = [...Deno.readDirSync(`${dir}/sub`)].map(({ name }) => name).sort();
+  assert.deepEqual(names, ["a.toml", "b.toml"]);
 });
 
 Deno.test("RPT-1 what stands for an open file is written to, not replaced", async () => {

@@ -1,4 +1,5 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { JournalFile, mergeJournalTexts, parseJournal } from "./journal.ts";
 import { formatPlan, parsePlan } from "./plan.ts";
 import { mergeJournals } from "./report.ts";
@@ -23,34 +24,31 @@ const header = {
 };
 
 Deno.test("a journal goes on where a killed run left it: half a line was not written", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const path = `${dir}/j`;
-    {
-      const { file, before } = await JournalFile.open(path);
-      await using _ = file;
-      equal(before, undefined);
-      file.add(header);
-      file.add({ intent: "a", old: "1", new: "2" });
-      await file.durable();
-      await rejects(() => JournalFile.open(path), /another run writes it now/);
-      file.add(result("a"));
-      await Promise.all([file.durable(), file.durable(), file.durable()]);
-    }
-    await Deno.writeTextFile(path, '{"intent":"b","old":"1","ne', { append: true });
-    {
-      const { file, before } = await JournalFile.open(path);
-      await using _ = file;
-      deepEqual([...before!.results.keys()], ["a"]);
-      equal(before!.open.size, 0);
-      file.add({ intent: "b", old: "1", new: "2" });
-    }
-    const read = parseJournal(await Deno.readTextFile(path), "j");
-    deepEqual([...read.open.keys()], ["b"]);
-    deepEqual(read.header, header);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const path = `${dir}/j`;
+  {
+    const { file, before } = await JournalFile.open(path);
+    await using _ = file;
+    equal(before, undefined);
+    file.add(header);
+    file.add({ intent: "a", old: "1", new: "2" });
+    await file.durable();
+    await rejects(() => JournalFile.open(path), /another run writes it now/);
+    file.add(result("a"));
+    await Promise.all([file.durable(), file.durable(), file.durable()]);
   }
+  await Deno.writeTextFile(path, '{"intent":"b","old":"1","ne', { append: true });
+  {
+    const { file, before } = await JournalFile.open(path);
+    await using _ = file;
+    deepEqual([...before!.results.keys()], ["a"]);
+    equal(before!.open.size, 0);
+    file.add({ intent: "b", old: "1", new: "2" });
+  }
+  const read = parseJournal(await Deno.readTextFile(path), "j");
+  deepEqual([...read.open.keys()], ["b"]);
+  deepEqual(read.header, header);
   throws(() => parseJournal("x\n", "j"), { message: "Cannot read journal j:1: it is not JSON" });
   throws(() => parseJournal("{}\n", "j"), /j:1: it says nothing known/);
   throws(() => parseJournal("", "j"), /want its first line to be of a run/);

@@ -7,6 +7,7 @@ import { PodSpec } from "kubernetes-models/v1/PodSpec";
 import { parse, parseAllDocuments, stringify } from "yaml";
 import { z } from "zod";
 import { commandLine } from "../../cli/rebase/rebase_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { type Engine, fleetDocuments, type FleetJob } from "./manifest.ts";
 
 const job: FleetJob = {
@@ -134,34 +135,31 @@ Deno.test("fleet manifest gitlab: parallel jobs and their report", () => {
 });
 
 Deno.test("fleet manifest prints YAML, with the plan in it, and refuses what an engine would", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const plan = { plan: 1, source: "s", total: 0, created: "", run_images: {}, flags: {} };
-    await Deno.writeTextFile(`${dir}/plan`, JSON.stringify(plan) + "\n");
-    const run = (engine: Engine, ...more: readonly string[]) =>
-      commandLine(["fleet", "manifest", "--engine", engine, "--image", "wherry:1", ...more], dir);
-    const made = await run("k8s-job", "--plan", "plan", "--shards", "3", "--parallel", "2");
-    equal(made.code, 0, made.stderr);
-    const documents = parseAllDocuments(made.stdout).map((one) => one.toJS());
-    deepEqual(documents.map(({ kind }) => kind), ["ConfigMap", "Job"]);
-    equal(documents[0].data["plan.jsonl"], JSON.stringify(plan) + "\n");
-    equal(documents[1].spec.completions, 3);
-    ok(parse((await run("gitlab", "--plan", "plan.jsonl")).stdout)["wherry-rebase"]);
-    equal((await run("k8s-job", "--config-map", "there")).code, 0);
-    for (const engine of ["k8s-job", "github"] as const) {
-      const none = await run(engine);
-      equal(none.code, 3);
-      match(none.stderr, /^ERROR: Cannot write a manifest without a plan: want --plan FILE/);
-    }
-    const imageless = await commandLine(["fleet", "manifest", "--engine", "github"], dir);
-    equal(imageless.code, 3);
-    equal((await run("gitlab", "--plan", "plan", "--shards", "201")).code, 3);
-    equal((await run("k8s-job", "--plan", "plan", "--name", "Bad_Name")).code, 3);
-    equal((await run("k8s-job", "--plan", "absent")).code, 3);
-    equal((await run("k8s-job", "--plan", "plan", "--shards", "2", "--parallel", "3")).code, 3);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const plan = { plan: 1, source: "s", total: 0, created: "", run_images: {}, flags: {} };
+  await Deno.writeTextFile(`${dir}/plan`, JSON.stringify(plan) + "\n");
+  const run = (engine: Engine, ...more: readonly string[]) =>
+    commandLine(["fleet", "manifest", "--engine", engine, "--image", "wherry:1", ...more], dir);
+  const made = await run("k8s-job", "--plan", "plan", "--shards", "3", "--parallel", "2");
+  equal(made.code, 0, made.stderr);
+  const documents = parseAllDocuments(made.stdout).map((one) => one.toJS());
+  deepEqual(documents.map(({ kind }) => kind), ["ConfigMap", "Job"]);
+  equal(documents[0].data["plan.jsonl"], JSON.stringify(plan) + "\n");
+  equal(documents[1].spec.completions, 3);
+  ok(parse((await run("gitlab", "--plan", "plan.jsonl")).stdout)["wherry-rebase"]);
+  equal((await run("k8s-job", "--config-map", "there")).code, 0);
+  for (const engine of ["k8s-job", "github"] as const) {
+    const none = await run(engine);
+    equal(none.code, 3);
+    match(none.stderr, /^ERROR: Cannot write a manifest without a plan: want --plan FILE/);
   }
+  const imageless = await commandLine(["fleet", "manifest", "--engine", "github"], dir);
+  equal(imageless.code, 3);
+  equal((await run("gitlab", "--plan", "plan", "--shards", "201")).code, 3);
+  equal((await run("k8s-job", "--plan", "plan", "--name", "Bad_Name")).code, 3);
+  equal((await run("k8s-job", "--plan", "absent")).code, 3);
+  equal((await run("k8s-job", "--plan", "plan", "--shards", "2", "--parallel", "3")).code, 3);
 });
 
 Deno.test("demand 30: fleet manifest with plan and journals in a registry: no ConfigMap and no files of jobs", () => {
@@ -188,24 +186,21 @@ Deno.test("demand 30: fleet manifest with plan and journals in a registry: no Co
 });
 
 Deno.test("fleet manifest says what is wrong with a journal or a plan in a registry", async () => {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-manifest-" });
-  try {
-    const words = ["fleet", "manifest", "--engine", "k8s-job", "--image", "r.example/w:1"];
-    const far = ["--plan", "oci:r.example/plans:1"];
-    for (
-      const [more, why] of [
-        [[...far, "--journal", "j.jsonl"], /Cannot use --journal j\.jsonl: want oci:REGISTRY/],
-        [[...far, "--journal", "oci:r.example/runs:7"], /want \{shard\} in its tag/],
-        [[...far, "--config-map", "m"], /want one of them/],
-        [["--plan", "oci:plans:1"], /want oci:REGISTRY\/REPOSITORY:TAG, or the name of a file/],
-      ] as const
-    ) {
-      const { code, stdout, stderr } = await commandLine([...words, ...more], dir);
-      equal(code, 3, stderr);
-      equal(stdout, "");
-      match(stderr, why);
-    }
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const words = ["fleet", "manifest", "--engine", "k8s-job", "--image", "r.example/w:1"];
+  const far = ["--plan", "oci:r.example/plans:1"];
+  for (
+    const [more, why] of [
+      [[...far, "--journal", "j.jsonl"], /Cannot use --journal j\.jsonl: want oci:REGISTRY/],
+      [[...far, "--journal", "oci:r.example/runs:7"], /want \{shard\} in its tag/],
+      [[...far, "--config-map", "m"], /want one of them/],
+      [["--plan", "oci:plans:1"], /want oci:REGISTRY\/REPOSITORY:TAG, or the name of a file/],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await commandLine([...words, ...more], dir);
+    equal(code, 3, stderr);
+    equal(stdout, "");
+    match(stderr, why);
   }
 });

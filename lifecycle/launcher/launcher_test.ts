@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { compileC, compileVariant } from "../../scripts/compile_c.ts";
 import { launcherFile, type MetadataEntries, probeFile, Scene, thisArch } from "./scene_testing.ts";
 
@@ -72,28 +73,25 @@ for (const [api, code] of BUILDPACK_APIS) {
 }
 
 Deno.test("VER-5 deprecated APIs: warn, error, quiet, and anything else warns", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const program = `${dir}/launcher`;
-    await compileVariant(program, {
-      flags: ["-DDEPRECATED_PLATFORM=9", "-DDEPRECATED_BUILDPACK=8"],
-    });
-    await using scene = await Scene.make({ buildpacks: [{ id: "some/bp", api: "0.8" }] });
-    const run = (mode: string | undefined, platform: string) =>
-      scene.launch({ type: "web", program, platform, env: { CNB_DEPRECATION_MODE: mode } });
-    const platformWarning = "Warning: Platform requested deprecated API '0.9'\n";
-    const buildpackWarning = "Warning: buildpack 'some/bp' requests deprecated API '0.8'\n";
-    for (const mode of [undefined, "", "warn", "other"]) {
-      const { code, stderr } = await run(mode, "0.9");
-      assert.deepEqual([code, stderr], [0, platformWarning + buildpackWarning]);
-    }
-    assert.deepEqual((await run("quiet", "0.9")).stderr, "");
-    assert.equal((await run("error", "0.9")).code, 11);
-    assert.equal((await run("error", "0.10")).code, 12);
-    assert.deepEqual((await run("warn", "0.10")).stderr, buildpackWarning);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const program = `${dir}/launcher`;
+  await compileVariant(program, {
+    flags: ["-DDEPRECATED_PLATFORM=9", "-DDEPRECATED_BUILDPACK=8"],
+  });
+  await using scene = await Scene.make({ buildpacks: [{ id: "some/bp", api: "0.8" }] });
+  const run = (mode: string | undefined, platform: string) =>
+    scene.launch({ type: "web", program, platform, env: { CNB_DEPRECATION_MODE: mode } });
+  const platformWarning = "Warning: Platform requested deprecated API '0.9'\n";
+  const buildpackWarning = "Warning: buildpack 'some/bp' requests deprecated API '0.8'\n";
+  for (const mode of [undefined, "", "warn", "other"]) {
+    const { code, stderr } = await run(mode, "0.9");
+    assert.deepEqual([code, stderr], [0, platformWarning + buildpackWarning]);
   }
+  assert.deepEqual((await run("quiet", "0.9")).stderr, "");
+  assert.equal((await run("error", "0.9")).code, 11);
+  assert.equal((await run("error", "0.10")).code, 12);
+  assert.deepEqual((await run("warn", "0.10")).stderr, buildpackWarning);
 });
 
 Deno.test("LA-1 no metadata.toml gives 1", async () => {
@@ -395,29 +393,23 @@ for (const [arch, machine] of [["amd64", 62], ["arm64", 183]] as const) {
 }
 
 Deno.test("LA-22 two compilations give the same bytes", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    await compileVariant(`${dir}/one`, {});
-    await compileVariant(`${dir}/two`, {});
-    const kept = await compileC("launcher", thisArch());
-    assert.deepEqual(await Deno.readFile(`${dir}/one`), kept);
-    assert.deepEqual(await Deno.readFile(`${dir}/two`), kept);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await compileVariant(`${dir}/one`, {});
+  await compileVariant(`${dir}/two`, {});
+  const kept = await compileC("launcher", thisArch());
+  assert.deepEqual(await Deno.readFile(`${dir}/one`), kept);
+  assert.deepEqual(await Deno.readFile(`${dir}/two`), kept);
 });
 
 Deno.test("the C of the launcher and its fuzzer has no warning", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const strict = ["-Werror", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wvla"];
-    await compileVariant(`${dir}/launcher`, { flags: strict });
-    const sources = ["fuzz_toml.c", "toml.c", "toml_scalar.c"];
-    const flags = [...strict, "-fsanitize=address"];
-    await compileVariant(`${dir}/fuzz`, { sources, libc: true, flags });
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const strict = ["-Werror", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wvla"];
+  await compileVariant(`${dir}/launcher`, { flags: strict });
+  const sources = ["fuzz_toml.c", "toml.c", "toml_scalar.c"];
+  const flags = [...strict, "-fsanitize=address"];
+  await compileVariant(`${dir}/fuzz`, { sources, libc: true, flags });
 });
 
 async function found(command: string): Promise<boolean> {

@@ -1,10 +1,12 @@
 import { deepEqual, equal } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { takeFirst, takePlace } from "./own_place.ts";
 
 Deno.test("a place is taken by one build at a time and left as it was", async () => {
   const helper = await compiledHelper();
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const names = () => Array.from(Deno.readDirSync(dir), ({ name }) => name).sort();
   await Deno.mkdir(`${dir}/there`);
   await Deno.mkdir(`${dir}/full/of`, { recursive: true });
@@ -25,12 +27,12 @@ Deno.test("a place is taken by one build at a time and left as it was", async ()
     await using second = await takeFirst([`${dir}/full`, `${dir}/other`], dir, helper);
     equal(second?.path, `${dir}/other`);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("what a killed build left in its place is cleared away, and what it made is removed", async () => {
   const helper = await compiledHelper();
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   for (
     const [name, how] of [["found", "found"], ["made", "made"], ["strange", "nothing"]] as const
   ) {
@@ -44,5 +46,4 @@ Deno.test("what a killed build left in its place is cleared away, and what it ma
     }
     equal(await Deno.stat(path).then(() => true, () => false), how !== "made");
   }
-  await Deno.remove(dir, { recursive: true });
 });

@@ -2,6 +2,7 @@ import { deepEqual, equal, rejects } from "node:assert/strict";
 import { join } from "node:path";
 import { type Image, makeImage } from "../../registry/image.ts";
 import type { Sample } from "../../registry/layer/tar_testing.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { compiledHelper, isRoot } from "../sandbox/helper_testing.ts";
 import { layerOf, shapeOf } from "../sandbox/unpack_testing.ts";
 import { collectTrees, openTree, type TreeOptions } from "./trees.ts";
@@ -21,15 +22,12 @@ function context(signal = new AbortController().signal) {
 }
 
 async function withDir(act: (options: TreeOptions, dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await act(
-      { helper, dir: join(dir, "unpacked"), owner: isRoot ? "real" : "self" },
-      join(dir, "unpacked"),
-    );
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await act(
+    { helper, dir: join(dir, "unpacked"), owner: isRoot ? "real" : "self" },
+    join(dir, "unpacked"),
+  );
 }
 
 const namesIn = async (dir: string) =>

@@ -1,5 +1,6 @@
 /** Buildpacks in the container we stand in: through the helper, and as plain processes. */
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { openContainer } from "./container.ts";
 import { type Command, type Executor, StartError } from "./executor.ts";
 import { compiledHelper } from "./helper_testing.ts";
@@ -8,12 +9,9 @@ async function each(
   act: (executor: Executor, dir: string, how: string) => Promise<void>,
 ): Promise<void> {
   for (const helper of [await compiledHelper(), undefined]) {
-    const dir = await Deno.makeTempDir();
-    try {
-      await act(await openContainer({ helper, scratch: dir }), dir, helper ? "helper" : "plain");
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const dir = temp.path;
+    await act(await openContainer({ helper, scratch: dir }), dir, helper ? "helper" : "plain");
   }
 }
 

@@ -1,6 +1,7 @@
 /** The helper by itself: exit codes, signals, time limits, and that nothing is left behind. */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { compiledHelper, isRoot, skipped } from "./helper_testing.ts";
 import { parseProbe } from "./probe.ts";
 
@@ -113,7 +114,8 @@ Deno.test("what the helper itself cannot do is 125 and one line", async () => {
 });
 
 Deno.test("status lines tell how it ended", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const status = `${dir}/status`;
   await sh("kill -9 $$", "--status", status);
   const lines = (await Deno.readTextFile(status)).trim().split("\n");
@@ -125,7 +127,6 @@ Deno.test("status lines tell how it ended", async () => {
     await Deno.readTextFile(status),
     /\{"fail":127,"act":"run","thing":"\/no\\"thing\\u000a","errno":2/,
   );
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("the environment is exactly the one given", async () => {
@@ -290,7 +291,8 @@ Deno.test("a wrong parent is noticed", async () => {
 Deno.test("a view holds what is listed and nothing else", async () => {
   if (!await hasViews()) return;
   const stage = await Deno.makeTempDir();
-  const data = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const data = temp.path;
   await Deno.chmod(data, 0o755); // for the build user
   await Deno.mkdir(`${data}/secret`);
   await Deno.writeTextFile(`${data}/file`, "hidden");
@@ -307,7 +309,6 @@ Deno.test("a view holds what is listed and nothing else", async () => {
         `touch: cannot touch '${path}': Read-only file system\n`
       ).join(""),
   );
-  await Deno.remove(data, { recursive: true });
   await Deno.remove(stage);
 });
 
@@ -324,7 +325,8 @@ Deno.test("a mount is never made through a link", async () => {
 });
 
 Deno.test("remove: read-only, unreadable, deep, odd names, links not followed", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await new Deno.Command("/bin/sh", {
     args: [
       "-c",
@@ -340,12 +342,12 @@ Deno.test("remove: read-only, unreadable, deep, odd names, links not followed", 
   strictEqual((await helper(["remove", `${dir}/gone`, `${dir}/never`])).stderr, "");
   deepStrictEqual([...Deno.readDirSync(dir)].map((entry) => entry.name), ["keep"]);
   strictEqual(await Deno.readTextFile(`${dir}/keep/file`), "1\n");
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("chown gives a tree away without following links", async () => {
   if (!isRoot) return skipped("needs root");
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await Deno.mkdir(`${dir}/tree/inner`, { recursive: true });
   await Deno.writeTextFile(`${dir}/other`, "");
   await Deno.symlink("../other", `${dir}/tree/link`);
@@ -354,12 +356,12 @@ Deno.test("chown gives a tree away without following links", async () => {
   deepStrictEqual([inner.uid, inner.gid], [1234, 5678]);
   strictEqual((await Deno.lstat(`${dir}/tree/link`)).uid, 1234);
   strictEqual((await Deno.lstat(`${dir}/other`)).uid, 0);
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("run --own gives a tree to whom the program becomes, before it begins", async () => {
   if (!isRoot) return skipped("needs root");
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await Deno.chmod(dir, 0o755);
   await Deno.mkdir(`${dir}/tree/inner`, { recursive: true });
   const who = ["--uid", "1234", "--gid", "5678", "--own", `${dir}/tree`];
@@ -369,5 +371,4 @@ Deno.test("run --own gives a tree to whom the program becomes, before it begins"
     const { uid, gid } = await Deno.lstat(path);
     deepStrictEqual([uid, gid], [1234, 5678]);
   }
-  await Deno.remove(dir, { recursive: true });
 });

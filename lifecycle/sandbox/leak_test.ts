@@ -4,6 +4,7 @@
  */
 
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import {
   type Caller,
   compiledHelper,
@@ -332,7 +333,8 @@ for (const caller of ["root", "masked root"] as const) {
 }
 
 Deno.test("carve covers a tree but for its holes", async () => {
-  const dir = await Deno.realPath(await Deno.makeTempDir());
+  await using temp = await tempDir();
+  const dir = await Deno.realPath(temp.path);
   for (const name of ["a/deep/hole", "a/deep/other", "b"]) {
     await Deno.mkdir(`${dir}/${name}`, { recursive: true });
   }
@@ -344,5 +346,4 @@ Deno.test("carve covers a tree but for its holes", async () => {
   deepStrictEqual(await cut(""), []);
   deepStrictEqual(await cut("/none"), ["/a", "/b"]);
   deepStrictEqual(await carve(`${dir}/none`, []), []);
-  await Deno.remove(dir, { recursive: true });
 });

@@ -1,8 +1,10 @@
 import { deepEqual, match } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { findSubIds } from "./subids.ts";
 
 Deno.test("sub-ids: what /etc lends, by name and by number, or why not", async () => {
-  const root = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const root = temp.path;
   await Deno.mkdir(`${root}/etc`);
   await Deno.mkdir(`${root}/bin`);
   const write = (name: string, text: string) => Deno.writeTextFile(`${root}/etc/${name}`, text);
@@ -31,5 +33,4 @@ Deno.test("sub-ids: what /etc lends, by name and by number, or why not", async (
   match(await reason({ noNewPrivs: true }), /no_new_privs/);
   match(await reason({ uid: 0 }), /root needs none/);
   match(await reason({ uid: 7 }), /lends 7 no/);
-  await Deno.remove(root, { recursive: true });
 });

@@ -1,6 +1,7 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import fc from "../oci/property_testing.ts";
+import { tempDir } from "../temp_testing.ts";
 import { extractLayer, untarTo } from "./extract.ts";
 import { type Sample, streamOf, tarOf } from "./tar_testing.ts";
 import type { TarType } from "./tar_format.ts";
@@ -14,18 +15,15 @@ interface Box {
 
 /** A place to extract to beside one that must stay as it is; checked after `act`, whatever it did. */
 async function boxed(act: (box: Box) => Promise<void>): Promise<void> {
-  const top = await Deno.makeTempDir();
-  try {
-    const box = { layers: `${top}/in/layers`, outside: `${top}/outside` };
-    await Deno.mkdir(box.layers, { recursive: true });
-    await Deno.mkdir(`${box.outside}/dir`, { recursive: true });
-    await Deno.writeTextFile(`${box.outside}/file`, "untouched");
-    const before = await snapshot(top, box.layers);
-    await act(box);
-    deepEqual(await snapshot(top, box.layers), before, "something outside was touched");
-  } finally {
-    await Deno.remove(top, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const top = temp.path;
+  const box = { layers: `${top}/in/layers`, outside: `${top}/outside` };
+  await Deno.mkdir(box.layers, { recursive: true });
+  await Deno.mkdir(`${box.outside}/dir`, { recursive: true });
+  await Deno.writeTextFile(`${box.outside}/file`, "untouched");
+  const before = await snapshot(top, box.layers);
+  await act(box);
+  deepEqual(await snapshot(top, box.layers), before, "something outside was touched");
 }
 
 /** Everything below `dir` but `except`, with its metadata. */

@@ -1,4 +1,5 @@
 import { deepEqual, rejects } from "node:assert/strict";
+import { tempDir } from "../temp_testing.ts";
 import { sliceTree } from "./slices.ts";
 import { hashLayer } from "./write_layer.ts";
 
@@ -7,22 +8,19 @@ const owner = { uid: 1000, gid: 1000 };
 const FILES = ["a-b", "a/b", "a/c/d.jar", "lib/x.jar", "lib/y.txt", "lib/sub/z.jar", "main"];
 
 async function slicesOf(...slices: readonly (readonly string[])[]): Promise<string[][]> {
-  const dir = await Deno.makeTempDir();
-  try {
-    for (const file of FILES) {
-      const parent = `${dir}/${file}`.replace(/\/[^/]*$/, "");
-      await Deno.mkdir(parent, { recursive: true });
-      await Deno.writeTextFile(`${dir}/${file}`, file);
-    }
-    const lists = await sliceTree(
-      { outside: dir, inside: "/workspace" },
-      slices.map((paths) => ({ paths })),
-      { owner },
-    );
-    return lists.map((list) => list.map(({ name }) => name.replace("/workspace", "")));
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  for (const file of FILES) {
+    const parent = `${dir}/${file}`.replace(/\/[^/]*$/, "");
+    await Deno.mkdir(parent, { recursive: true });
+    await Deno.writeTextFile(`${dir}/${file}`, file);
   }
+  const lists = await sliceTree(
+    { outside: dir, inside: "/workspace" },
+    slices.map((paths) => ({ paths })),
+    { owner },
+  );
+  return lists.map((list) => list.map(({ name }) => name.replace("/workspace", "")));
 }
 
 const ALL = [
@@ -82,11 +80,11 @@ Deno.test("SL-3 a directory that slices used up is not in the rest; an app that 
 });
 
 Deno.test("SL-3 directories above the app come first in each slice that holds anything", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await Deno.writeTextFile(`${dir}/x`, "x");
   const app = { outside: dir, inside: "/some/where/app" };
   const lists = await sliceTree(app, [{ paths: ["none"] }, { paths: ["x"] }], { owner });
-  await Deno.remove(dir, { recursive: true });
   deepEqual(lists.map((list) => list.map(({ name }) => name)), [
     [],
     ["/some", "/some/where", "/some/where/app", "/some/where/app/x"],

@@ -1,6 +1,7 @@
 /** A tree that was touched in any way is told from one that was not. */
 import { equal, notEqual, ok } from "node:assert/strict";
 import { lutimesSync } from "node:fs";
+import { tempDir } from "../temp_testing.ts";
 import { joined } from "./tar_testing.ts";
 import { extractLayer } from "./extract.ts";
 import { FrameDigester } from "./frame.ts";
@@ -24,48 +25,45 @@ async function restored(
   use: (scene: Scene) => Promise<void> | void,
   change: (from: string) => void = () => {},
 ): Promise<void> {
-  const base = await Deno.makeTempDir();
-  try {
-    const from = `${base}/from`;
-    const to = `${base}/to/layer`;
-    Deno.mkdirSync(`${from}/sub/deep`, { recursive: true });
-    Deno.mkdirSync(`${from}/empty`);
-    Deno.writeTextFileSync(`${from}/a`, "aaaa");
-    Deno.writeTextFileSync(`${from}/sub/b`, "b".repeat(1000));
-    Deno.writeTextFileSync(`${from}/sub/deep/nothing`, "");
-    Deno.writeTextFileSync(`${from}/sub/deep/${"n".repeat(150)}`, "long");
-    Deno.chmodSync(`${from}/a`, 0o755);
-    Deno.symlinkSync("../a", `${from}/sub/link`);
-    change(from);
-    const walk = (outside: string) => () =>
-      walkTree({ inside: "/layers/bp/layer", outside }, { owner: OWNER });
-    const chunks: Uint8Array[] = [];
-    const sink = {
-      write: (chunk: Uint8Array) => {
-        chunks.push(chunk.slice());
-        return Promise.resolve();
-      },
-    };
-    const { diffId } = await writeLayer(walk(from)(), sink, { compression: "none" });
-    Deno.mkdirSync(`${base}/to`);
-    const frame = new FrameDigester();
-    await extractLayer(new Blob([joined(...chunks)]).stream(), {
-      directories: { "/layers/bp": `${base}/to` },
-      frame,
-    });
-    const entries = walk(to);
-    const tree = { diffId, frame: frame.digest(), outside: to, entries };
-    const note = await noteTree(tree);
-    await use({
-      dir: to,
-      diffId,
-      note,
-      unchanged: () => isUnchanged(note!, entries()),
-      hash: async () => (await hashLayer(entries())).diffId,
-    });
-  } finally {
-    await Deno.remove(base, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const base = temp.path;
+  const from = `${base}/from`;
+  const to = `${base}/to/layer`;
+  Deno.mkdirSync(`${from}/sub/deep`, { recursive: true });
+  Deno.mkdirSync(`${from}/empty`);
+  Deno.writeTextFileSync(`${from}/a`, "aaaa");
+  Deno.writeTextFileSync(`${from}/sub/b`, "b".repeat(1000));
+  Deno.writeTextFileSync(`${from}/sub/deep/nothing`, "");
+  Deno.writeTextFileSync(`${from}/sub/deep/${"n".repeat(150)}`, "long");
+  Deno.chmodSync(`${from}/a`, 0o755);
+  Deno.symlinkSync("../a", `${from}/sub/link`);
+  change(from);
+  const walk = (outside: string) => () =>
+    walkTree({ inside: "/layers/bp/layer", outside }, { owner: OWNER });
+  const chunks: Uint8Array[] = [];
+  const sink = {
+    write: (chunk: Uint8Array) => {
+      chunks.push(chunk.slice());
+      return Promise.resolve();
+    },
+  };
+  const { diffId } = await writeLayer(walk(from)(), sink, { compression: "none" });
+  Deno.mkdirSync(`${base}/to`);
+  const frame = new FrameDigester();
+  await extractLayer(new Blob([joined(...chunks)]).stream(), {
+    directories: { "/layers/bp": `${base}/to` },
+    frame,
+  });
+  const entries = walk(to);
+  const tree = { diffId, frame: frame.digest(), outside: to, entries };
+  const note = await noteTree(tree);
+  await use({
+    dir: to,
+    diffId,
+    note,
+    unchanged: () => isUnchanged(note!, entries()),
+    hash: async () => (await hashLayer(entries())).diffId,
+  });
 }
 
 /** Everything one can do to a tree; `same`: what has no part in a layer's tar. */

@@ -1,27 +1,25 @@
 import { deepEqual, equal, rejects } from "node:assert/strict";
+import { tempDir } from "../temp_testing.ts";
 import { unzipTo } from "./unzip.ts";
 
 /** Makes a zip with Python and runs `act` on it and an empty directory. */
 async function withZip(script: string, act: (dir: string, zip: string) => Promise<void>) {
-  const top = await Deno.makeTempDir();
-  try {
-    const zip = `${top}/a.zip`;
-    await Deno.mkdir(`${top}/out`);
-    const args = [
-      "-c",
-      `import zipfile,stat,sys\nz=zipfile.ZipFile(sys.argv[1],'w',zipfile.ZIP_DEFLATED)
+  await using temp = await tempDir();
+  const top = temp.path;
+  const zip = `${top}/a.zip`;
+  await Deno.mkdir(`${top}/out`);
+  const args = [
+    "-c",
+    `import zipfile,stat,sys\nz=zipfile.ZipFile(sys.argv[1],'w',zipfile.ZIP_DEFLATED)
 def add(name, data, mode, system=3):
   i=zipfile.ZipInfo(name); i.create_system=system; i.external_attr=mode<<16; i.compress_type=zipfile.ZIP_DEFLATED; z.writestr(i, data)
 ${script}\nz.close()`,
-      zip,
-    ];
-    const { success, stderr } = await new Deno.Command("python3", { args }).output();
-    equal(success, true, new TextDecoder().decode(stderr));
-    await act(`${top}/out`, zip);
-    deepEqual([...Deno.readDirSync(top)].map(({ name }) => name).sort(), ["a.zip", "out"]);
-  } finally {
-    await Deno.remove(top, { recursive: true });
-  }
+    zip,
+  ];
+  const { success, stderr } = await new Deno.Command("python3", { args }).output();
+  equal(success, true, new TextDecoder().decode(stderr));
+  await act(`${top}/out`, zip);
+  deepEqual([...Deno.readDirSync(top)].map(({ name }) => name).sort(), ["a.zip", "out"]);
 }
 
 Deno.test("unpacks files, modes, directories and symlinks", () =>

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { Digester, digestOf } from "../oci/digest.ts";
+import { tempDir } from "../temp_testing.ts";
 import { openCompressPool } from "./compress_pool.ts";
 import type { TreeEntry } from "./entry.ts";
 import { filesLayer } from "./fixed_layers.ts";
@@ -176,42 +177,36 @@ Deno.test("a body of another size than promised is refused", async () => {
 });
 
 Deno.test("timers run while a tree of many files is written, and system tar lists the same", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    for (let at = 0; at < 3000; at++) {
-      Deno.writeTextFileSync(`${dir}/${at}`, `file ${at}\n`.repeat(50));
-    }
-    let ticks = 0;
-    const timer = setInterval(() => ticks++, 1); // due whenever a slice of 3 ms has ended
-    const place = { outside: dir, inside: "/layers/many" };
-    const { bytes, layer } = await write([...walkTree(place, { owner })]);
-    const slices = await hashLayer(walkTree(place, { owner }));
-    clearInterval(timer);
-    ok(ticks > 0, "no timer ran");
-    equal(slices.diffId, layer.diffId);
-    const path = `${dir}/out.tgz`;
-    await Deno.writeFile(path, bytes);
-    const { stdout } = await new Deno.Command("tar", { args: ["-tzPf", path] }).output();
-    const names = new TextDecoder().decode(stdout).trim().split("\n");
-    equal(names.length, 3002);
-    equal(names[0], "/layers");
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  for (let at = 0; at < 3000; at++) {
+    Deno.writeTextFileSync(`${dir}/${at}`, `file ${at}\n`.repeat(50));
   }
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1); // due whenever a slice of 3 ms has ended
+  const place = { outside: dir, inside: "/layers/many" };
+  const { bytes, layer } = await write([...walkTree(place, { owner })]);
+  const slices = await hashLayer(walkTree(place, { owner }));
+  clearInterval(timer);
+  ok(ticks > 0, "no timer ran");
+  equal(slices.diffId, layer.diffId);
+  const path = `${dir}/out.tgz`;
+  await Deno.writeFile(path, bytes);
+  const { stdout } = await new Deno.Command("tar", { args: ["-tzPf", path] }).output();
+  const names = new TextDecoder().decode(stdout).trim().split("\n");
+  equal(names.length, 3002);
+  equal(names[0], "/layers");
 });
 
 Deno.test("hashing a file from disk gives what hashing it from memory gives", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const body = sampleBytes(3_000_000);
-    await Deno.writeFile(`${dir}/f`, body, { mode: 0o644 });
-    await Deno.chmod(`${dir}/f`, 0o644);
-    await Deno.chmod(dir, 0o755);
-    const disk = await hashLayer(walkTree({ outside: dir, inside: "/l" }, { owner }));
-    const memory = await hashLayer(filesLayer(new Map([["/l/f", body]]), { owner }));
-    deepEqual(disk, memory);
-    equal(new Digester().update(body).digest(), digestOf(body));
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const body = sampleBytes(3_000_000);
+  await Deno.writeFile(`${dir}/f`, body, { mode: 0o644 });
+  await Deno.chmod(`${dir}/f`, 0o644);
+  await Deno.chmod(dir, 0o755);
+  const disk = await hashLayer(walkTree({ outside: dir, inside: "/l" }, { owner }));
+  const memory = await hashLayer(filesLayer(new Map([["/l/f", body]]), { owner }));
+  deepEqual(disk, memory);
+  equal(new Digester().update(body).digest(), digestOf(body));
 });

@@ -9,6 +9,7 @@ import { MediaType } from "../oci/media_type.ts";
 import type { Registry, ResumableUploads } from "../registry.ts";
 import { pushBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { openStore } from "../store/store.ts";
+import { tempDir } from "../temp_testing.ts";
 import { createServer, type RequestEntry, type ServerOptions } from "./server.ts";
 
 interface Seen {
@@ -144,7 +145,8 @@ Deno.test("S-API-7 Location is relative, and nobody's word for host or scheme co
 });
 
 Deno.test("S-API-9 builds, pulls and pushes share one blob, and nothing is fetched from elsewhere", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   {
     await using store = await openStore(join(dir, "store"));
     const call = callerOf(store);
@@ -162,11 +164,11 @@ Deno.test("S-API-9 builds, pulls and pushes share one blob, and nothing is fetch
     equal((await call("GET", "/v2/library/app/manifests/1?ns=docker.io")).status, 200);
     equal((await call("GET", "/v2/library/other/manifests/1?ns=docker.io")).status, 404);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("S-STORE what one server deletes or moves is gone at once for another on the same store", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   {
     await using one = await openStore(join(dir, "store"));
     await using two = await openStore(join(dir, "store"));
@@ -185,5 +187,4 @@ Deno.test("S-STORE what one server deletes or moves is gone at once for another 
     equal((await here("DELETE", `/v2/app/manifests/${second.digest}`)).status, 202);
     equal(await digest(), null);
   }
-  await Deno.remove(dir, { recursive: true });
 });

@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { join } from "node:path";
+import { tempDir } from "../temp_testing.ts";
 import { formatAccess, openLineWriter, redactPath } from "./access_log.ts";
 import { Metrics } from "./metrics.ts";
 import type { RequestEntry } from "./server.ts";
@@ -112,28 +113,25 @@ Deno.test("S-AUTH secrets in addresses do not reach the access log", () => {
 });
 
 Deno.test("S-AUTH the log file is 0600, is appended to, and follows its rotation", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const path = join(dir, "access.log");
-    const errors: unknown[] = [];
-    const failed = (error: unknown) => errors.push(error);
-    {
-      await using log = await openLineWriter(path, failed);
-      log.write("1\n");
-      log.write("2\n");
-    }
-    equal((await Deno.stat(path)).mode! & 0o777, 0o600);
-    {
-      await using log = await openLineWriter(path, failed);
-      await Deno.rename(path, `${path}.1`);
-      log.write("3\n");
-    }
-    equal(await Deno.readTextFile(`${path}.1`), "1\n2\n");
-    equal(await Deno.readTextFile(path), "3\n");
-    deepEqual(errors, []);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const path = join(dir, "access.log");
+  const errors: unknown[] = [];
+  const failed = (error: unknown) => errors.push(error);
+  {
+    await using log = await openLineWriter(path, failed);
+    log.write("1\n");
+    log.write("2\n");
   }
+  equal((await Deno.stat(path)).mode! & 0o777, 0o600);
+  {
+    await using log = await openLineWriter(path, failed);
+    await Deno.rename(path, `${path}.1`);
+    log.write("3\n");
+  }
+  equal(await Deno.readTextFile(`${path}.1`), "1\n2\n");
+  equal(await Deno.readTextFile(path), "3\n");
+  deepEqual(errors, []);
 });
 
 Deno.test("S-AUTH a full disk is told once and ends nothing", async () => {

@@ -16,6 +16,7 @@ import type { Registry, ResumableUploads } from "../registry.ts";
 import { bytesSource } from "../source.ts";
 import { openLayout } from "../store/layout.ts";
 import { openStore } from "../store/store.ts";
+import { tempDir } from "../temp_testing.ts";
 import { resumable } from "./resumable.ts";
 import { createServer, type RequestEntry, type ServerOptions } from "./server.ts";
 import { parseListen, serve } from "./serve.ts";
@@ -625,7 +626,8 @@ Deno.test("serve: what a client sent before it went away is not lost, and nothin
 });
 
 Deno.test("server: a layout can be served", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const registry = resumable(await openLayout(join(dir, "layout"), { create: true }));
   const server = createServer(registry);
   const call = (method: string, path: string, body: Uint8Array<ArrayBuffer> | null = null) =>
@@ -636,7 +638,6 @@ Deno.test("server: a layout can be served", async () => {
   equal((await call("PUT", `${location}?digest=${digestOf(bytes)}`)).status, 201);
   equal((await call("GET", location)).status, 404);
   equal((await call("HEAD", `/v2/app/blobs/${digestOf(bytes)}`)).status, 200);
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("serve: a socket file, gone afterwards", async () => {
@@ -674,7 +675,8 @@ Deno.test({
   name: "serve: TLS",
   ignore: !await hasOpenssl(),
   async fn() {
-    const dir = await Deno.makeTempDir();
+    await using temp = await tempDir();
+    const dir = temp.path;
     const [key, cert] = [join(dir, "key.pem"), join(dir, "cert.pem")];
     const made = await new Deno.Command("openssl", {
       args: `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test
@@ -695,7 +697,6 @@ Deno.test({
     const pushed = await pushSampleImage(registry, "app", { size: 100_000, tags: ["v1"] });
     deepEqual(await registry.stat("app", "v1"), pushed);
     await registry[Symbol.asyncDispose]();
-    await Deno.remove(dir, { recursive: true });
   },
 });
 

@@ -1,5 +1,6 @@
 /** The example buildpacks for languages: built from the app and started by crun; rebuilt without doing things twice. */
 import assert from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { canMakeBase, writeLibraryBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
 import { copyDir, EXAMPLES, installed, makeScene, type Scene, tool } from "./wherry_testing.ts";
@@ -130,44 +131,41 @@ Deno.test({
     "executable-jar: licences and coordinates of jars as they come: folded lines, several, a text, without a pom",
   ignore: !installed("jar") || !installed("unzip"),
   async fn() {
-    const dir = await Deno.makeTempDir();
-    try {
-      const jar = async (name: string, files: Record<string, string>, manifest = "") => {
-        const root = `${dir}/${name}.d`;
-        for (const [path, text] of Object.entries(files)) {
-          await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
-          await Deno.writeTextFile(`${root}/${path}`, text);
-        }
-        await Deno.writeTextFile(`${dir}/manifest`, `Manifest-Version: 1.0\n${manifest}`);
-        await tool("jar", ["-cfm", `${dir}/app/${name}.jar`, `${dir}/manifest`, "-C", root, "."]);
-      };
-      await Deno.mkdir(`${dir}/app`);
-      const both =
-        "Bundle-License: http://www.eclipse.org/legal/epl-2.0, https://www.gnu.or\n g/software/classpath/license.html\n";
-      await jar("two-1.0", { "a/b/C.class": "" }, both);
-      const apache = "\n   Apache License\n   Version 2.0, January 2004\n";
-      await jar("spring-web-6.2.12", { "META-INF/license.txt": apache });
-      const pom = "groupId=g.h\r\nartifactId=real\r\nversion=3\r\n";
-      await jar("other-9", { "META-INF/maven/g.h/real/pom.properties": pom });
-      const script = `${EXAMPLES}/buildpacks/executable-jar/lib/sbom.sh`;
-      const run = () => tool("sh", ["-c", `cd ${dir}/app && sh ${script}`]);
-      const { components } = JSON.parse(await run());
-      const seen = components.map((
-        { purl, licenses = [] }: { purl: string; licenses?: { license: unknown }[] },
-      ) => [purl, ...licenses.map(({ license }) => Object.values(license as object)[0])]);
-      assert.deepEqual(seen, [
-        ["pkg:maven/g.h/real@3"],
-        ["pkg:maven/org.springframework/spring-web@6.2.12", "Apache-2.0"],
-        ["pkg:maven/a.b/two@1.0", "EPL-2.0", "GPL-2.0-only WITH Classpath-exception-2.0"],
-      ]);
-      await Deno.mkdir(`${dir}/app/META-INF`);
-      const own = "Sbom-Format: CycloneDX\nSbom-Location: META-INF/own.json\n";
-      await Deno.writeTextFile(`${dir}/app/META-INF/MANIFEST.MF`, `Manifest-Version: 1.0\n${own}`);
-      await Deno.writeTextFile(`${dir}/app/META-INF/own.json`, '{"bomFormat":"CycloneDX"}');
-      assert.equal(await run(), '{"bomFormat":"CycloneDX"}', "the one the app's build wrote");
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const dir = temp.path;
+    const jar = async (name: string, files: Record<string, string>, manifest = "") => {
+      const root = `${dir}/${name}.d`;
+      for (const [path, text] of Object.entries(files)) {
+        await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+        await Deno.writeTextFile(`${root}/${path}`, text);
+      }
+      await Deno.writeTextFile(`${dir}/manifest`, `Manifest-Version: 1.0\n${manifest}`);
+      await tool("jar", ["-cfm", `${dir}/app/${name}.jar`, `${dir}/manifest`, "-C", root, "."]);
+    };
+    await Deno.mkdir(`${dir}/app`);
+    const both =
+      "Bundle-License: http://www.eclipse.org/legal/epl-2.0, https://www.gnu.or\n g/software/classpath/license.html\n";
+    await jar("two-1.0", { "a/b/C.class": "" }, both);
+    const apache = "\n   Apache License\n   Version 2.0, January 2004\n";
+    await jar("spring-web-6.2.12", { "META-INF/license.txt": apache });
+    const pom = "groupId=g.h\r\nartifactId=real\r\nversion=3\r\n";
+    await jar("other-9", { "META-INF/maven/g.h/real/pom.properties": pom });
+    const script = `${EXAMPLES}/buildpacks/executable-jar/lib/sbom.sh`;
+    const run = () => tool("sh", ["-c", `cd ${dir}/app && sh ${script}`]);
+    const { components } = JSON.parse(await run());
+    const seen = components.map((
+      { purl, licenses = [] }: { purl: string; licenses?: { license: unknown }[] },
+    ) => [purl, ...licenses.map(({ license }) => Object.values(license as object)[0])]);
+    assert.deepEqual(seen, [
+      ["pkg:maven/g.h/real@3"],
+      ["pkg:maven/org.springframework/spring-web@6.2.12", "Apache-2.0"],
+      ["pkg:maven/a.b/two@1.0", "EPL-2.0", "GPL-2.0-only WITH Classpath-exception-2.0"],
+    ]);
+    await Deno.mkdir(`${dir}/app/META-INF`);
+    const own = "Sbom-Format: CycloneDX\nSbom-Location: META-INF/own.json\n";
+    await Deno.writeTextFile(`${dir}/app/META-INF/MANIFEST.MF`, `Manifest-Version: 1.0\n${own}`);
+    await Deno.writeTextFile(`${dir}/app/META-INF/own.json`, '{"bomFormat":"CycloneDX"}');
+    assert.equal(await run(), '{"bomFormat":"CycloneDX"}', "the one the app's build wrote");
   },
 });
 

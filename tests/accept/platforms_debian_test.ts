@@ -3,6 +3,7 @@
  * name, started on both, and the images they are built on made again. Those are of `scripts/base_images.ts`.
  */
 import assert from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { cachedLayout, missingImages } from "../../scripts/base_images.ts";
 import { type Foreign, openForeign } from "../../scripts/foreign.ts";
 import { answers } from "./container_testing.ts";
@@ -180,24 +181,21 @@ Deno.test({
   name: "base images of Debian packages for both processors, made again: the same digests",
   ignore: !await ready(["builds", "runs"]),
   async fn() {
-    const to = await Deno.makeTempDir();
-    try {
-      const tags = ["build", "run", "build-arm64", "run-arm64"];
-      await tool(Deno.execPath(), [
-        ...["run", "-A", `${ROOT}scripts/base_images.ts`, "--fresh", "--to", to, ...tags],
-      ]);
-      const digests = async (dir: string) => {
-        const { manifests } = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
-        return tags.map((tag) =>
-          manifests.find((one: { annotations: Record<string, string> }) =>
-            one.annotations["org.opencontainers.image.ref.name"] === tag
-          ).digest
-        );
-      };
-      // Packages that were updated meanwhile make other images: then those that are kept are made anew first.
-      assert.deepEqual(await digests(to), await digests(cachedLayout()));
-    } finally {
-      await Deno.remove(to, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const to = temp.path;
+    const tags = ["build", "run", "build-arm64", "run-arm64"];
+    await tool(Deno.execPath(), [
+      ...["run", "-A", `${ROOT}scripts/base_images.ts`, "--fresh", "--to", to, ...tags],
+    ]);
+    const digests = async (dir: string) => {
+      const { manifests } = JSON.parse(await Deno.readTextFile(`${dir}/index.json`));
+      return tags.map((tag) =>
+        manifests.find((one: { annotations: Record<string, string> }) =>
+          one.annotations["org.opencontainers.image.ref.name"] === tag
+        ).digest
+      );
+    };
+    // Packages that were updated meanwhile make other images: then those that are kept are made anew first.
+    assert.deepEqual(await digests(to), await digests(cachedLayout()));
   },
 });

@@ -3,17 +3,15 @@ import { equal, ok, rejects } from "node:assert/strict";
 import { credentialSource } from "../../cli/credential_source.ts";
 import type { Io } from "../../cli/io.ts";
 import { credentialsFrom } from "../../registry/client/credentials.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const SECRET = "the-secret-in-it";
 
 async function inHome(act: (home: string, file: string) => Promise<void>): Promise<void> {
-  const home = await Deno.makeTempDir({ prefix: "wherry-hostile-" });
-  try {
-    await Deno.mkdir(`${home}/.docker`);
-    await act(home, `${home}/.docker/config.json`);
-  } finally {
-    await Deno.remove(home, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const home = temp.path;
+  await Deno.mkdir(`${home}/.docker`);
+  await act(home, `${home}/.docker/config.json`);
 }
 
 function look(home: string): Promise<unknown> {

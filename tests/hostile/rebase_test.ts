@@ -10,6 +10,7 @@ import { serve } from "../../registry/server/serve.ts";
 import { bytesSource } from "../../registry/source.ts";
 import { failureOf } from "../../cli/exit.ts";
 import { run } from "../../cli/run.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 Deno.test("M-10 with a run image given, a rebase visits no host that only the image names", async () => {
   await using evil = quirkServer(() => new Response(null, { status: 404 }));
@@ -54,32 +55,29 @@ Deno.test("M-10 with a run image given, a rebase visits no host that only the im
   });
   const { port } = server.address as { readonly port: number };
   const host = `127.0.0.1:${port}`;
-  const home = await Deno.makeTempDir({ prefix: "wherry-hostile-" });
-  try {
-    let said = "";
-    const sink = {
-      write: (text: string | Uint8Array) =>
-        void (said += typeof text === "string" ? text : new TextDecoder().decode(text)),
-      isTerminal: false,
-      columns: () => 80,
-    };
-    const rebase = async (runImage: readonly string[]) =>
-      await run({
-        args: [
-          ...["lifecycle", "rebaser", "-force", ...runImage, "-report", `${home}/report.toml`],
-          `${host}/app:1`,
-        ],
-        env: { HOME: home, PATH: "", CNB_PLATFORM_API: "0.14" },
-        cwd: home,
-        user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
-        stdout: sink,
-        stderr: sink,
-        signal: new AbortController().signal,
-      }).catch((error) => failureOf(error).code);
-    const code = await rebase(["-run-image", `${host}/run:2`]);
-    deepEqual(evil.calls(), [], said);
-    equal(code ?? 0, 0, said);
-  } finally {
-    await Deno.remove(home, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const home = temp.path;
+  let said = "";
+  const sink = {
+    write: (text: string | Uint8Array) =>
+      void (said += typeof text === "string" ? text : new TextDecoder().decode(text)),
+    isTerminal: false,
+    columns: () => 80,
+  };
+  const rebase = async (runImage: readonly string[]) =>
+    await run({
+      args: [
+        ...["lifecycle", "rebaser", "-force", ...runImage, "-report", `${home}/report.toml`],
+        `${host}/app:1`,
+      ],
+      env: { HOME: home, PATH: "", CNB_PLATFORM_API: "0.14" },
+      cwd: home,
+      user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
+      stdout: sink,
+      stderr: sink,
+      signal: new AbortController().signal,
+    }).catch((error) => failureOf(error).code);
+  const code = await rebase(["-run-image", `${host}/run:2`]);
+  deepEqual(evil.calls(), [], said);
+  equal(code ?? 0, 0, said);
 });

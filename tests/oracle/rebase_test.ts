@@ -1,4 +1,5 @@
 import { deepEqual, ok } from "node:assert/strict";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { goLifecycle } from "./go_lifecycle.ts";
 import { compareRebases, REBASE_CASES } from "./rebase.ts";
 
@@ -14,13 +15,10 @@ Deno.test("the Go rebaser makes the same config, labels and diffIDs, and ends wi
   }
   const built = await goLifecycle();
   if (!("file" in built)) throw new Error(built.why);
-  const dir = await Deno.makeTempDir();
-  try {
-    await Deno.chmod(dir, 0o755);
-    await Deno.copyFile(built.file, `${dir}/rebaser`);
-    await Deno.chmod(`${dir}/rebaser`, 0o755);
-    deepEqual(await compareRebases(`${dir}/rebaser`), []);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await Deno.chmod(dir, 0o755);
+  await Deno.copyFile(built.file, `${dir}/rebaser`);
+  await Deno.chmod(`${dir}/rebaser`, 0o755);
+  deepEqual(await compareRebases(`${dir}/rebaser`), []);
 });

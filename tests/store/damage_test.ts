@@ -5,6 +5,7 @@ import { isOciError } from "../../registry/oci/error.ts";
 import { pushSampleImage } from "../../registry/registry_suite_testing.ts";
 import { checkStore } from "../../registry/store/fsck.ts";
 import { openStore } from "../../registry/store/store.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { copyTree } from "./fault_acts_testing.ts";
 
 const ROUNDS = Deno.env.get("WHERRY_FAULTS") === "all" ? 2000 : 60;
@@ -87,7 +88,8 @@ async function damage(path: string, next: (below: number) => number): Promise<st
 }
 
 Deno.test("store: ST-05 a damaged log loses its end and nothing else", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const states = (await make(dir)).map((state) => JSON.stringify(state));
   for (let round = 0; round < ROUNDS; round++) {
     const path = join(dir, `wal-${round}`);
@@ -100,11 +102,11 @@ Deno.test("store: ST-05 a damaged log loses its end and nothing else", async () 
     if (!error) equal(await faults(path), 0, what);
     await Deno.remove(path, { recursive: true });
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("store: ST-05 ST-09 damaged metadata never names another image, and a check tells", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const right = (await make(dir)).at(-1)!;
   let wrong = 0;
   for (let round = 0; round < ROUNDS; round++) {
@@ -125,7 +127,6 @@ Deno.test("store: ST-05 ST-09 damaged metadata never names another image, and a 
   }
   ok(wrong > 0, "no damage was felt at all");
   deepEqual((await ask(join(dir, "live"))).answers, right);
-  await Deno.remove(dir, { recursive: true });
 });
 
 /** A page that is noise, empty, another's, or partly so; noise in the middle; bits here and there. */
@@ -156,7 +157,8 @@ async function ruin(path: string, next: (below: number) => number): Promise<stri
 }
 
 Deno.test("store: ST-09 a repair that says all is well left nothing for the next check, and lost no tag", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const right = (await make(dir)).at(-1)!;
   let clean = 0;
   for (let round = 0; round < ROUNDS / 2; round++) {
@@ -179,5 +181,4 @@ Deno.test("store: ST-09 a repair that says all is well left nothing for the next
     await Deno.remove(path, { recursive: true });
   }
   ok(clean * 6 > ROUNDS, `only ${clean} of ${ROUNDS / 2} were put right`);
-  await Deno.remove(dir, { recursive: true });
 });

@@ -4,6 +4,7 @@
  */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { join } from "node:path";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { copyTree, examine, seed } from "./fault_acts_testing.ts";
 
 const ALL = Deno.env.get("WHERRY_FAULTS") === "all";
@@ -90,7 +91,8 @@ for (const mode of ["eio", "eio-from", "enospc", "enospc-from"]) {
 }
 
 Deno.test("store: the harness itself sees a blob that is gone", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await seed(join(dir, "seed"));
   await copyTree(join(dir, "seed"), join(dir, "good"));
   await examine(join(dir, "good"), []);
@@ -99,5 +101,4 @@ Deno.test("store: the harness itself sees a blob that is gone", async () => {
     await examine(join(dir, "seed"), []).then(() => "nothing", () => "an error"),
     "an error",
   );
-  await Deno.remove(dir, { recursive: true });
 });

@@ -13,6 +13,7 @@ import { readAll } from "../../registry/source.ts";
 import { createServer } from "../../registry/server/server.ts";
 import { parseListen, serve } from "../../registry/server/serve.ts";
 import { openStore } from "../../registry/store/store.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 const SIZE = 24_000_000;
 const CUT = 10_000_000;
@@ -79,7 +80,8 @@ function narrow(to: string): Narrow {
 }
 
 async function killedAndPulledAgain(registry: string): Promise<void> {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   await using way = narrow(registry);
   const pull = () =>
     new Deno.Command(Deno.execPath(), {
@@ -111,7 +113,6 @@ async function killedAndPulledAgain(registry: string): Promise<void> {
   const layer = await store.content(digestOf(sampleBytes(SIZE, 3)));
   equal((await readAll(layer!, SIZE)).byteLength, SIZE);
   await store[Symbol.asyncDispose]();
-  await Deno.remove(dir, { recursive: true });
 }
 
 async function ingested(store: string): Promise<number> {

@@ -1,6 +1,7 @@
 import { hashSync } from "bcryptjs";
 import { deepEqual, equal, match, ok, rejects, throws } from "node:assert/strict";
 import { join } from "node:path";
+import { tempDir } from "../../temp_testing.ts";
 import { checkPassword, parseHtpasswd } from "./htpasswd.ts";
 import { Logins, readBasic } from "./login.ts";
 import { Throttle } from "./throttle.ts";
@@ -157,44 +158,41 @@ Deno.test("S-AUTH a right password is compared once and then remembered for a wh
 });
 
 Deno.test("S-AUTH a changed file is read again, a broken one is told once and not taken", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const path = join(dir, "file");
-    let now = 0;
-    const errors: string[] = [];
-    await Deno.writeTextFile(path, "1");
-    const parse = (text: string) => {
-      if (text.includes("x")) throw new SyntaxError(`Cannot read ${text}`);
-      return Number(text);
-    };
-    const file = await watchFile(path, parse, {
-      now: () => now,
-      onError: (error) => errors.push(error.message),
-    });
-    equal(await file.current(), 1);
-    await Deno.writeTextFile(path, "22");
-    equal(await file.current(), 1, "not looked at within a second");
-    now += 1000;
-    equal(await file.current(), 22);
-    await Deno.writeTextFile(path, "33x");
-    now += 1000;
-    equal(await file.current(), 22);
-    now += 1000;
-    equal(await file.current(), 22);
-    deepEqual(errors, ["Cannot read 33x"]);
-    await Deno.remove(path);
-    now += 1000;
-    equal(await file.current(), 22);
-    now += 1000;
-    equal(await file.current(), 22);
-    equal(errors.length, 2);
-    await Deno.writeTextFile(path, "4444");
-    now += 1000;
-    equal(await file.current(), 4444);
-    await rejects(watchFile(join(dir, "absent"), parse), Deno.errors.NotFound);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const path = join(dir, "file");
+  let now = 0;
+  const errors: string[] = [];
+  await Deno.writeTextFile(path, "1");
+  const parse = (text: string) => {
+    if (text.includes("x")) throw new SyntaxError(`Cannot read ${text}`);
+    return Number(text);
+  };
+  const file = await watchFile(path, parse, {
+    now: () => now,
+    onError: (error) => errors.push(error.message),
+  });
+  equal(await file.current(), 1);
+  await Deno.writeTextFile(path, "22");
+  equal(await file.current(), 1, "not looked at within a second");
+  now += 1000;
+  equal(await file.current(), 22);
+  await Deno.writeTextFile(path, "33x");
+  now += 1000;
+  equal(await file.current(), 22);
+  now += 1000;
+  equal(await file.current(), 22);
+  deepEqual(errors, ["Cannot read 33x"]);
+  await Deno.remove(path);
+  now += 1000;
+  equal(await file.current(), 22);
+  now += 1000;
+  equal(await file.current(), 22);
+  equal(errors.length, 2);
+  await Deno.writeTextFile(path, "4444");
+  now += 1000;
+  equal(await file.current(), 4444);
+  await rejects(watchFile(join(dir, "absent"), parse), Deno.errors.NotFound);
 });
 
 Deno.test("S-AUTH Basic values are read strictly", () => {

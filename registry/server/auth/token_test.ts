@@ -4,6 +4,7 @@ import { createHmac, generateKeyPairSync, randomBytes } from "node:crypto";
 import { deepEqual, equal, match, notEqual, ok, rejects, throws } from "node:assert/strict";
 import { join } from "node:path";
 import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT, UnsecuredJWT } from "jose";
+import { tempDir } from "../../temp_testing.ts";
 import { Tokens } from "./token.ts";
 import { newTokenKey, openTokenKey, parsePublicKeys } from "./token_key.ts";
 
@@ -215,28 +216,25 @@ Deno.test("S-AUTH public keys that are secret, weak or unknown are refused", asy
 });
 
 Deno.test("S-AUTH the server key is made once, 0600, and found again", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    const path = join(dir, "server", "key");
-    const [one, two] = await Promise.all([openTokenKey(path), openTokenKey(path)]);
-    deepEqual(one, two);
-    equal(one.secret.length, 32);
-    deepEqual(await openTokenKey(path), one);
-    equal((await Deno.stat(path)).mode! & 0o777, 0o600);
-    equal((await Deno.stat(join(dir, "server"))).mode! & 0o777, 0o700);
-    deepEqual([...Deno.readDirSync(join(dir, "server"))].map(({ name }) => name), ["key"]);
-    ok(!one.id.includes(Buffer.from(one.secret).toString("hex").slice(0, 8)));
-    await Deno.chmod(path, 0o640);
-    await rejects(openTokenKey(path), Deno.errors.PermissionDenied);
-    await Deno.chmod(path, 0o600);
-    const secret = randomBytes(16).toString("base64url");
-    await Deno.writeTextFile(path, JSON.stringify({ kty: "oct", k: secret }));
-    await rejects(openTokenKey(path), (error: Error) => {
-      match(error.message, /want a JWK of 32 bytes/);
-      ok(!error.message.includes(secret) && error.cause === undefined);
-      return true;
-    });
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const path = join(dir, "server", "key");
+  const [one, two] = await Promise.all([openTokenKey(path), openTokenKey(path)]);
+  deepEqual(one, two);
+  equal(one.secret.length, 32);
+  deepEqual(await openTokenKey(path), one);
+  equal((await Deno.stat(path)).mode! & 0o777, 0o600);
+  equal((await Deno.stat(join(dir, "server"))).mode! & 0o777, 0o700);
+  deepEqual([...Deno.readDirSync(join(dir, "server"))].map(({ name }) => name), ["key"]);
+  ok(!one.id.includes(Buffer.from(one.secret).toString("hex").slice(0, 8)));
+  await Deno.chmod(path, 0o640);
+  await rejects(openTokenKey(path), Deno.errors.PermissionDenied);
+  await Deno.chmod(path, 0o600);
+  const secret = randomBytes(16).toString("base64url");
+  await Deno.writeTextFile(path, JSON.stringify({ kty: "oct", k: secret }));
+  await rejects(openTokenKey(path), (error: Error) => {
+    match(error.message, /want a JWK of 32 bytes/);
+    ok(!error.message.includes(secret) && error.cause === undefined);
+    return true;
+  });
 });
