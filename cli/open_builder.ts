@@ -149,13 +149,7 @@ export function packageOpener(
   return async (name, kind) => {
     const { moduleSources } = await import("./package/sources.ts");
     const { locateModule } = await import("../lifecycle/platform/package/locate.ts");
-    const sources = await moduleSources(session, {
-      cwd: session.io.cwd,
-      platform,
-      policy: flags.pullPolicy,
-      index: flags.buildpackRegistry,
-      stack,
-    });
+    const sources = await moduleSources(session, flags, { platform, stack });
     const { main, modules } = await locateModule(name, sources, kind);
     const layers = [
       ...new Map(

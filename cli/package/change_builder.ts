@@ -85,13 +85,7 @@ async function swapped(
 ): Promise<Image> {
   const { os, architecture, variant } = old.config;
   const platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-  const sources = await moduleSources(session, {
-    cwd: session.io.cwd,
-    platform,
-    policy: flags.pullPolicy,
-    index: flags.buildpackRegistry,
-    stack,
-  });
+  const sources = await moduleSources(session, flags, { platform, stack });
   const modules: FoundModule[] = [];
   for (const one of flags.buildpack ?? []) {
     modules.push(...(await locateModule(one, sources)).modules);

@@ -41,13 +41,7 @@ export async function inspectModule(
   const depth = depthOf(flags.depth);
   await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
-  const sources = await moduleSources(session, {
-    cwd: io.cwd,
-    platform: machinePlatform(),
-    policy: flags.pullPolicy,
-    index: flags.buildpackRegistry,
-    stack,
-  });
+  const sources = await moduleSources(session, flags, { platform: machinePlatform(), stack });
   const found = await locateModule(name, sources, kind);
   const located = found.main.kind === kind ? found : undefined;
   if (located === undefined) {

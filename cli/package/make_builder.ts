@@ -169,13 +169,7 @@ async function forPlatform(
       }: build image ${descriptor.buildImage} is ${seen}`,
     );
   }
-  const sources = await moduleSources(session, {
-    cwd,
-    platform,
-    policy,
-    index: flags.buildpackRegistry,
-    stack,
-  });
+  const sources = await moduleSources(session, flags, { cwd, platform, stack });
   const modules: FoundModule[] = [];
   const find = async (
     wanted: BuilderDescriptor["buildpacks"][number],

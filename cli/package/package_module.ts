@@ -187,11 +187,9 @@ async function packageFor(
 ): Promise<Image> {
   const { kind, dir, file, dependencies } = request;
   const self = await withTree(await readModuleDir(dir, kind), wanted.trees, request.targets);
-  const sources = await moduleSources(session, {
+  const sources = await moduleSources(session, flags, {
     cwd: dirname(file),
     platform: wanted.platform,
-    policy: flags.pullPolicy,
-    index: flags.buildpackRegistry,
     stack,
   });
   const parts = await locateParts(dependencies, file, sources, kind, 0, dir);

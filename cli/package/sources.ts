@@ -8,16 +8,20 @@ import { openPart } from "./part_image.ts";
 import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
-/** Options of {@linkcode moduleSources}. */
+/** Flags of every command that looks for modules. */
+export interface SourceFlags {
+  /** `--pull-policy`, of packages that are images. */
+  readonly pullPolicy?: PullPolicy | undefined;
+  /** `--buildpack-registry`: a directory. */
+  readonly buildpackRegistry?: string | undefined;
+}
+
+/** For whom {@linkcode moduleSources} looks. */
 export interface SourceOptions {
-  /** Relative names are relative to it. */
-  readonly cwd: string;
+  /** Relative names are relative to it. Default: where the command was called. */
+  readonly cwd?: string | undefined;
   /** Chooses from packages for several platforms. */
   readonly platform: Platform;
-  /** See `OpenPart`. */
-  readonly policy?: PullPolicy | undefined;
-  /** `--buildpack-registry`: a directory. */
-  readonly index?: string | undefined;
   /** Closes what is opened. */
   readonly stack: AsyncDisposableStack;
 }
@@ -25,7 +29,8 @@ export interface SourceOptions {
 /** Sources of one command; a directory for archives is made and removed with `stack`. */
 export async function moduleSources(
   session: Session,
-  { cwd, platform, policy, index, stack }: SourceOptions,
+  { pullPolicy: policy, buildpackRegistry: index }: SourceFlags,
+  { cwd = session.io.cwd, platform, stack }: SourceOptions,
 ): Promise<ModuleSources> {
   const tmp = session.io.env["TMPDIR"];
   const scratch = await Deno.makeTempDir({
