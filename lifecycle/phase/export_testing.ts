@@ -1,6 +1,7 @@
 /** What tests of analyze, restore and export share: a build on disk, a store in memory, a counting registry. */
 import type { Context, Log } from "../../registry/context.ts";
 import { quietContext } from "../../registry/context.ts";
+import { handedOn } from "../../registry/handed_on.ts";
 import { type Image, makeImage } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import type { ImageConfig } from "../../registry/oci/config.ts";
@@ -35,7 +36,7 @@ export function memoryStore(): LayerStore & { readonly uploads: () => number } {
   const registry = memoryRegistry("store");
   const facts = new Map<string, string>();
   let uploads = 0;
-  return Object.assign(Object.create(registry) as Registry, wrap(registry), {
+  return Object.assign(Object.create(registry) as Registry, handedOn(registry), {
     name: "store",
     uploads: () => uploads,
     upload: (repository: string) => {
@@ -55,24 +56,6 @@ export function memoryStore(): LayerStore & { readonly uploads: () => number } {
   });
 }
 
-/** The methods of a registry as plain properties, so that some can be replaced. */
-function wrap(registry: Registry): Registry {
-  return {
-    name: registry.name,
-    manifest: (...all) => registry.manifest(...all),
-    stat: (...all) => registry.stat(...all),
-    blob: (...all) => registry.blob(...all),
-    pushBlob: (...all) => registry.pushBlob(...all),
-    pushManifest: (...all) => registry.pushManifest(...all),
-    upload: (...all) => registry.upload(...all),
-    deleteManifest: (...all) => registry.deleteManifest(...all),
-    deleteBlob: (...all) => registry.deleteBlob(...all),
-    repositories: (...all) => registry.repositories(...all),
-    tags: (...all) => registry.tags(...all),
-    referrers: (...all) => registry.referrers(...all),
-  };
-}
-
 /** What moved into a registry since the last {@linkcode Counted.reset}. */
 export interface Counted extends Registry {
   /** Blobs whose bytes were sent, as digests. */
@@ -88,7 +71,7 @@ export function counting(
   registry: Registry,
   refuse: (tag: string) => boolean = () => false,
 ): Counted {
-  const counted: Counted = Object.assign(wrap(registry), {
+  const counted: Counted = Object.assign(handedOn(registry), {
     sent: [] as string[],
     bytes: 0,
     reset: () => {

@@ -61,3 +61,24 @@ export class Counter {
     };
   }
 }
+
+/** What several counted, host by host. */
+export function addStats(
+  parts: readonly Readonly<Record<string, HostStats>>[],
+): Readonly<Record<string, HostStats>> {
+  const sum: Record<string, HostStats> = {};
+  for (const [host, one] of parts.flatMap((part) => Object.entries(part))) {
+    const before = sum[host];
+    const methods: Record<string, number> = { ...before?.methods };
+    for (const [method, count] of Object.entries(one.methods)) {
+      methods[method] = (methods[method] ?? 0) + count;
+    }
+    sum[host] = {
+      requests: one.requests + (before?.requests ?? 0),
+      methods,
+      bytesSent: one.bytesSent + (before?.bytesSent ?? 0),
+      bytesReceived: one.bytesReceived + (before?.bytesReceived ?? 0),
+    };
+  }
+  return sum;
+}

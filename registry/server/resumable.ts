@@ -1,3 +1,4 @@
+import { handedOn } from "../handed_on.ts";
 import type { BlobUpload, CallOptions, Registry, ResumableUploads } from "../registry.ts";
 import type { Algorithm, Digest } from "../oci/digest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
@@ -9,17 +10,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 export function resumable(registry: Registry): Registry & ResumableUploads {
   const uploads = new Map<string, { readonly repository: string; readonly upload: BlobUpload }>();
   return {
-    name: registry.name,
-    manifest: (...args) => registry.manifest(...args),
-    stat: (...args) => registry.stat(...args),
-    blob: (...args) => registry.blob(...args),
-    pushBlob: (...args) => registry.pushBlob(...args),
-    pushManifest: (...args) => registry.pushManifest(...args),
-    deleteManifest: (...args) => registry.deleteManifest(...args),
-    deleteBlob: (...args) => registry.deleteBlob(...args),
-    repositories: (...args) => registry.repositories(...args),
-    tags: (...args) => registry.tags(...args),
-    referrers: (...args) => registry.referrers(...args),
+    ...handedOn(registry),
     async upload(
       repository: string,
       options: CallOptions & { readonly algorithm?: Algorithm | undefined } = {},
