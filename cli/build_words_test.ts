@@ -43,6 +43,9 @@ Deno.test({
         [[...app, "--memory", "x"], /--memory/],
         [[...app, "--uid", "x"], /Cannot use --uid "x": want a number/],
         [[...app, "--gid", "x"], /Cannot use --gid "x": want a number/],
+        [[...app, "--uid", "0"], /Cannot use user 0: buildpacks do not run as root; want another/],
+        [[...app, "--buildpack", ""], /Cannot use --buildpack "": want a name \(see: wherry build/],
+        [[...app, "--tag", ","], /Cannot use --tag ",": want a name/],
         [[...app, "--workspace", "x"], /Cannot use --workspace "x"/],
         [
           [...app, "--workspace", "/layers/x"],

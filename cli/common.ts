@@ -1,5 +1,5 @@
 /** Flags that every command has, and what they turn into. */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 
@@ -40,7 +40,10 @@ export function collectWords(
   value: string,
   before: readonly string[] | undefined,
 ): readonly string[] {
-  return [...(before ?? []), ...value.split(",").filter((word) => word !== "")];
+  const words = value.split(",").map((word) => word.trim()).filter((word) => word !== "");
+  if (words.length > 0) return [...(before ?? []), ...words];
+  // Most often a variable that is not set: to go on without would do something else than was meant.
+  throw new InvalidArgumentError("Want a name.");
 }
 
 /** Collects a flag that may be given several times; commas are part of the value. */

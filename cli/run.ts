@@ -332,7 +332,7 @@ function commandFirst(args: readonly string[]): readonly string[] {
 /** commander's `error: unknown option '--x'` as one of our sentences, on one line. */
 function sentence(text: string): string {
   const plain = text.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").trim();
-  const choices = /^(.*) Allowed choices are (.*)\.$/.exec(plain);
+  const choices = /^(.*) (?:Allowed choices are|Want) (.*)\.$/.exec(plain);
   const of = choices?.[1] ?? "";
   const flag = /^option '(?:-\w, )?(--[\w-]+).*' argument '(.*)' is invalid\.$/.exec(of);
   const word = /^command-argument value '(.*)' is invalid for argument '(.*)'\.$/.exec(of);

@@ -43,17 +43,20 @@ export function addInputFlags(command: Command): Command {
     )
     .option(
       "-b, --buildpack <name>",
-      "a directory, .tgz, .cnb, image, id@version, from=builder (repeatable, in order)",
+      "a directory, .tgz, .cnb, https://..., image, id@version, from=builder (repeatable, in order)",
       collectWords,
     )
     .option(
       "--extension <name>",
-      "an image extension: a directory, .tgz, .cnb, image, or one of the builder (repeatable)",
+      "an image extension: a directory, .tgz, .cnb, https://..., image, or one of the builder (repeatable)",
       collectWords,
     )
     .option("--pre-buildpack <name>", "in front of every group (repeatable)", collectWords)
     .option("--post-buildpack <name>", "behind every group (repeatable)", collectWords)
-    .option("-r, --buildpack-registry <dir>", "where urn:cnb:registry: names are looked up")
+    .option(
+      "-r, --buildpack-registry <index>",
+      "where urn:cnb:registry: names are looked up: a directory, a tar, https://...",
+    )
     .option("--disable-system-buildpacks", "leave out those a builder puts around every group")
     .option(
       "--buildpacks <dir>",
@@ -96,5 +99,8 @@ export function addRunFlags(command: Command): Command {
         ? "what is built for (default: this machine)"
         : "what the image is for; several, with commas, make an index (default: this machine)",
     )
-    .option("--allow-root-build", "run buildpacks as root where nothing else is possible");
+    .option(
+      "--allow-root-build",
+      "run buildpacks as root (--uid 0), or where nothing else is possible",
+    );
 }

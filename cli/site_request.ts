@@ -51,7 +51,9 @@ export async function siteRequest(
   const env = await readEnvFlags(io, flags);
   const bindings = await bindingsOf(session, flags.binding ?? []);
   const uid = readId("--uid", flags.uid);
+  refuseRoot(uid, flags);
   const gid = readId("--gid", flags.gid);
+  if (gid === 0) session.log.warn("--gid 0: buildpacks are members of the group root");
   await refuseAbsent(session, flags);
   const group = await groupOf(session, flags, stack);
   const dependencies = await session.dependencies();
@@ -65,6 +67,11 @@ export async function siteRequest(
   const { openBuilder, packageOpener } = await import("./open_builder.ts");
   const builder = name === undefined ? undefined : await openBuilder(session, name, flags, stack);
   const idOf = (variable: string) => readId(variable, builder ? undefined : io.env[variable]);
+  const owner = {
+    uid: uid ?? builder?.owner.uid ?? idOf("CNB_USER_ID") ?? DEFAULT_ID,
+    gid: gid ?? builder?.owner.gid ?? idOf("CNB_GROUP_ID") ?? DEFAULT_ID,
+  };
+  refuseRoot(owner.uid, flags, " of CNB_USER_ID");
   return {
     platformApi: PLATFORM_API,
     builder,
@@ -74,6 +81,8 @@ export async function siteRequest(
     },
     around: { pre: flags.preBuildpack ?? [], post: flags.postBuildpack ?? [] },
     openPackage: packageOpener(session, flags, platform, stack),
+    download: async (url) =>
+      await (await import("./download.ts")).downloadFile(session, url, flags.pullPolicy),
     volumes,
     app: session.path(flags.path),
     appDir: workspace,
@@ -103,12 +112,17 @@ export async function siteRequest(
       network: flags.network as "host" | "none" | undefined,
       allowRootBuild: flags.allowRootBuild,
     },
-    owner: {
-      uid: uid ?? builder?.owner.uid ?? idOf("CNB_USER_ID") ?? DEFAULT_ID,
-      gid: gid ?? builder?.owner.gid ?? idOf("CNB_GROUP_ID") ?? DEFAULT_ID,
-    },
+    owner,
     execEnv: flags.execEnv,
   };
+}
+
+/** As phases of the lifecycle refuse it (PRIV-1). */
+function refuseRoot(uid: number | undefined, { allowRootBuild }: SiteFlags, of = ""): void {
+  if (uid !== 0 || allowRootBuild) return;
+  throw new UsageError(
+    `Cannot use user 0${of}: buildpacks do not run as root; want another --uid, or --allow-root-build`,
+  );
 }
 
 /** A control group for what buildpacks run, where there can be one. */

@@ -20,15 +20,18 @@ export const DEFAULT_ID = 1000;
  */
 export async function refuseAbsent(session: Session, flags: SiteFlags): Promise<void> {
   await kindOfApp(session.path(flags.path));
-  for (
-    const [flag, dir] of [
-      ["--buildpacks", flags.buildpacks],
-      ["--buildpack-registry", flags.buildpackRegistry],
-    ] as const
-  ) {
-    if (dir !== undefined && !(await stat(session, dir))?.isDirectory) {
-      throw new UsageError(`Cannot use ${flag} ${JSON.stringify(dir)}: it is not a directory`);
-    }
+  const { buildpacks, buildpackRegistry: index } = flags;
+  if (buildpacks !== undefined && !(await stat(session, buildpacks))?.isDirectory) {
+    throw new UsageError(
+      `Cannot use --buildpacks ${JSON.stringify(buildpacks)}: it is not a directory`,
+    );
+  }
+  if (index !== undefined && !/^https?:/.test(index) && await stat(session, index) === undefined) {
+    throw new UsageError(
+      `Cannot use --buildpack-registry ${
+        JSON.stringify(index)
+      }: no such directory or file; want one, or https://...`,
+    );
   }
   if (flags.order !== undefined && !(await stat(session, flags.order))?.isFile) {
     throw new UsageError(`Cannot read order ${session.path(flags.order)}: no such file`);

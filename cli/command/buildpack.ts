@@ -57,7 +57,7 @@ export function defineModules(
       collect,
     );
   if (kind === "buildpack") {
-    pack.option("--flatten", "all parts that come from directories in one layer")
+    pack.option("--flatten", "all parts in one layer")
       .option(
         "-e, --flatten-exclude <id@version>",
         "but for these (repeatable)",
@@ -73,7 +73,10 @@ export function defineModules(
   });
 
   const inspect = sub("inspect", `Say what a package, file or directory holds`, "NAME [FLAGS]")
-    .argument("<name>", "an image, a .cnb file, a directory, or urn:cnb:registry:ID")
+    .argument(
+      "<name>",
+      "an image, a .cnb file, a directory, an archive, https://..., or urn:cnb:registry:ID",
+    )
     .option("-d, --depth <n>", "how deep to show orders (default: all)")
     .addOption(anyOutputFlag());
   addSourceFlags(inspect, "if-not-present"); // what was just packaged is looked at, as other commands do
@@ -86,8 +89,8 @@ export function defineModules(
   const pull = sub("pull", `Copy a package from its registry into the store`, "NAME [FLAGS]")
     .argument("<name>", "an image, or urn:cnb:registry:ID[@VERSION]")
     .option(
-      "-r, --buildpack-registry <dir>",
-      "a directory with a registry index, for urn:cnb:registry:",
+      "-r, --buildpack-registry <index>",
+      "for urn:cnb:registry: names: a directory, a tar, https://...",
     );
   addRegistryFlags(pull);
   addCommonFlags(pull).action(async (name: string, flags) => {
@@ -133,7 +136,7 @@ export function addSourceFlags(
         .choices(["always", "if-not-present", "never"]).default(policy),
     )
     .option(
-      "-r, --buildpack-registry <dir>",
-      "a directory with a registry index, for urn:cnb:registry:",
+      "-r, --buildpack-registry <index>",
+      "for urn:cnb:registry: names: a directory, a tar, https://...",
     );
 }

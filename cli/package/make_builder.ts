@@ -1,5 +1,5 @@
 /** `wherry builder create`. */
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Image } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import { formatPlatform } from "../../registry/oci/platform.ts";
@@ -20,6 +20,7 @@ import {
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
 import type { CommonFlags } from "../common.ts";
 import { type Destination, readDestination, refuseSeveral } from "../destination.ts";
+import { downloadFile, isAddress } from "../download.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readPlace } from "../places.ts";
@@ -244,17 +245,9 @@ async function lifecycleOf(
       (flags.lifecycle ?? []).map((file) => session.path(file)),
     );
   }
-  if (/^https?:/.test(uri)) {
-    throw new UsageError(
-      `Cannot use lifecycle.uri ${
-        JSON.stringify(uri)
-      }: want a file or directory that was downloaded before`,
-    );
-  }
-  const path = join(
-    cwd.startsWith("/") && uri.startsWith("/") ? "/" : cwd,
-    uri.replace(/^file:\/\//, ""),
-  );
+  const path = isAddress(uri)
+    ? await downloadFile(session, uri, flags.pullPolicy)
+    : resolve(cwd, uri.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat === undefined) throw new UsageError(`Cannot use lifecycle.uri ${path}: no such file`);
   let dir = path;

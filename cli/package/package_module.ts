@@ -1,5 +1,5 @@
 /** `wherry buildpack package` and `wherry extension package`. */
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Image } from "../../registry/image.ts";
 import { formatPlatform } from "../../registry/oci/platform.ts";
 import { readDocument } from "../../lifecycle/file/document.ts";
@@ -22,16 +22,19 @@ import {
   readModuleDir,
   withTree,
 } from "../../lifecycle/platform/package/module_dir.ts";
+import { unpackArchive } from "../../lifecycle/platform/archive_root.ts";
 import { makePackage } from "../../lifecycle/platform/package/package.ts";
 import { writeOciArchive } from "../../registry/store/oci_archive.ts";
 import { collectLabels } from "./labels.ts";
 import type { CommonFlags } from "../common.ts";
 import { readDestination, refuseSeveral } from "../destination.ts";
+import { downloadFile, isAddress } from "../download.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { Session } from "../session.ts";
+import { unpackFlattened } from "./flatten.ts";
 import { putImages } from "./image_output.ts";
-import { moduleSources } from "./sources.ts";
+import { moduleSources, scratchDir } from "./sources.ts";
 import { parseTarget, platformsOf, type WantedPlatform } from "./targets.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 
@@ -81,7 +84,7 @@ export async function packageModule(
   const file = `oci-archive:${name}`; // what a .cnb is
   const destination = await readDestination(session, asFile ? file : name, flags);
   collectLabels(flags.label);
-  const request = await readRequest(session, kind, flags);
+  const request = await readRequest(session, kind, flags, stack);
   const platforms = platformsOf(request.targets);
   refuseSeveral(destination, platforms.length);
   await session.lendStore();
@@ -136,6 +139,7 @@ async function readRequest(
   session: Session,
   kind: ModuleKind,
   flags: PackageFlags,
+  stack: AsyncDisposableStack,
 ): Promise<Request> {
   if (flags.config !== undefined && flags.path !== undefined) {
     throw new UsageError("Cannot use --config and --path at once: want one of them");
@@ -154,17 +158,16 @@ async function readRequest(
   }
   const base = dirname(file);
   const uri = described?.module?.uri ?? ".";
-  if (/^[a-z]+:/.test(uri) && !uri.startsWith("file:")) {
+  if (/^[a-z]+:/.test(uri) && !uri.startsWith("file:") && !isAddress(uri)) {
     throw new UsageError(
-      `Cannot use ${kind}.uri ${JSON.stringify(uri)} of ${file}: want a directory`,
+      `Cannot use ${kind}.uri ${
+        JSON.stringify(uri)
+      } of ${file}: want a directory, an archive of one, or the address of such an archive`,
     );
   }
   const asked = (flags.target ?? []).map(parseTarget);
   const fromFile = described?.targets ?? [];
-  const dir = join(base, uri.replace(/^file:\/\//, ""));
-  if (!(await Deno.stat(dir).catch(() => undefined))?.isDirectory) {
-    throw new UsageError(`Cannot package ${dir}: no such directory`);
-  }
+  const dir = await directoryOf(session, uri, base, flags, stack);
   if (kind === "buildpack") {
     const odd = await readDocument(join(dir, "buildpack.toml"), oddKeysOfBuildpack);
     for (const line of odd ?? []) session.log.warn(line);
@@ -176,6 +179,29 @@ async function readRequest(
   const targets = [asked, fromFile, own].find((list) => list.length > 0) ??
     (os === "" ? [] : [{ os, arch: "", variant: "", distros: [] }]);
   return { kind, dir, file, dependencies: described?.dependencies ?? [], targets };
+}
+
+/** The directory of the module itself, out of an archive where it is in one. */
+async function directoryOf(
+  session: Session,
+  uri: string,
+  base: string,
+  { pullPolicy }: PackageFlags,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  const path = isAddress(uri)
+    ? await downloadFile(session, uri, pullPolicy)
+    : resolve(base, uri.replace(/^file:\/\//, ""));
+  const stat = await Deno.stat(path).catch(() => undefined);
+  if (stat?.isDirectory) return path;
+  if (stat === undefined) throw new UsageError(`Cannot package ${path}: no such directory`);
+  const { root } = await unpackArchive(
+    path,
+    await scratchDir(session, stack),
+    uri,
+    `Cannot package ${uri}: it is no (compressed) tar that can be read`,
+  );
+  return root;
 }
 
 async function packageFor(
@@ -193,7 +219,15 @@ async function packageFor(
     stack,
   });
   const parts = await locateParts(dependencies, file, sources, kind, 0, dir);
-  const modules = withoutTwins([self, ...parts]);
+  const all = withoutTwins([self, ...parts]);
+  const flat = flags.flatten ? all.map(({ info }) => keyOf(info)) : [];
+  const out = new Set(flags.flattenExclude);
+  const modules = await unpackFlattened(
+    all,
+    flat.filter((key) => !out.has(key)),
+    sources.scratch,
+    session.ctx.signal,
+  );
   const store = await session.store();
   const place = { store, repository: "wherry-scratch/package" };
   const laid = await layModules(groups(modules, flags), place, session.ctx);
@@ -205,7 +239,7 @@ async function packageFor(
   });
 }
 
-/** `--flatten`: all directories in one layer, but for those of `--flatten-exclude`. */
+/** `--flatten`: all in one layer, but for those of `--flatten-exclude`. */
 function groups(modules: readonly FoundModule[], flags: PackageFlags): readonly ModuleDir[][] {
   const dirs = modules.filter((one): one is ModuleDir => "dirs" in one);
   if (!flags.flatten) return dirs.map((one) => [one]);

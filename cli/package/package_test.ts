@@ -310,7 +310,9 @@ Deno.test("what a package cannot be is one line", async () => {
 });
 
 Deno.test("BP-4 an index in a directory: register, look up, yank", async () => {
-  const { lookUp, register, yank } = await import("../../lifecycle/platform/package/index_dir.ts");
+  const { directoryIndex, lookUp, register, yank } = await import(
+    "../../lifecycle/platform/package/index_dir.ts"
+  );
   await using shell = await makeShell();
   const dir = `${shell.dir}/index`;
   const entry = (name: string, version: string) => ({
@@ -331,11 +333,12 @@ Deno.test("BP-4 an index in a directory: register, look up, yank", async () => {
     await register(dir, entry(name!, "1.0.0"));
     ok((await Deno.stat(`${dir}/${path}`)).isFile, path);
   }
+  const index = directoryIndex(dir);
   await register(dir, entry("abc", "1.9.0"));
   await register(dir, entry("abc", "1.10.0"));
-  equal((await lookUp(dir, "test/abc", "")).version, "1.10.0");
+  equal((await lookUp(index, "test/abc", "")).version, "1.10.0");
   await yank(dir, "test/abc", "1.10.0", true);
-  equal((await lookUp(dir, "test/abc", "")).version, "1.9.0");
+  equal((await lookUp(index, "test/abc", "")).version, "1.9.0");
   const { code, err } = await shell.wherry(
     "buildpack",
     "inspect",
@@ -351,7 +354,7 @@ Deno.test("BP-4 an index in a directory: register, look up, yank", async () => {
   const none = await said("test/none");
   deepEqual([none.code, /it has no such buildpack/.test(none.err)], [3, true], none.err);
   await shell.ok("buildpack", "yank", "test/abc@1.10.0", "--undo", "-r", "index");
-  equal((await lookUp(dir, "test/abc", "")).version, "1.10.0");
+  equal((await lookUp(index, "test/abc", "")).version, "1.10.0");
 });
 
 Deno.test("BI-1 BI-2 BI-3 a builder: paths, labels and the order of layers", async () => {
@@ -610,4 +613,32 @@ Deno.test("BI-3 builder create --flatten: one layer for buildpacks, packaged or 
   );
   const absent = ["builder", "create", "oci:no", "--config", "builder.toml", "--flatten", "a@1"];
   match((await shell.wherry(...absent)).err, /Cannot flatten a@1: the builder has test\/one@1/);
+});
+
+Deno.test("BP-1 buildpack package --flatten: parts from directories and from packages in one layer, but for those left out", async () => {
+  await using shell = await makeShell();
+  await shell.write({
+    ...buildpack("near", "test/near", "1.0.0"),
+    ...buildpack("far", "test/far", "1.0.0"),
+    "all/buildpack.toml":
+      'api = "0.10"\n[buildpack]\nid = "test/all"\nversion = "3"\n[[order]]\n[[order.group]]\nid = "test/near"\n[[order.group]]\nid = "test/far"\n',
+    "dirs.toml":
+      '[buildpack]\nuri = "all"\n[[dependencies]]\nuri = "near"\n[[dependencies]]\nuri = "far"\n',
+    "packed.toml":
+      '[buildpack]\nuri = "all"\n[[dependencies]]\nuri = "near"\n[[dependencies]]\nuri = "far.cnb"\n',
+  });
+  await shell.ok("buildpack", "package", "far.cnb", "--path", "far");
+  const make = async (out: string, ...more: readonly string[]) => {
+    await shell.ok("buildpack", "package", `oci:${out}`, "--flatten", ...more);
+    return await fromLayout(`${shell.dir}/${out}`);
+  };
+  const packed = await make("packed", "--config", "packed.toml");
+  equal(packed.layers.length, 1);
+  equal(packed.raw.digest, (await make("dirs", "--config", "dirs.toml")).raw.digest);
+  const names = Object.keys(await namesOf(packed, 0));
+  for (const id of ["all", "near", "far"]) {
+    ok(names.some((one) => one.includes(`/test_${id}/`)), id);
+  }
+  const apart = await make("apart", "--config", "packed.toml", "-e", "test/far@1.0.0");
+  equal(apart.layers.length, 2);
 });

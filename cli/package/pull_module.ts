@@ -1,5 +1,6 @@
 /** `pull`, `register` and `yank` of buildpacks: packages and the index that lists them. */
 import { copy } from "../../registry/copy.ts";
+import { readImage } from "../../registry/image.ts";
 import { familiarRepository } from "../../registry/oci/reference.ts";
 import { lookUp, register, splitId, yank } from "../../lifecycle/platform/package/index_dir.ts";
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
@@ -7,10 +8,10 @@ import { readPackage } from "../../lifecycle/platform/package/package.ts";
 import type { CommonFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
-import { fromRegistry, inRegistry, inStore, readName } from "../places.ts";
+import { fromRegistry, inRegistry, inStore, type Located, readName } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
 import { Session } from "../session.ts";
-import { openPart } from "./part_image.ts";
+import { indexToWrite, openIndex } from "./open_index.ts";
 
 /** Flags of the three. */
 export interface IndexFlags extends CommonFlags {
@@ -26,15 +27,13 @@ export async function pullModule(
   flags: IndexFlags,
 ): Promise<void> {
   await using session = new Session(io, flags);
-  await using stack = new AsyncDisposableStack();
   const text = await imageName(session, name, flags);
   const reference = readName(text);
-  const image = await openPart(session, text, { platform: machinePlatform(), stack });
-  const { main } = readPackage(image, text);
+  const from = await fromRegistry(session, reference);
+  const { main } = readPackage(await published(session, from), text);
   if (main.kind !== kind) {
     throw new UsageError(`Cannot pull ${kind} ${text}: it is a package of an ${main.kind}`);
   }
-  const from = await fromRegistry(session, reference);
   const to = await inStore(session, reference);
   const { descriptor } = await copy(
     from.registry,
@@ -53,25 +52,34 @@ async function imageName(session: Session, name: string, flags: IndexFlags): Pro
   if (urn === null) return name.replace(/^docker:\/\//, "");
   if (flags.buildpackRegistry === undefined) {
     throw new UsageError(
-      `Cannot look up ${name}: want a directory with a registry index (--buildpack-registry DIR)`,
+      `Cannot look up ${name}: want a registry index (--buildpack-registry DIR, FILE.tar or https://...)`,
     );
   }
   const [id = "", version = ""] = urn[1]!.split("@");
-  return (await lookUp(session.path(flags.buildpackRegistry), id, version)).addr;
+  return (await lookUp(await openIndex(session, flags.buildpackRegistry), id, version)).addr;
+}
+
+/** The package where everybody gets it: what only the store has is in no index, and pulled from nowhere. */
+async function published(session: Session, { registry, repository, reference, name }: Located) {
+  const { signal } = session.ctx;
+  const image = await readImage(registry, repository, reference, machinePlatform(), { signal });
+  if (image !== undefined) return image;
+  throw new UsageError(`Cannot find ${name}: its registry has none (see: wherry push)`);
 }
 
 /** Adds a published package to an index, by its digest. */
 export async function registerModule(io: Io, name: string, flags: IndexFlags): Promise<void> {
   await using session = new Session(io, flags);
-  await using stack = new AsyncDisposableStack();
+  const dir = await indexToWrite(session, flags.buildpackRegistry!);
   const reference = readName(name);
-  const image = await openPart(session, name, { platform: machinePlatform(), stack });
+  const located = await inRegistry(session, reference);
+  const image = await published(session, located);
   const { main } = readPackage(image, name);
-  const { registry, repository, reference: wanted } = await inRegistry(session, reference);
+  const { registry, repository, reference: wanted } = located;
   const there = await registry.stat(repository, wanted, { signal: session.ctx.signal });
   const addr = `${familiarRepository(reference)}@${there?.digest ?? image.raw.digest}`;
   const { version } = main;
-  await register(session.path(flags.buildpackRegistry!), {
+  await register(dir, {
     ...splitId(main.id),
     version,
     yanked: false,
@@ -86,7 +94,8 @@ export async function yankModule(io: Io, name: string, flags: IndexFlags): Promi
   await using session = new Session(io, flags);
   const [id = "", version = ""] = name.split("@");
   if (version === "") throw new UsageError(`Cannot yank ${name}: want ID@VERSION`);
-  await yank(session.path(flags.buildpackRegistry!), id, version, flags.undo !== true);
+  const dir = await indexToWrite(session, flags.buildpackRegistry!);
+  await yank(dir, id, version, flags.undo !== true);
   session.log.info(`${flags.undo ? "Unyanked" : "Yanked"} ${name}`);
   io.stdout.write(`${name}\n`);
 }

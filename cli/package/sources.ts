@@ -2,8 +2,10 @@
 import { type Image, readImage } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
 import type { ModuleSources } from "../../lifecycle/platform/package/locate.ts";
+import { downloadFile } from "../download.ts";
 import { UsageError } from "../exit.ts";
 import type { Session } from "../session.ts";
+import { openIndex } from "./open_index.ts";
 import { openPart } from "./part_image.ts";
 import { suits } from "../platform.ts";
 import type { PullPolicy } from "../pull_policy.ts";
@@ -12,7 +14,7 @@ import type { PullPolicy } from "../pull_policy.ts";
 export interface SourceFlags {
   /** `--pull-policy`, of packages that are images. */
   readonly pullPolicy?: PullPolicy | undefined;
-  /** `--buildpack-registry`: a directory. */
+  /** `--buildpack-registry`: a directory, an archive or an address. */
   readonly buildpackRegistry?: string | undefined;
 }
 
@@ -32,20 +34,27 @@ export async function moduleSources(
   { pullPolicy: policy, buildpackRegistry: index }: SourceFlags,
   { cwd = session.io.cwd, platform, stack }: SourceOptions,
 ): Promise<ModuleSources> {
+  const scratch = await scratchDir(session, stack);
+  return {
+    cwd,
+    platform,
+    scratch,
+    index: index === undefined ? undefined : await openIndex(session, index, policy),
+    download: (url) => downloadFile(session, url, policy),
+    image: async (name) => await openPart(session, name, { platform, policy, stack }),
+    file: async (path) => await openPackageFile(path, platform, stack, session.ctx.signal),
+  };
+}
+
+/** A directory for archives, removed with `stack`. */
+export async function scratchDir(session: Session, stack: AsyncDisposableStack): Promise<string> {
   const tmp = session.io.env["TMPDIR"];
   const scratch = await Deno.makeTempDir({
     dir: tmp?.startsWith("/") ? tmp : "/tmp",
     prefix: "wherry-package-",
   });
   stack.defer(() => Deno.remove(scratch, { recursive: true }));
-  return {
-    cwd,
-    platform,
-    scratch,
-    index: index && session.path(index),
-    image: async (name) => await openPart(session, name, { platform, policy, stack }),
-    file: async (path) => await openPackageFile(path, platform, stack, session.ctx.signal),
-  };
+  return scratch;
 }
 
 /** The image in a package file. Several are told apart by platform. */

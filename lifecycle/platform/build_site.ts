@@ -80,6 +80,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     post: request.around?.post.length ? request.around.post : list("post"),
     builder,
     openPackage: request.openPackage,
+    download: request.download,
     orderFile,
     buildpacksDir: dir,
     cwd,
@@ -92,6 +93,7 @@ export async function openSite(request: SiteRequest, ctx: Context): Promise<Site
     builder,
     orderFile,
     openPackage: request.openPackage,
+    download: request.download,
     dir: request.extensions?.dir,
     cwd,
     // Where nothing can be mounted they lie where the builder would have them.

@@ -47,6 +47,8 @@ export interface SiteRequest {
   } | undefined;
   /** See `BuildpackRequest.openPackage`. */
   readonly openPackage?: OpenPackage | undefined;
+  /** Brings a file from a web server; gives its path. Absent: none can be had. */
+  readonly download?: ((url: string) => Promise<string>) | undefined;
   /** More directories for buildpacks. */
   readonly volumes?: readonly SandboxDir[] | undefined;
   /** A project descriptor; without one `project.toml` of the app counts. */

@@ -24,6 +24,8 @@ export type OpenPackage = (name: string, kind?: "extension") => Promise<{
 export interface Means {
   /** Opens a package by the name of an image or file: the buildpack it is for, and all in it. Absent: none can be. */
   readonly openPackage?: OpenPackage | undefined;
+  /** Brings a file from a web server; gives its path. Absent: none can be had. */
+  readonly download?: ((url: string) => Promise<string>) | undefined;
   /** An empty directory of ours, for archives. */
   readonly scratch: string;
   /** What is built for: a directory may have files for it alone, in `linux/amd64` and the like. */
@@ -63,18 +65,20 @@ export async function readDirectory(
     const packageFile = join(dir, "package.toml");
     const parts = await readModuleFile(packageFile, parsePackageToml);
     for (const { uri } of parts?.dependencies ?? []) {
-      const part = resolve(dir, uri.replace(/^file:\/\//, ""));
+      const fetched = await fetchedFile(uri, means);
+      const part = fetched ?? resolve(dir, uri.replace(/^file:\/\//, ""));
       if (part === resolve(dir)) continue;
-      const stat = isName(uri) ? undefined : await Deno.stat(part).catch(() => undefined);
-      const isPath = stat !== undefined || (!isName(uri) && /^(\.|\/|file:)/.test(uri));
-      if (isPath && within !== undefined) {
+      const named = fetched === undefined && isName(uri);
+      const stat = named ? undefined : await Deno.stat(part).catch(() => undefined);
+      const isPath = stat !== undefined || (!named && /^(\.|\/|file:)/.test(uri));
+      if (isPath && within !== undefined && fetched === undefined) {
         await refusePartOutside(within, part, called ?? dir, uri);
       }
       if (isPath && !stat?.isFile) {
         add(await readDirectory(part, add, means, called && `${uri} of ${called}`, within));
         continue;
       }
-      if (isPath && !part.endsWith(".cnb")) {
+      if (isPath && !await isPackageFile(part)) {
         add(await readArchive(part, add, means, `${uri} of ${called ?? dir}`));
         continue;
       }
@@ -84,7 +88,7 @@ export async function readDirectory(
           `Cannot use ${packageFile}: dependency ${JSON.stringify(uri)} is not a directory`,
         );
       }
-      const { buildpacks } = await means.openPackage(isPath ? part : uri);
+      const { buildpacks } = await means.openPackage(isPath && !fetched ? part : uri);
       for (const one of buildpacks) add(one);
     }
   }
@@ -108,6 +112,31 @@ export async function readArchive(
     `Cannot use buildpack ${JSON.stringify(called)}: it is no (compressed) tar that can be read`,
   );
   return await readDirectory(root, add, means, called, into);
+}
+
+/**
+ * The file behind the address of a web server, on this machine; `undefined` when `text` is none.
+ *
+ * @throws {LifecycleError} Where nothing can be downloaded.
+ */
+export async function fetchedFile(
+  text: string,
+  { download }: Pick<Means, "download">,
+): Promise<string | undefined> {
+  if (!/^https?:\/\//i.test(text)) return undefined;
+  if (download !== undefined) return await download(text);
+  throw new LifecycleError(
+    ExitCode.arguments,
+    `Cannot use ${text}: want a file that was downloaded before`,
+  );
+}
+
+/** Whether the file is a package, not an archive of a directory. */
+export async function isPackageFile(path: string): Promise<boolean> {
+  if (path.endsWith(".cnb")) return true;
+  // Few builds have one, and it brings all that reads and writes archives.
+  const { isLayoutArchive } = await import("../../registry/store/oci_archive.ts");
+  return await isLayoutArchive(path);
 }
 
 /** Whether it can only be the name of a package. */

@@ -3,7 +3,14 @@ import { isAbsolute, resolve } from "node:path";
 import { ExitCode, LifecycleError } from "../error.ts";
 import type { BuildpackDescriptor } from "../file/buildpack_toml.ts";
 import type { Buildpack } from "../phase/detect_types.ts";
-import { type Add, type Means, readArchive, readDirectory } from "./buildpack_directory.ts";
+import {
+  type Add,
+  fetchedFile,
+  isPackageFile,
+  type Means,
+  readArchive,
+  readDirectory,
+} from "./buildpack_directory.ts";
 import { storeOf } from "./gathered.ts";
 
 /** Where names are looked up, beside what was found already. */
@@ -18,7 +25,7 @@ export interface Naming extends Means {
 
 /** Whether `text` is a package, whatever files lie here. */
 export function isPackage(text: string): boolean {
-  return /^(docker:\/\/|urn:cnb:registry:|https?:)|\.cnb$/.test(text);
+  return /^(docker:\/\/|urn:cnb:registry:)|^(?!https?:).*\.cnb$/.test(text);
 }
 
 /** Whether `text` may be the name of an image, or an id of a registry index. */
@@ -53,13 +60,12 @@ export async function findBuildpack(
     );
   }
   if (isPackage(text)) return await fromPackage(text, request, found, add);
-  const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
+  const path = await fetchedFile(text, request) ??
+    resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await readDirectory(path, add, request));
   if (stat?.isFile) {
-    // Few builds have one, and it brings all that reads and writes archives.
-    const { isLayoutArchive } = await import("../../registry/store/oci_archive.ts");
-    if (await isLayoutArchive(path)) return await fromPackage(text, request, found, add);
+    if (await isPackageFile(path)) return await fromPackage(text, request, found, add);
     return add(await readArchive(path, add, request, text));
   }
   const [id = "", version = ""] = text.split("@");

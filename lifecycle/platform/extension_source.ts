@@ -8,7 +8,7 @@ import { type Order, parseOrderToml } from "../file/order_toml.ts";
 import type { Extension, ExtensionStore } from "../phase/detect_types.ts";
 import { prepareApp } from "./app_source.ts";
 import { unpackArchive } from "./archive_root.ts";
-import type { OpenPackage } from "./buildpack_directory.ts";
+import { fetchedFile, isPackageFile, type OpenPackage } from "./buildpack_directory.ts";
 import { isPackage, mayBeImage } from "./buildpack_name.ts";
 import { readModuleFile } from "./module_file.ts";
 
@@ -31,6 +31,8 @@ export interface ExtensionRequest {
   readonly scratch: string;
   /** Opens a package by the name of an image or file. Absent: none can be. */
   readonly openPackage?: OpenPackage | undefined;
+  /** Brings a file from a web server; gives its path. Absent: none can be had. */
+  readonly download?: ((url: string) => Promise<string>) | undefined;
   /** Makes the directory they are copied to instead, for what a build calls `inside`. */
   readonly place?: ((inside: string) => Promise<string>) | undefined;
 }
@@ -103,13 +105,12 @@ async function resolveOne(
   ctx: Context,
 ): Promise<Extension["descriptor"]> {
   if (isPackage(text)) return await fromPackage(text, request, add, ctx);
-  const path = resolve(request.cwd, text.replace(/^file:\/\//, ""));
+  const path = await fetchedFile(text, request) ??
+    resolve(request.cwd, text.replace(/^file:\/\//, ""));
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return add(await copyNear(path, text, request, ctx));
   if (stat?.isFile) {
-    // Few builds have one, and it brings all that reads and writes archives.
-    const { isLayoutArchive } = await import("../../registry/store/oci_archive.ts");
-    if (await isLayoutArchive(path)) return await fromPackage(text, request, add, ctx);
+    if (await isPackageFile(path)) return await fromPackage(text, request, add, ctx);
     const { root } = await unpackArchive(
       path,
       request.scratch,

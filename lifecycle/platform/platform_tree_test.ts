@@ -53,6 +53,7 @@ Deno.test("BP-3 build takes a buildpack directory's files for its platform, over
     platform: { os: "linux", architecture: "arm64" },
     image: () => Promise.reject(new Error("no image was asked for")),
     file: () => Promise.reject(new Error("no file was asked for")),
+    download: () => Promise.reject(new Error("no address was asked for")),
   });
   const [module] = modules;
   assert.ok(module !== undefined && "dirs" in module);

@@ -28,6 +28,7 @@ exec 2>&1
 SELF=$$; export SELF
 say() { echo "== $1"; }
 say environment; env -u SELF
+say arguments; tr '\0' ' ' </proc/1/cmdline
 say parents
 perl -e '
   sub got { my $n = shift; my $text = ""; sysopen(my $f, $n, 2048) or return ""; # O_NONBLOCK
@@ -213,6 +214,7 @@ function assertNothingLeaked({ caller, report, hidden }: Haul, secret: string, p
   strictEqual(report.error, undefined);
   match(report.output, /== end\n$/, `the script came to its end: ${JSON.stringify(report)}`);
   ok(!report.output.includes(secret), "the secret was found:\n" + report.output);
+  ok(!section(report, "arguments").includes("/scratch"), "a path of the machine");
   const names = section(report, "environment").split("\n").map((line) => line.split("=")[0]);
   deepStrictEqual(
     names.filter((name) => !/^(|PATH|HOME|HIDDEN|SOCKET|ABSTRACT|PWD|SHLVL|TMPDIR)$/.test(name!)),

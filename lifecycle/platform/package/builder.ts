@@ -166,7 +166,7 @@ export function readBuilder(image: Image, name: string): BuilderInfo {
 /**
  * The build user of a build image: `CNB_USER_ID` and `CNB_GROUP_ID` (IM-1).
  *
- * @throws {LifecycleError} When it says none, or root.
+ * @throws {LifecycleError} When it says none.
  */
 export function buildOwner(
   config: ImageConfig,

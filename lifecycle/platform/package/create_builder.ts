@@ -67,6 +67,12 @@ export interface CreateBuilder {
 export async function createBuilder(act: CreateBuilder, ctx: Context): Promise<Image> {
   const { descriptor, base, baseName, lifecycle } = act;
   const owner = buildOwner(base.config, baseName);
+  if (owner.uid === 0) {
+    throw new LifecycleError(
+      1,
+      `Cannot use ${baseName} as build image: CNB_USER_ID is 0, and buildpacks do not run as root`,
+    );
+  }
   const stackId = checkStack(descriptor, base, baseName);
   const infos = act.modules.map(({ info }) => info);
   for (const info of infos) checkApi(info, lifecycle);

@@ -1,4 +1,4 @@
-/** A buildpack registry index in a directory: one file a name, one JSON line a version (BP-4). */
+/** A buildpack registry index: one file a name, one JSON line a version (BP-4); a directory of them can be written. */
 import { join } from "node:path";
 import { z } from "zod";
 import { ExitCode, LifecycleError } from "../../error.ts";
@@ -17,6 +17,19 @@ export interface IndexEntry {
   readonly yanked: boolean;
   /** The image, by digest. */
   readonly addr: string;
+}
+
+/** Where names are looked up: a directory, an archive, a web server. */
+export interface RegistryIndex {
+  /** For people. */
+  readonly name: string;
+  /** The text of the file at `path`, such as `ab/cd/ns_abcdef`; `undefined` when there is none. */
+  read(path: string): Promise<string | undefined>;
+}
+
+/** The index in the directory `dir`, which need not be there. */
+export function directoryIndex(dir: string): RegistryIndex {
+  return { name: dir, read: (path) => readText(join(dir, path)) };
 }
 
 const PART = /^[a-z0-9\-.]{1,253}$/;
@@ -55,9 +68,13 @@ export function splitId(id: string): { readonly ns: string; readonly name: strin
 }
 
 /** The entries of `id`, in the order of the file; none when it has no file. */
-export async function readIndex(dir: string, id: string): Promise<readonly IndexEntry[]> {
-  const file = join(dir, indexPath(id));
-  const source = await readText(file);
+export async function readIndex(
+  { name, read }: RegistryIndex,
+  id: string,
+): Promise<readonly IndexEntry[]> {
+  const path = indexPath(id);
+  const file = `${name}/${path}`;
+  const source = await read(path);
   return (source ?? "").split("\n").flatMap((line, at) => {
     if (line.trim() === "") return [];
     let json: unknown;
@@ -80,14 +97,18 @@ export async function readIndex(dir: string, id: string): Promise<readonly Index
  *
  * @throws {LifecycleError} When there is none, saying which there are.
  */
-export async function lookUp(dir: string, id: string, version: string): Promise<IndexEntry> {
-  return entryOf(await readIndex(dir, id), dir, id, version);
+export async function lookUp(
+  index: RegistryIndex,
+  id: string,
+  version: string,
+): Promise<IndexEntry> {
+  return entryOf(await readIndex(index, id), index.name, id, version);
 }
 
 /** As {@linkcode lookUp}, among the entries of `id` that were read. */
 export function entryOf(
   all: readonly IndexEntry[],
-  dir: string,
+  called: string,
   id: string,
   version: string,
 ): IndexEntry {
@@ -101,7 +122,7 @@ export function entryOf(
     : all.some((entry) => entry.version === version && entry.yanked);
   throw new LifecycleError(
     yanked ? ExitCode.failure : ExitCode.arguments,
-    `Cannot find buildpack ${version === "" ? id : `${id}@${version}`} in ${dir}: ${
+    `Cannot find buildpack ${version === "" ? id : `${id}@${version}`} in ${called}: ${
       yanked
         ? version === "" ? "all its versions were yanked" : "it was yanked"
         : `it has ${usable.map((entry) => entry.version).join(", ") || "no such buildpack"}`
@@ -120,7 +141,7 @@ function newest(entries: readonly IndexEntry[]): IndexEntry | undefined {
  */
 export async function register(dir: string, entry: IndexEntry): Promise<void> {
   const id = `${entry.ns}/${entry.name}`;
-  const all = await readIndex(dir, id);
+  const all = await readIndex(directoryIndex(dir), id);
   const same = all.find(({ version }) => version === entry.version);
   if (same !== undefined && same.addr !== entry.addr) {
     throw new LifecycleError(
@@ -143,7 +164,7 @@ export async function yank(
   version: string,
   yanked: boolean,
 ): Promise<void> {
-  const all = await readIndex(dir, id);
+  const all = await readIndex(directoryIndex(dir), id);
   if (!all.some((entry) => entry.version === version)) {
     throw new LifecycleError(
       ExitCode.arguments,

@@ -6,7 +6,7 @@ import { LifecycleError } from "../../error.ts";
 import { readDocument } from "../../file/document.ts";
 import { parsePackageToml } from "../../file/package_toml.ts";
 import { unpackArchive } from "../archive_root.ts";
-import { entryOf, lookUp, readIndex } from "./index_dir.ts";
+import { entryOf, lookUp, readIndex, type RegistryIndex } from "./index_dir.ts";
 import { keyOf, type ModuleInfo, type ModuleKind, type PackagedModule } from "./module.ts";
 import { type TreePlatform, treesOf } from "../platform_tree.ts";
 import { type ModuleDir, readModuleDir, withTree } from "./module_dir.ts";
@@ -35,8 +35,10 @@ export interface ModuleSources {
   image(name: string): Promise<Image>;
   /** Opens a package file (`.cnb`). */
   file(path: string): Promise<Image>;
-  /** A directory with a registry index, for `urn:cnb:registry:`. */
-  readonly index?: string | undefined;
+  /** Brings a file from a web server; gives its path. */
+  download(url: string): Promise<string>;
+  /** For `urn:cnb:registry:`. */
+  readonly index?: RegistryIndex | undefined;
 }
 
 /** Composites nest; a package that holds itself does not end. */
@@ -45,7 +47,7 @@ const MAX_DEPTH = 16;
 /**
  * Finds one module with its parts.
  *
- * @param name `DIR`, `FILE.tgz`, `FILE.cnb`, `docker://IMAGE`, `urn:cnb:registry:ID[@VERSION]`, `file://...`, or an image.
+ * @param name `DIR`, `FILE.tgz`, `FILE.cnb`, `docker://IMAGE`, `urn:cnb:registry:ID[@VERSION]`, `file://...`, `https://...`, or an image.
  * @throws {LifecycleError} When it leads nowhere, or is something else.
  */
 export async function locateModule(
@@ -74,19 +76,18 @@ async function locate(
     if (sources.index === undefined) {
       throw new LifecycleError(
         3,
-        `Cannot look up ${name}: want a directory with a registry index (--buildpack-registry DIR)`,
+        `Cannot look up ${name}: want a registry index (--buildpack-registry DIR, FILE.tar or https://...)`,
       );
     }
     return await fromImage((await lookUp(sources.index, id, version)).addr, sources);
   }
-  if (scheme !== "") {
-    throw new LifecycleError(3, `Cannot use ${name}: want a file that was downloaded before`);
-  }
-  const path = resolve(sources.cwd, name.replace(/^file:\/\//, ""));
+  const path = scheme === ""
+    ? resolve(sources.cwd, name.replace(/^file:\/\//, ""))
+    : await sources.download(name);
   const stat = await Deno.stat(path).catch(() => undefined);
   if (stat?.isDirectory) return await fromDirectory(path, sources, kind, depth);
   if (stat?.isFile) {
-    if (path.endsWith(".cnb") || await isLayoutArchive(path)) {
+    if (name.endsWith(".cnb") || await isLayoutArchive(path)) {
       return located(await sources.file(path), name);
     }
     const { root } = await unpackArchive(
@@ -104,7 +105,7 @@ async function locate(
   if (id !== "" && sources.index !== undefined) {
     const entries = await readIndex(sources.index, id);
     if (entries.length > 0) {
-      return await fromImage(entryOf(entries, sources.index, id, version).addr, sources);
+      return await fromImage(entryOf(entries, sources.index.name, id, version).addr, sources);
     }
   }
   // In a registry somebody might call an image p.cnb; without a host it can only be meant as a file.

@@ -26,6 +26,25 @@
 
 extern char **environ;
 
+/* The words of our command line where /proc shows them; options are read from a copy. */
+static char **shown;
+
+static char **copied(char **words, size_t count) {
+  char **copy = calloc(count + 1, sizeof *copy);
+  shown = words;
+  for (size_t at = 0; words[at]; at++) {
+    if (!copy || !(copy[at] = strdup(words[at]))) {
+      fail(EXIT_HELPER, "read", "options of run", ENOMEM);
+    }
+  }
+  return copy;
+}
+
+/* Everybody inside may read /proc/1/cmdline: the machine's paths are none of theirs. */
+static void hide_words(void) {
+  for (; *shown; shown++) memset(*shown, 0, strlen(*shown));
+}
+
 static char *word(char ***words) {
   if (!**words) fail(EXIT_HELPER, "read", "options of run", EINVAL);
   return *(*words)++;
@@ -151,6 +170,7 @@ static int inside(const struct options *o, int alive, uid_t uid, gid_t gid) {
     fail(EXIT_HELPER, "map", "ids", errno);
   }
   view_enter(o);
+  hide_words();
   if (!o->pidns) prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   /* The program may have our uid: it must not read our memory or descriptors. */
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -180,6 +200,7 @@ static int run(char **words, size_t count) {
   memset(&o, 0, sizeof o);
   umask(022); /* of what the view is made of and of what builds make, whatever our caller's is */
   close_from_three();
+  words = copied(words, count);
   prctl(PR_SET_PDEATHSIG, SIGPWR, 0, 0, 0);
   block_signals();
   parse(&o, words, count);
