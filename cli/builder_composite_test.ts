@@ -59,6 +59,6 @@ Deno.test({
 
     const lost = await shell.wherry(...words, ...more, "auto");
     equal(lost.code, 3);
-    match(lost.err, /Cannot look up urn:cnb:registry:parts\/urn@1\.0\.0: want a directory/);
+    match(lost.err, /Cannot look up urn:cnb:registry:parts\/urn@1\.0\.0: want a registry index/);
   },
 });
