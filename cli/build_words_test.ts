@@ -62,7 +62,10 @@ Deno.test({
         [[...app, "--extension", "./none"], /Cannot find extension ".\/none": no such file or dir/],
         [[...app, "--order", "none"], /Cannot read order \S+\/none: no such file/],
         [[...app, "--buildpacks", "none"], /Cannot use --buildpacks "none": it is not a directory/],
-        [[...app, "-r", "none"], /Cannot use --buildpack-registry "none": no such directory or file/],
+        [
+          [...app, "-r", "none"],
+          /Cannot use --buildpack-registry "none": no such directory or file/,
+        ],
         [[...app, "--from", "none"], /\/none: no such file/],
       ] as const
     ) {
