@@ -16,7 +16,7 @@ const ARCHIVE = new Uint8Array(gzipSync(tarOf(
 )));
 
 /** A web server of this machine that keeps count; `answers` by path. */
-async function web(answers: Readonly<Record<string, (request: Request) => Response>>) {
+function web(answers: Readonly<Record<string, (request: Request) => Response>>) {
   const seen: string[] = [];
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
     const { pathname } = new URL(request.url);
@@ -45,7 +45,7 @@ async function inspected(shell: Shell, ...args: readonly string[]) {
 
 Deno.test("BP-3 a buildpack behind an address: fetched, told with its checksum, not sent twice", async () => {
   await using shell = await makeShell();
-  await using server = await web({
+  await using server = web({
     "/far.tgz": file(ARCHIVE),
     "/on": () => new Response(null, { status: 302, headers: { location: "/far.tgz" } }),
     "/secret": () => new Response(null, { status: 401 }),
@@ -92,7 +92,7 @@ Deno.test("BP-3 a buildpack behind an address: fetched, told with its checksum, 
 
 Deno.test("BP-3 package.toml and builder.toml name addresses: a module, its parts, a lifecycle", async () => {
   await using shell = await makeShell();
-  await using server = await web({ "/far.tgz": file(ARCHIVE) });
+  await using server = web({ "/far.tgz": file(ARCHIVE) });
   await shell.write({
     "all/buildpack.toml":
       'api = "0.10"\n[buildpack]\nid = "test/all"\nversion = "3"\n[[order]]\n[[order.group]]\nid = "test/far"\nversion = "1.2.3"\n',
@@ -150,7 +150,7 @@ Deno.test("BP-4 an index in a tar, and on a web server", async () => {
     addr: "store-only/x@sha256:" + "0".repeat(64),
   });
   const text = new TextEncoder().encode(`${line}\n`);
-  await using server = await web({ "/index/ab/cd/test_abcdef": file(text) });
+  await using server = web({ "/index/ab/cd/test_abcdef": file(text) });
   const tar = tarOf({ name: "index-main/ab/cd/test_abcdef", text: `${line}\n` });
   await Deno.writeFile(`${shell.dir}/index.tgz`, gzipSync(tar));
   const ask = async (index: string, id: string) =>
