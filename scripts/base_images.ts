@@ -2,7 +2,8 @@
  * Makes images to build and run on, from Debian packages only: `build` (a build image), `java` (one with a JDK),
  * `languages` (one with Node, Python and a JDK), `scripts` (without the JDK), `run` and `run2` (run images that differ in one
  * layer, for rebase), `tiny` (a run image without a shell). All have the usual labels and the CNB user 1000. `build-arm64`,
- * `scripts-arm64` and `run-arm64` are for that processor, `builds`, `scripts-both` and `runs` indexes of both.
+ * `java-arm64`, `scripts-arm64` and `run-arm64` are for that processor, `builds`, `java-both`, `scripts-both` and `runs`
+ * indexes of both.
  *
  *     deno run -A scripts/base_images.ts [TAG...]              which ones; default: all of this machine's processor
  *     deno run -A scripts/base_images.ts --cached [TAG...]     makes nothing: exit 1 when one is missing
@@ -47,6 +48,7 @@ const IMAGES = {
   tiny: { root: "tiny", mark: "tiny 1\n", builds: false, arch: HERE },
   scripts: { root: "scripts", mark: "scripts 1\n", builds: true, arch: HERE },
   "build-arm64": { root: "build", mark: "build 1\n", builds: true, arch: "arm64" },
+  "java-arm64": { root: "java", mark: "java 1\n", builds: true, arch: "arm64" },
   "scripts-arm64": { root: "scripts", mark: "scripts 1\n", builds: true, arch: "arm64" },
   "run-arm64": { root: "run", mark: "run 1\n", builds: false, arch: "arm64" },
 } as const;
@@ -57,6 +59,7 @@ export type BaseTag = keyof typeof IMAGES;
 /** Indexes, and what they are of. */
 const INDEXES = {
   builds: ["build", "build-arm64"],
+  "java-both": ["java", "java-arm64"],
   "scripts-both": ["scripts", "scripts-arm64"],
   runs: ["run", "run-arm64"],
 } as const satisfies Record<string, readonly BaseTag[]>;

@@ -10,6 +10,7 @@ import { answers } from "./container_testing.ts";
 import {
   type BuildResult,
   EXAMPLES,
+  installed,
   makeScene,
   ROOT,
   type Running,
@@ -39,17 +40,17 @@ const LIFECYCLE = {
   "lifecycle/lifecycle/lifecycle": "#!/bin/sh\n",
 };
 
-/** A scene with `oci:builder` for both: Debian's `base` and buildpacks of the examples, one of which is for an app. */
-async function builderOf(base: string, buildpacks: readonly string[]): Promise<Scene> {
+/** A scene with `oci:builder` for both: Debian's `base` and groups of the examples' buildpacks, one of which is for an app. */
+async function builderOf(base: string, order: readonly (readonly string[])[]): Promise<Scene> {
   const scene = await makeScene();
   await scene.write({
     ...LIFECYCLE,
     "builder.toml": [
       `[build]\nimage = "${BASES}:${base}"\n[[run.images]]\nimage = "oci.example/run:1"\n`,
       ...ARCHES.map((arch) => `[[targets]]\nos = "linux"\narch = "${arch}"\n`),
-      ...buildpacks.map((name) =>
-        `[[buildpacks]]\nuri = "${EXAMPLES}/buildpacks/${name}"\n` +
-        `[[order]]\n[[order.group]]\nid = "wherry/${name}"\n`
+      ...order.flat().map((name) => `[[buildpacks]]\nuri = "${EXAMPLES}/buildpacks/${name}"\n`),
+      ...order.map((group) =>
+        "[[order]]\n" + group.map((name) => `[[order.group]]\nid = "wherry/${name}"\n`).join("")
       ),
       '[lifecycle]\nuri = "lifecycle"\n',
     ].join(""),
@@ -77,7 +78,7 @@ Deno.test({
   async fn() {
     await using foreign = await openForeign();
     assert.equal(foreign.why, undefined);
-    await using scene = await builderOf("builds", ["procfile"]);
+    await using scene = await builderOf("builds", [["procfile"]]);
     const run = (...args: readonly string[]) => ok(wherry(scene, foreign, ...args));
     const app = ["--path", `${EXAMPLES}/bash-app`];
     const from = ["--builder", "oci:builder", "--run-image", `${BASES}:runs`];
@@ -97,83 +98,104 @@ interface IndexResult extends BuildResult {
   readonly platforms: readonly (BuildResult & { readonly platform: string })[];
 }
 
-/** Applications, and what tells which processor the interpreter in their image is for. */
-const APPS = [
-  // Debian's Node looks for parts of itself in /usr/share/nodejs.
-  { name: "node", runImage: "scripts-both", tell: ["-p", "process.arch"], words: ["x64", "arm64"] },
-  {
-    name: "python",
-    runImage: "runs",
-    tell: ["-c", "import platform; print(platform.machine())"],
-    words: ["x86_64", "aarch64"],
-  },
-] as const;
+interface App {
+  /** What it says at `/` that it is from. */
+  readonly name: string;
+  /** What is built; in the scene's directory when it is not absolute. */
+  readonly path: string;
+  readonly runImage: string;
+  readonly env?: readonly string[];
+  /** What tells in the image which processor its interpreter is for, and what it says on either. */
+  readonly tell: readonly string[];
+  readonly words: readonly RegExp[];
+}
+
+/** Builds each app twice with `oci:builder` for both, and starts what came out on both. */
+async function bothOf(scene: Scene, apps: readonly App[]): Promise<void> {
+  await using foreign = await openForeign();
+  assert.equal(foreign.why, undefined);
+  const run = (...args: readonly string[]) => wherry(scene, foreign, ...args);
+  for (const { name, path, runImage, env = [], tell, words } of apps) {
+    const started = performance.now();
+    const out = `oci:out-${name}`;
+    const from = ["--builder", "oci:builder", "--run-image", `${BASES}:${runImage}`];
+    const flags = [...from, ...BOTH, ...env.flatMap((one) => ["--env", one]), "-o", "json"];
+    const build = async (): Promise<IndexResult> =>
+      JSON.parse(await ok(run("build", out, "--path", path, ...flags)));
+    const first = await build();
+    const built = performance.now();
+    const index = JSON.parse(
+      await tool("skopeo", ["inspect", "--raw", `oci:${scene.dir}/out-${name}`]),
+    );
+    const children = index.manifests.map((
+      { digest, platform }: { digest: string; platform: { architecture: string } },
+    ) => [platform.architecture, digest]);
+    assert.deepEqual(children, ARCHES.map((arch, at) => [arch, first.platforms[at]!.digest]));
+    for (const [at, arch] of ARCHES.entries()) {
+      const image = [out, "--platform", `linux/${arch}`];
+      const [said] = await answers({
+        start: ({ env: more = [] } = {}) =>
+          Promise.resolve(run("run", ...image, ...more.flatMap((one) => ["-e", one]))),
+      });
+      assert.match(said!, new RegExp(`from ${name}`));
+      const told = run("run", ...image, "--entrypoint", "/cnb/lifecycle/launcher", "--", ...tell);
+      assert.match(await ok(told), words[at]!);
+    }
+    const running = performance.now();
+    const again = await build();
+    assert.equal(again.digest, first.digest);
+    for (const { layers } of again.platforms) {
+      assert.deepEqual(layers.filter(({ how }) => how !== "reused"), []);
+    }
+    const times = [built - started, running - built, performance.now() - running];
+    // deno-lint-ignore no-console
+    console.log(
+      `${name} ${first.digest}: built, run and rebuilt in ms: ${times.map(Math.round).join(", ")}`,
+    );
+  }
+}
 
 Deno.test({
   name:
     "multi-arch: the Node and the Python example for both, one index, answering HTTP on both, rebuilt with reuse",
   ignore: !await ready(["scripts-both", "runs"]),
   async fn() {
-    await using foreign = await openForeign();
-    assert.equal(foreign.why, undefined);
-    await using scene = await builderOf("scripts-both", APPS.map(({ name }) => name));
-    for (const { name, runImage, tell, words } of APPS) {
-      const started = performance.now();
-      const out = `oci:out-${name}`;
-      const from = ["--builder", "oci:builder", "--run-image", `${BASES}:${runImage}`];
-      const build = async (): Promise<IndexResult> =>
-        JSON.parse(
-          await ok(
-            wherry(
-              ...[scene, foreign, "build", out, "--path", `${EXAMPLES}/${name}-app`] as const,
-              ...[...from, ...BOTH, "-o", "json"],
-            ),
-          ),
-        );
-      const first = await build();
-      const built = performance.now();
-      const index = JSON.parse(
-        await tool("skopeo", ["inspect", "--raw", `oci:${scene.dir}/out-${name}`]),
-      );
-      const children = index.manifests.map((
-        { digest, platform }: { digest: string; platform: { architecture: string } },
-      ) => [platform.architecture, digest]);
-      assert.deepEqual(
-        children,
-        ARCHES.map((arch, at) => [arch, first.platforms[at]!.digest]),
-      );
-      for (const [at, arch] of ARCHES.entries()) {
-        const platform = ["--platform", `linux/${arch}`];
-        const [said] = await answers({
-          start: ({ env = [] } = {}) =>
-            Promise.resolve(
-              wherry(scene, foreign, "run", out, ...platform, ...env.flatMap((one) => ["-e", one])),
-            ),
-        });
-        assert.match(said!, new RegExp(`from ${name}`));
-        const program = name === "node" ? "node" : "python3";
-        const told = await ok(
-          wherry(
-            ...[scene, foreign, "run", out, ...platform] as const,
-            ...["--entrypoint", "/cnb/lifecycle/launcher", "--", program, ...tell],
-          ),
-        );
-        assert.equal(told, `${words[at]}\n`);
-      }
-      const running = performance.now();
-      const again = await build();
-      assert.equal(again.digest, first.digest);
-      for (const { layers } of again.platforms) {
-        assert.deepEqual(layers.filter(({ how }) => how !== "reused"), []);
-      }
-      const times = [built - started, running - built, performance.now() - running];
-      // deno-lint-ignore no-console
-      console.log(
-        `${name} ${first.digest}: built, run and rebuilt in ms: ${
-          times.map(Math.round).join(", ")
-        }`,
-      );
-    }
+    await using scene = await builderOf("scripts-both", [["node"], ["python"]]);
+    await bothOf(scene, [
+      {
+        name: "node",
+        path: `${EXAMPLES}/node-app`,
+        // Debian's Node looks for parts of itself in /usr/share/nodejs.
+        runImage: "scripts-both",
+        tell: ["node", "-p", "process.arch"],
+        words: [/^x64\n$/, /^arm64\n$/],
+      },
+      {
+        name: "python",
+        path: `${EXAMPLES}/python-app`,
+        runImage: "runs",
+        tell: ["python3", "-c", "import platform; print(platform.machine())"],
+        words: [/^x86_64\n$/, /^aarch64\n$/],
+      },
+    ]);
+  },
+});
+
+Deno.test({
+  name:
+    "multi-arch: a jar of Spring Boot's form in slices, with a JRE for both, one index, answering HTTP on both",
+  ignore: !installed("javac") || !await ready(["java-both", "runs"]),
+  async fn() {
+    await using scene = await builderOf("java-both", [["jre", "executable-jar"]]);
+    await tool("sh", [`${EXAMPLES}/java-app/make-jar.sh`, `${scene.dir}/app.jar`]);
+    await bothOf(scene, [{
+      name: "java",
+      path: "app.jar",
+      runImage: "runs",
+      env: ["BP_JRE_MODULES=java.base,jdk.httpserver"],
+      tell: ["sh", "-c", "java -XshowSettings:properties -version 2>&1"],
+      words: [/^ *os\.arch = amd64$/m, /^ *os\.arch = aarch64$/m],
+    }]);
   },
 });
 
