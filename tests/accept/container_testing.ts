@@ -70,6 +70,8 @@ export interface Container {
   readonly readonly?: boolean;
   /** Whose filter of system calls. Default: Docker's. */
   readonly engine?: Engine | undefined;
+  /** Without a namespace of processes: what it leaves runs on, and can be seen. */
+  readonly sharedProcesses?: boolean | undefined;
 }
 
 /** Starts a container as engines do by default: their filter of system calls, their covered parts of `/proc`; the host's network. */
@@ -103,7 +105,9 @@ export async function contain(bundle: string, container: Container): Promise<Run
       })),
     ],
     linux: {
-      namespaces: ["pid", "mount", "ipc", "uts"].map((type) => ({ type })),
+      namespaces: ["pid", "mount", "ipc", "uts"]
+        .filter((type) => type !== "pid" || !container.sharedProcesses)
+        .map((type) => ({ type })),
       seccomp: engineSeccomp(container.engine ?? "docker", capabilities),
       maskedPaths: ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
       readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],

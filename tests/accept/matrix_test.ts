@@ -109,10 +109,10 @@ Deno.test({
     const words = ["--path", "/builds/apps/static", "--run-image", "scratch"];
     const at = (where: string) => ways.find(({ mode }) => mode === where)!;
     const to = (name: string) => ["build", `${inShare(`out/${name}`)}:app`, ...words, "-o", "json"];
-    const build = (where: string, isolation: string, engine?: Engine) =>
+    const build = (where: string, isolation: string, how?: { readonly engine: Engine }) =>
       at(where).run(
         [...to("any"), "--builder", inShare("builder:1"), "--isolation", isolation],
-        engine,
+        how,
       );
     const docker = await build("chroot", "auto");
     assert.match(docker.stderr, /^isolation: chroot, /m);
@@ -132,9 +132,9 @@ Deno.test({
       /namespaces: .*EPERM.*; chroot: only root .* run wherry in the builder/,
     );
     // containerd's filter, which is Kubernetes' RuntimeDefault: what `auto` picks there, and the same image.
-    const asRoot = await build("chroot", "auto", "containerd");
+    const asRoot = await build("chroot", "auto", { engine: "containerd" });
     assert.match(asRoot.stderr, /^isolation: chroot, /m);
-    const restricted = await at("in-place").run(to("pod"), "containerd");
+    const restricted = await at("in-place").run(to("pod"), { engine: "containerd" });
     assert.match(
       restricted.stderr,
       /^isolation: in-place, on this machine's own tree \(no_new_privs, seccomp, Landlock \d\) as 1000680000:0; /m,
@@ -142,7 +142,7 @@ Deno.test({
     assert.equal(restricted.code, 0, restricted.stderr);
     assert.equal(JSON.parse(restricted.stdout).digest, JSON.parse(docker.stdout).digest);
     assert.equal(JSON.parse(asRoot.stdout).digest, JSON.parse(docker.stdout).digest);
-    const elsewhere = await build("in-place", "auto", "containerd");
+    const elsewhere = await build("in-place", "auto", { engine: "containerd" });
     assert.equal(elsewhere.stderr, pod.stderr);
   },
 });

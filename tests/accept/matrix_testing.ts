@@ -1,12 +1,23 @@
 /** A builder, and every way to build in it: what `docs/builders.md` calls isolation modes. */
 import assert from "node:assert/strict";
 import { CNB_ID } from "./base_image_testing.ts";
-import { contain, unpack } from "./container_testing.ts";
-import { DOCKER_CAPABILITIES, type Engine } from "./seccomp_testing.ts";
-import { type BuildResult, type Outcome, type Scene, WHERRY } from "./wherry_testing.ts";
+import { contain, type Container, unpack } from "./container_testing.ts";
+import { DOCKER_CAPABILITIES } from "./seccomp_testing.ts";
+import {
+  type BuildResult,
+  type Outcome,
+  type Running,
+  type Scene,
+  WHERRY,
+} from "./wherry_testing.ts";
 
 /** Where the scene's `share` lies in containers. */
 const SHARED = "/builds";
+
+type Place = Pick<Way, "store" | "layers" | "start">;
+
+/** What the container is like, where there is one. */
+type How = Pick<Container, "engine" | "sharedProcesses">;
 
 /** One way to build. */
 export interface Way {
@@ -14,8 +25,14 @@ export interface Way {
   readonly mode: "namespaces" | "takeover" | "chroot" | "in-place";
   /** The mode, and who. */
   readonly where: string;
-  /** Runs any command line there; in a container with an engine's filter of system calls, Docker's by default. */
-  run(args: readonly string[], engine?: Engine): Promise<Outcome>;
+  /** Where the store is, on this machine. */
+  readonly store: string;
+  /** Where layers are made, on this machine, or a directory above it. */
+  readonly layers: string;
+  /** Starts any command line there; in a container with an engine's filter of system calls, Docker's by default. */
+  start(args: readonly string[], how?: How): Promise<Running>;
+  /** Runs one to its end. */
+  run(args: readonly string[], how?: How): Promise<Outcome>;
   /** Builds `apps/NAME` to `out/MODE-NAME` of the scene's `share`. */
   build(app: string, runImage: string, words: readonly string[]): Promise<Built>;
 }
@@ -56,56 +73,69 @@ export async function waysInto(scene: Scene): Promise<readonly Way[]> {
   );
   for (const name of ["scratch", "layers", "workspace"]) await place(scene, name, 0o777);
 
-  const asRoot = (rootfs: string) => async (args: readonly string[], engine?: Engine) =>
-    await (await contain(`${scene.dir}/bundle`, {
-      engine,
-      ...{ rootfs, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
-      args: ["/wherry", ...args],
-      env: { PATH: "/usr/bin:/bin", HOME: "/root", WHERRY_STORE: "/root/store" },
-      mounts: { [SHARED]: share },
-    })).ended;
+  const asRoot = (rootfs: string, layers: string): Place => ({
+    store: `${rootfs}/root/store`,
+    layers: `${rootfs}${layers}`,
+    start: (args, how) =>
+      contain(`${scene.dir}/bundle`, {
+        ...how,
+        ...{ rootfs, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
+        args: ["/wherry", ...args],
+        env: { PATH: "/usr/bin:/bin", HOME: "/root", WHERRY_STORE: "/root/store" },
+        mounts: { [SHARED]: share },
+      }),
+  });
   const user = await place(scene, "user", 0o755);
   await Deno.chown(user, CNB_ID, CNB_ID);
   const inBuilder = {
     rootfs: builder.rootfs,
     env: { ...builderEnv, WHERRY_STORE: "/scratch/store", TMPDIR: "/scratch" },
   };
-  type Place = Way["mode"] | "in-place as root";
-  const run: Readonly<Record<Place, Way["run"]>> = {
-    "namespaces": (args) =>
-      scene.run(args.map((word) => word.replaceAll(SHARED, share)), {
-        ...{ uid: CNB_ID, store: `${user}/store`, env: { HOME: user } },
-      }),
-    "chroot": asRoot(systemRoot),
-    "takeover": asRoot(emptyRoot),
-    "in-place": async (args, engine) =>
-      await (await contain(`${scene.dir}/bundle`, {
-        engine,
-        ...{ ...inBuilder, uid: 1_000_680_000, gid: 0, capabilities: [], readonly: true },
-        args: ["/cnb/lifecycle/lifecycle", ...args],
-        mounts: {
-          [SHARED]: share,
-          "/scratch": `${scene.dir}/scratch`,
-          "/layers": `${scene.dir}/layers`,
-          "/workspace": `${scene.dir}/workspace`,
-        },
-      })).ended,
-    "in-place as root": async (args, engine) =>
-      await (await contain(`${scene.dir}/bundle`, {
-        engine,
-        ...{ ...inBuilder, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
-        args: ["/cnb/lifecycle/lifecycle", ...args],
-        mounts: { [SHARED]: share, "/scratch": await place(scene, "root-scratch", 0o755) },
-      })).ended,
+  const places: Readonly<Record<Way["mode"] | "in-place as root", Place>> = {
+    "namespaces": {
+      ...{ store: `${user}/store`, layers: user },
+      start: (args) => {
+        const words = args.map((word) => word.replaceAll(SHARED, share));
+        const who = { uid: CNB_ID, store: `${user}/store`, env: { HOME: user } };
+        return Promise.resolve(scene.start(words, who));
+      },
+    },
+    "chroot": asRoot(systemRoot, "/root"),
+    "takeover": asRoot(emptyRoot, "/layers"),
+    "in-place": {
+      ...{ store: `${scene.dir}/scratch/store`, layers: `${scene.dir}/layers` },
+      start: (args, how) =>
+        contain(`${scene.dir}/bundle`, {
+          ...how,
+          ...{ ...inBuilder, uid: 1_000_680_000, gid: 0, capabilities: [], readonly: true },
+          args: ["/cnb/lifecycle/lifecycle", ...args],
+          mounts: {
+            [SHARED]: share,
+            "/scratch": `${scene.dir}/scratch`,
+            "/layers": `${scene.dir}/layers`,
+            "/workspace": `${scene.dir}/workspace`,
+          },
+        }),
+    },
+    "in-place as root": {
+      ...{ store: `${scene.dir}/root-scratch/store`, layers: `${builder.rootfs}/layers` },
+      start: async (args, how) =>
+        await contain(`${scene.dir}/bundle`, {
+          ...how,
+          ...{ ...inBuilder, uid: 0, gid: 0, capabilities: DOCKER_CAPABILITIES },
+          args: ["/cnb/lifecycle/lifecycle", ...args],
+          mounts: { [SHARED]: share, "/scratch": await place(scene, "root-scratch", 0o755) },
+        }),
+    },
   };
-  return (Object.keys(run) as Place[]).map((where) => ({
-    where,
+  return Object.entries(places).map(([where, { start, ...rest }]): Way => ({
+    ...{ where, start, ...rest },
     mode: where.replace(/ .*/, "") as Way["mode"],
-    run: run[where],
+    run: async (args, how) => await (await start(args, how)).ended,
     async build(app, runImage, words) {
       const { mode } = this;
       const name = `${where.replaceAll(" ", "-")}-${app.replace(/\..*/, "")}`;
-      const { code, stdout, stderr } = await run[where]([
+      const { code, stdout, stderr } = await this.run([
         ...["build", `oci:${SHARED}/out/${name}:app`, "--path", `${SHARED}/apps/${app}`],
         ...["--isolation", mode, "--run-image", runImage, "-o", "json"],
         ...mode === "in-place" ? [] : ["--builder", `oci:${SHARED}/builder:1`],
