@@ -83,7 +83,7 @@ export async function rootInUse(root = "/"): Promise<readonly string[]> {
 /** Says which builder this container has become, or was about to: what ended in the middle can be done again. */
 const TAKEN = "/cnb/.wherry-takeover";
 
-async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<boolean> {
+async function takeOver({ image, name, helper }: EnterRequest, ctx: Context): Promise<boolean> {
   const chain = chainOf(image);
   const before = await Deno.readTextFile(TAKEN).catch(() => undefined);
   if (before === chain) return false;
@@ -113,6 +113,12 @@ async function takeOver({ image, helper }: EnterRequest, ctx: Context): Promise<
       furnish: true,
       signal: ctx.signal,
       onProgress: (bytes) => meter.add(bytes),
+    });
+  } catch (error) {
+    // As for the trees of a store: what the helper says names a file of the image only.
+    if (!(error instanceof Error) || error.constructor !== Error) throw error;
+    throw new Error(`Cannot unpack ${name} over this container: ${error.message}`, {
+      cause: error,
     });
   } finally {
     meter.end();

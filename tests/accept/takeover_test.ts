@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { builderShell, buildpackFiles, canMakeBuilder } from "../../cli/builder_testing.ts";
 import type { Running } from "./wherry_testing.ts";
-import { expendableRoot, takeover } from "./takeover_testing.ts";
+import { expendableRoot, takeover, takeoverTwice } from "./takeover_testing.ts";
 
 Deno.test({
   name: "takeover: an empty container becomes the builder, builds as its user, and only once",
@@ -27,6 +27,22 @@ Deno.test({
     const second = await build();
     assert.doesNotMatch(second, /Unpacked/);
     assert.match(second, /Reusing layer 'test\/greeter:greeting'/);
+  },
+});
+
+Deno.test({
+  name:
+    "takeover, a full disk while the builder is unpacked: one line, and with more room it goes on",
+  ignore: Deno.uid() !== 0 || !canMakeBuilder,
+  async fn() {
+    await using shell = await builderShell();
+    const { code, stderr } = await takeoverTwice(await expendableRoot(shell), "2m").ended;
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stderr,
+      /^ERROR: Cannot unpack oci:\/builds\/builder over this container: Cannot .*: No space left on device\nfirst: 1, left in the store: \n/m,
+    );
+    assert.match(stderr, /^Unpacked .*[^]*greeter as 1000:1000 in \/workspace/m);
   },
 });
 

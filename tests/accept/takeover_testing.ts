@@ -4,7 +4,7 @@ import { type Running, startProcess, WHERRY } from "./wherry_testing.ts";
 
 /** Runs a program as root of `root`, with a `/proc` and a few devices, in a mount namespace that ends with it. */
 const ENTER = `set -e
-mount --bind "$1" "$1"
+mount --rbind "$1" "$1"
 cd "$1" && shift
 mkdir -p proc dev sys tmp
 mount -t proc proc proc
@@ -28,12 +28,33 @@ export async function expendableRoot(shell: Shell): Promise<string> {
   return root;
 }
 
+const BUILD = [
+  ...["/wherry", "build", "oci:/builds/out", "--store", "/root/store", "--isolation", "takeover"],
+  ...["--builder", "oci:/builds/builder", "--run-image", "oci:/builds/base:1"],
+  ...["--path", "/builds/app"],
+];
+
 /** Starts a build of the app in it, to `oci:/builds/out`. */
 export function takeover(root: string, ...more: readonly string[]): Running {
   return startProcess("unshare", [
     ...["--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", root],
-    ...["/wherry", "build", "oci:/builds/out", "--store", "/root/store", "--isolation", "takeover"],
-    ...["--builder", "oci:/builds/builder", "--run-image", "oci:/builds/base:1"],
-    ...["--path", "/builds/app", ...more],
+    ...[...BUILD, ...more],
   ]);
+}
+
+/** What a disk of `$2` bytes holds is the root, wherry and builder beside it; then the disk has room. */
+const TWICE = `enter=$1 root=$2 size=$3
+shift 3
+mkdir "$root/small" && mount -t tmpfs -o "size=$size" none "$root/small" && cd "$root/small" || exit 99
+mkdir builds etc root && : >wherry && mount --bind "$root/builds" builds && mount --bind "$root/wherry" wherry || exit 99
+sh -c "$enter" sh "$PWD" "$@"
+echo "first: $?, left in the store: $(ls root/store/work root/store/ingest 2>/dev/null | grep -v :$)" >&2
+mount -o "remount,size=64m" "$root/small" || exit 99
+sh -c "$enter" sh "$PWD" "$@"
+`;
+
+/** Starts a build in it with a root of `size` bytes, and after that in the same one with more room. */
+export function takeoverTwice(root: string, size: string): Running {
+  const words = ["--mount", "--propagation", "private", "sh", "-c", TWICE, "sh"];
+  return startProcess("unshare", [...words, ENTER, root, size, ...BUILD]);
 }
