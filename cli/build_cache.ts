@@ -8,7 +8,7 @@ import type { AccessCheck, ImagePlace } from "../lifecycle/phase/analyze_types.t
 import { formatPlatform } from "../registry/oci/platform.ts";
 import { familiarName } from "../registry/oci/reference.ts";
 import type { BuildTarget } from "./build_target.ts";
-import type { BuildFlags } from "./command/build.ts";
+import type { BuildFlags } from "./build_flags.ts";
 import type { Destination } from "./destination.ts";
 import { UsageError } from "./exit.ts";
 import { inRegistry, readName } from "./places.ts";

@@ -4,12 +4,17 @@ import { readDistro } from "../lifecycle/platform/distro.ts";
 import { moduleName } from "../lifecycle/file/module.ts";
 import type { GroupTrial } from "../lifecycle/phase/detect_types.ts";
 import type { Trial } from "../lifecycle/plan/resolve.ts";
-import type { DetectFlags } from "./command/detect.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
 import { Session } from "./session.ts";
 import { platformOf } from "./platform.ts";
+import type { SiteFlags } from "./site_flags.ts";
 import { siteRequest } from "./site_request.ts";
+
+/** Flags of `wherry detect`. */
+export interface DetectFlags extends SiteFlags {
+  readonly output: OutputFormat;
+}
 
 /** Runs it; the exit code is that of a build which would end here. */
 export async function detectCommand(

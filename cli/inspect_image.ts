@@ -1,7 +1,7 @@
 /** What `wherry inspect` shows: two small documents of an image, no layer. */
 import { describeImage, type ImageInfo } from "../lifecycle/platform/image_info.ts";
 import { harmless } from "../registry/client/refusal.ts";
-import type { InspectFlags } from "./command/inspect.ts";
+import type { CommonFlags } from "./common.ts";
 import { failureOf, UsageError } from "./exit.ts";
 import { imageText } from "./inspect_text.ts";
 import type { Io } from "./io.ts";
@@ -13,6 +13,18 @@ import { readPlatform } from "./platform.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import { LOOK, Session } from "./session.ts";
 import { formatStructured } from "./ui/structured.ts";
+
+/** Flags of `wherry inspect`. */
+export interface InspectFlags extends CommonFlags {
+  readonly platform?: string;
+  readonly remote?: boolean;
+  readonly layers?: boolean;
+  readonly files?: boolean;
+  readonly app?: boolean;
+  readonly bom?: boolean;
+  readonly sbom?: boolean;
+  readonly output: AnyFormat;
+}
 
 /** One place's answer: what is there, nothing, or why it cannot be said. */
 type Answer = { readonly info?: ImageInfo; readonly error?: string; readonly cause?: unknown };

@@ -9,7 +9,7 @@ import { type Image, readImage } from "../registry/image.ts";
 import type { Platform } from "../registry/oci/descriptor.ts";
 import { familiarName, parseReference, type Place } from "../registry/oci/reference.ts";
 import type { BuildTarget } from "./build_target.ts";
-import type { BuildFlags } from "./command/build.ts";
+import type { BuildFlags } from "./build_flags.ts";
 import { layout, type Located, openForReading, readName, readPlace } from "./places.ts";
 import { refuseOther } from "./platform.ts";
 import { readUnder, type Taken } from "./pull_policy.ts";

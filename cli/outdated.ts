@@ -3,7 +3,6 @@ import { type FleetResult, whyOf } from "../lifecycle/fleet/result.ts";
 import type { PreparedRebase } from "../lifecycle/platform/rebase_read.ts";
 import type { Image } from "../registry/image.ts";
 import { describeImage, readMetadata } from "../lifecycle/platform/image_info.ts";
-import type { OutdatedFlags } from "./command/outdated.ts";
 import { UsageError } from "./exit.ts";
 import { eachOfFleet, FLEET_WORKERS } from "./fleet_work.ts";
 import { count } from "./ui/count.ts";
@@ -11,6 +10,7 @@ import type { Io } from "./io.ts";
 import type { ListFormat } from "./output.ts";
 import { readFleet } from "./read_fleet.ts";
 import { Bases } from "./rebase/bases.ts";
+import type { BaseFlags } from "./rebase/flags.ts";
 import { isListed, isOfRegistry } from "./rebase/images.ts";
 import { Rebaser } from "./rebase/one.ts";
 import { readPolicy } from "./rebase/policy.ts";
@@ -21,6 +21,13 @@ import { plain } from "./ui/plain.ts";
 import { formatSize } from "./ui/size.ts";
 import { formatStructured } from "./ui/structured.ts";
 import { fitTable } from "./ui/table.ts";
+
+/** Flags of `wherry outdated`. */
+export interface OutdatedFlags extends BaseFlags {
+  readonly from?: string;
+  readonly concurrency?: string;
+  readonly output: ListFormat;
+}
 
 /** Where an image stands. */
 export type BaseStatus =

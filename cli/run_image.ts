@@ -12,14 +12,28 @@ import { runImage } from "../lifecycle/platform/run_image.ts";
 import { openTree } from "../lifecycle/platform/trees.ts";
 import { helperPath } from "./assets.ts";
 import { readEnvFlags } from "./build_env.ts";
-import type { RunFlags } from "./command/run.ts";
+import type { CommonFlags } from "./common.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { openImageToEnter, wayIn } from "./open_builder.ts";
 import { inStore, readPlace } from "./places.ts";
-import { isAt } from "./pull_policy.ts";
+import { isAt, type PullPolicy } from "./pull_policy.ts";
 import { Session } from "./session.ts";
 import { volumesOf } from "./site_words.ts";
+
+/** Flags of `wherry run`. */
+export interface RunFlags extends CommonFlags {
+  readonly entrypoint?: string;
+  readonly env?: readonly string[];
+  readonly envFile?: readonly string[];
+  readonly user?: string;
+  readonly workdir?: string;
+  readonly volume?: readonly string[];
+  readonly network?: string;
+  readonly isolation: string;
+  readonly platform?: string;
+  readonly pullPolicy?: PullPolicy;
+}
 
 /** Starts the image; its exit code is ours. */
 export async function runCommand(

@@ -16,9 +16,32 @@ import {
 import { watchFile } from "../registry/server/auth/watched_file.ts";
 import type { Metrics } from "../registry/server/metrics.ts";
 import type { ListenAddress } from "../registry/server/serve.ts";
-import type { ServeFlags } from "./command/serve.ts";
+import type { CommonFlags } from "./common.ts";
 import { UsageError } from "./exit.ts";
 import type { Session } from "./session.ts";
+
+/** Flags of `wherry serve`. */
+export interface ServeFlags extends CommonFlags {
+  readonly listen: string;
+  readonly url?: string;
+  readonly readOnly?: boolean;
+  readonly ephemeral?: boolean;
+  /** `--no-explorer` makes it false. */
+  readonly explorer: boolean;
+  readonly insecureNoAuth?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly htpasswd?: string;
+  readonly policy?: string;
+  readonly token?: boolean;
+  readonly tokenKey?: readonly string[];
+  readonly tokenIssuer?: string;
+  readonly tokenRealm?: string;
+  readonly tokenService: string;
+  readonly accessLog?: string;
+  readonly trustedProxy?: readonly string[];
+}
 
 /** Who may do what on the server that is about to start. */
 export interface Access {

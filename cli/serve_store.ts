@@ -10,10 +10,9 @@ import { describeImage } from "../lifecycle/platform/image_info.ts";
 import { createExplorer } from "../registry/server/explorer/explorer.ts";
 import { createSite } from "../registry/server/site.ts";
 import { openStore } from "../registry/store/store.ts";
-import type { ServeFlags } from "./command/serve.ts";
 import { UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
-import { isGuarded, openAccess } from "./serve_access.ts";
+import { isGuarded, openAccess, type ServeFlags } from "./serve_access.ts";
 import { Session } from "./session.ts";
 import { VERSION } from "./version.ts";
 

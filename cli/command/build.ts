@@ -1,32 +1,10 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import type { BuildFlags } from "../build_flags.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { outputFlag } from "../output.ts";
-import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
-import type { PullPolicy } from "../pull_policy.ts";
-
-/** The flags of `wherry build`, as commander hands them over. */
-export interface BuildFlags extends SiteFlags {
-  readonly runImage?: string;
-  readonly publish?: boolean;
-  readonly tag?: readonly string[];
-  readonly defaultProcess?: string;
-  readonly previousImage?: string;
-  readonly cache?: readonly string[];
-  readonly cacheImage?: string;
-  readonly clearCache?: boolean;
-  readonly keepSandbox?: boolean;
-  readonly subIds?: boolean;
-  readonly shell?: boolean;
-  readonly creationTime?: string;
-  readonly reportOutputDir?: string;
-  readonly sbomOutputDir?: string;
-  readonly sbomReferrer?: boolean;
-  readonly pullPolicy?: PullPolicy;
-  readonly from?: readonly string[];
-  readonly output: string;
-}
+import { addInputFlags, addRunFlags } from "../site_flags.ts";
 
 /** pack's flags without a meaning here: taken, with one warning that says why. */
 const IGNORED: Readonly<Record<string, { readonly flags: string; readonly why: string }>> = {

@@ -1,13 +1,9 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
+import type { DetectFlags } from "../detect_command.ts";
 import type { Io } from "../io.ts";
-import { outputFlag, type OutputFormat } from "../output.ts";
-import { addInputFlags, addRunFlags, type SiteFlags } from "../site_flags.ts";
-
-/** Flags of `wherry detect`. */
-export interface DetectFlags extends SiteFlags {
-  readonly output: OutputFormat;
-}
+import { outputFlag } from "../output.ts";
+import { addInputFlags, addRunFlags } from "../site_flags.ts";
 
 /** `wherry detect`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {

@@ -1,20 +1,9 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, type CommonFlags } from "../common.ts";
+import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import { UsageError } from "../exit.ts";
+import type { InspectFlags } from "../inspect_image.ts";
 import type { Io } from "../io.ts";
-import { type AnyFormat, anyOutputFlag } from "../output.ts";
-
-/** Flags of `wherry inspect`. */
-export interface InspectFlags extends CommonFlags {
-  readonly platform?: string;
-  readonly remote?: boolean;
-  readonly layers?: boolean;
-  readonly files?: boolean;
-  readonly app?: boolean;
-  readonly bom?: boolean;
-  readonly sbom?: boolean;
-  readonly output: AnyFormat;
-}
+import { anyOutputFlag } from "../output.ts";
 
 /** `wherry inspect NAME`. */
 export function define(command: Command, io: Io): void {

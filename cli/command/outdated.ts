@@ -1,15 +1,9 @@
 import type { Command } from "commander";
 import { addCommonFlags, addRegistryFlags } from "../common.ts";
 import type { Io } from "../io.ts";
-import { type ListFormat, outputFlag } from "../output.ts";
-import { addBaseFlags, type BaseFlags } from "../rebase/flags.ts";
-
-/** Flags of `wherry outdated`. */
-export interface OutdatedFlags extends BaseFlags {
-  readonly from?: string;
-  readonly concurrency?: string;
-  readonly output: ListFormat;
-}
+import { outputFlag } from "../output.ts";
+import type { OutdatedFlags } from "../outdated.ts";
+import { addBaseFlags } from "../rebase/flags.ts";
 
 /** `wherry outdated NAME...`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {

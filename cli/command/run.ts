@@ -1,21 +1,7 @@
 import { type Command, Option } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, type CommonFlags } from "../common.ts";
+import { addCommonFlags, addRegistryFlags, collect } from "../common.ts";
 import type { Io } from "../io.ts";
-import type { PullPolicy } from "../pull_policy.ts";
-
-/** Flags of `wherry run`. */
-export interface RunFlags extends CommonFlags {
-  readonly entrypoint?: string;
-  readonly env?: readonly string[];
-  readonly envFile?: readonly string[];
-  readonly user?: string;
-  readonly workdir?: string;
-  readonly volume?: readonly string[];
-  readonly network?: string;
-  readonly isolation: string;
-  readonly platform?: string;
-  readonly pullPolicy?: PullPolicy;
-}
+import type { RunFlags } from "../run_image.ts";
 
 /** `wherry run NAME [-- ARGS]`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {

@@ -1,29 +1,7 @@
 import type { Command } from "commander";
-import { addCommonFlags, collect, type CommonFlags } from "../common.ts";
+import { addCommonFlags, collect } from "../common.ts";
 import type { Io } from "../io.ts";
-
-/** Flags of `wherry serve`. */
-export interface ServeFlags extends CommonFlags {
-  readonly listen: string;
-  readonly url?: string;
-  readonly readOnly?: boolean;
-  readonly ephemeral?: boolean;
-  /** `--no-explorer` makes it false. */
-  readonly explorer: boolean;
-  readonly insecureNoAuth?: boolean;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly tlsClientCa?: string;
-  readonly htpasswd?: string;
-  readonly policy?: string;
-  readonly token?: boolean;
-  readonly tokenKey?: readonly string[];
-  readonly tokenIssuer?: string;
-  readonly tokenRealm?: string;
-  readonly tokenService: string;
-  readonly accessLog?: string;
-  readonly trustedProxy?: readonly string[];
-}
+import type { ServeFlags } from "../serve_access.ts";
 
 /** `wherry serve`. */
 export function define(command: Command, io: Io): void {
