@@ -13,7 +13,7 @@ import { UsageError } from "../exit.ts";
 import { machinePlatform, refuseOther } from "../platform.ts";
 import type { Session } from "../session.ts";
 import { collectLabels } from "./labels.ts";
-import type { BuilderFlags } from "./make_builder.ts";
+import type { BuilderFlags } from "./builder_flags.ts";
 import { openPart } from "./part_image.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";

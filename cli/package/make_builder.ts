@@ -18,7 +18,6 @@ import {
   withoutTwins,
 } from "../../lifecycle/platform/package/locate.ts";
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
-import type { CommonFlags } from "../common.ts";
 import { type Destination, readDestination, refuseSeveral } from "../destination.ts";
 import { downloadFile, isAddress } from "../download.ts";
 import { UsageError } from "../exit.ts";
@@ -27,6 +26,7 @@ import { readPlace } from "../places.ts";
 import { suits } from "../platform.ts";
 import { Session } from "../session.ts";
 import { VERSION } from "../version.ts";
+import type { BuilderFlags } from "./builder_flags.ts";
 import { changeBuilder, SCRATCH } from "./change_builder.ts";
 import { unpackFlattened } from "./flatten.ts";
 import { putImages } from "./image_output.ts";
@@ -35,24 +35,6 @@ import { openPart } from "./part_image.ts";
 import { ownLifecycle } from "./own_lifecycle.ts";
 import { moduleSources } from "./sources.ts";
 import { parseTarget, platformsOf } from "./targets.ts";
-import type { PullPolicy } from "../pull_policy.ts";
-
-/** Flags of the command. */
-export interface BuilderFlags extends CommonFlags {
-  readonly config?: string;
-  readonly from?: string;
-  readonly buildpack?: readonly string[];
-  readonly publish?: boolean;
-  readonly tag?: readonly string[];
-  readonly label?: readonly string[];
-  readonly target?: readonly string[];
-  readonly flatten?: readonly string[];
-  readonly lifecycle?: readonly string[];
-  readonly appendImageNameSuffix?: boolean;
-  readonly pullPolicy?: PullPolicy;
-  readonly buildpackRegistry?: string;
-  readonly output: string;
-}
 
 /** Makes a builder for each platform, or changes one. */
 export async function makeBuilder(io: Io, name: string, flags: BuilderFlags): Promise<void> {

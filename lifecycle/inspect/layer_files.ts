@@ -1,5 +1,5 @@
 /** What layers hold, one over the other: which files, and which bytes nobody can reach any more. */
-import type { ReadLimits } from "../../registry/layer/tar_reader.ts";
+import type { ReadLimits } from "../../registry/layer/read_limits.ts";
 import type { TarHeader } from "../../registry/layer/tar_format.ts";
 
 /** One entry of a layer. */

@@ -32,7 +32,7 @@ import {
 } from "./build_layers.ts";
 import { addProcesses, listProcesses, NO_PROCESSES, withOneCommand } from "./build_process.ts";
 import type { BuildInput, BuildResult, BuiltLayer } from "./build_types.ts";
-import { capabilitiesOf } from "./detect_expand.ts";
+import { capabilitiesOf } from "./capabilities.ts";
 import type { Buildpack } from "./detect_types.ts";
 
 /** A buildpack of the group, looked up. */

@@ -8,7 +8,8 @@ import { type GroupOrder, moduleName } from "../file/module.ts";
 import { formatPlanToml, type Plan } from "../file/plan_toml.ts";
 import { withSystem } from "../file/system_toml.ts";
 import { type Candidate, resolve } from "../plan/resolve.ts";
-import { type Answer, capabilitiesOf, Expansion, type Member } from "./detect_expand.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import { type Answer, Expansion, type Member } from "./detect_expand.ts";
 import { type Line, memberLines, participantLines, printLines, trialLines } from "./detect_log.ts";
 import {
   DetectError,

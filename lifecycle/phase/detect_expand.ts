@@ -4,7 +4,7 @@
  * A composite is replaced by each of its alternatives in turn, and the rest of its group is tried
  * anew with each (DT-3, DT-4).
  */
-import { buildpackCapabilities, type Capabilities, type PlatformCapabilities } from "../api.ts";
+import type { Capabilities, PlatformCapabilities } from "../api.ts";
 import { ExitCode, failAs, LifecycleError } from "../error.ts";
 import { type BuildpackDescriptor, inferTargets, isComposite } from "../file/buildpack_toml.ts";
 import { type ExtensionDescriptor, inferExtensionTargets } from "../file/extension_toml.ts";
@@ -16,9 +16,10 @@ import {
   type Target,
 } from "../file/module.ts";
 import type { Context } from "../../registry/context.ts";
+import { capabilitiesOf } from "./capabilities.ts";
 import { type DetectRun, notRun, runDetect } from "./detect_run.ts";
 import { describeMismatch, suitsRunImage } from "./detect_target.ts";
-import type { Buildpack, DetectInput, Extension } from "./detect_types.ts";
+import type { DetectInput, Module } from "./detect_types.ts";
 
 /** An element of a group and how it got there. */
 export interface Element extends GroupElement {
@@ -30,11 +31,6 @@ export interface Element extends GroupElement {
 
 /** Stands in front of every group for all extensions: a composite of them, so to speak (DT-1). */
 const EXTENSIONS = Symbol("extensions");
-
-/** A component of a group, looked up. */
-export type Module =
-  | ({ readonly kind: "buildpack" } & Buildpack)
-  | ({ readonly kind: "extension" } & Extension);
 
 /** A component that was run, or will have been when `run` settles. */
 export interface Member {
@@ -211,19 +207,6 @@ export class Expansion<T> {
         `current: ${this.#input.execEnv}, buildpack supports: ${supported.join(", ")}`,
     );
   }
-}
-
-/**
- * What the versions of platform and `buildpack` turn on together.
- *
- * @throws {LifecycleError} 12 when the buildpack's API is not supported (VER-4).
- */
-export function capabilitiesOf(
-  platform: PlatformCapabilities,
-  { descriptor }: Pick<Buildpack | Extension, "descriptor">,
-): Capabilities {
-  const own = buildpackCapabilities(descriptor.api, moduleName(descriptor));
-  return { platform, buildpack: own, execEnv: platform.execEnv && own.execEnv };
 }
 
 /** Kinds have ids of their own: an extension may be called as a buildpack is (DT-4). */

@@ -7,8 +7,7 @@ import { type BuildPlan, EMPTY_BUILD_PLAN, parseBuildPlan } from "../file/build_
 import { readContained } from "../file/contained.ts";
 import { type Dir, type Outcome, StartError } from "../sandbox/executor.ts";
 import { makeDirFor, makeFileFor } from "./build_files.ts";
-import type { Module } from "./detect_expand.ts";
-import type { Buildpack, BuildpackInput, Detection, Extension } from "./detect_types.ts";
+import type { Buildpack, BuildpackInput, Detection, Extension, Module } from "./detect_types.ts";
 
 /** More than this of one buildpack's output is not kept, in bytes. */
 const MAX_OUTPUT = 16 * 1024 * 1024;

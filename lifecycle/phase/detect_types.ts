@@ -26,6 +26,11 @@ export interface Extension {
   readonly dir: Dir;
 }
 
+/** A component of a group, looked up. */
+export type Module =
+  | ({ readonly kind: "buildpack" } & Buildpack)
+  | ({ readonly kind: "extension" } & Extension);
+
 /** Where image extensions are looked up. */
 export interface ExtensionStore {
   /**

@@ -17,7 +17,7 @@ import { requiresFor, withoutMet } from "../plan/entries.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { makeDirFor, makeFileFor, removeAll } from "./build_files.ts";
 import { runModule } from "./run_module.ts";
-import { capabilitiesOf } from "./detect_expand.ts";
+import { capabilitiesOf } from "./capabilities.ts";
 import type { Extension } from "./detect_types.ts";
 import { copyTree } from "./generate_files.ts";
 import type { ExtendKind, GenerateInput, GenerateResult } from "./generate_types.ts";

@@ -1,5 +1,5 @@
 /** Puts the SBOM files of restored layers beside them, where buildpacks expect them (RE-17). */
-import type { ReadLimits } from "../../registry/layer/tar_reader.ts";
+import type { ReadLimits } from "../../registry/layer/read_limits.ts";
 import { escapeId } from "../file/module.ts";
 import type { Dir } from "../sandbox/executor.ts";
 import { hasDirectory } from "./export_directory.ts";

@@ -1,7 +1,7 @@
 import { pipeline, Readable, type Transform } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { gunzipSmall } from "./gunzip_small.ts";
-import type { ReadLimits } from "./tar_reader.ts";
+import type { ReadLimits } from "./read_limits.ts";
 import { zstdDecoder } from "./zstd.ts";
 import { type FramePiece, ZstdFrames } from "./zstd_frames.ts";
 

@@ -3,7 +3,8 @@ import type { Source } from "../source.ts";
 import { ConfinedDirectory, type ConfinedFile, stepsOf } from "./confined.ts";
 import type { FrameDigester } from "./frame.ts";
 import type { TarHeader } from "./tar_format.ts";
-import { type ReadLimits, type TarVisitor, walkTar } from "./tar_reader.ts";
+import type { ReadLimits } from "./read_limits.ts";
+import { type TarVisitor, walkTar } from "./tar_reader.ts";
 
 /** Options of {@linkcode untarTo}. */
 export interface UntarOptions {

@@ -3,22 +3,10 @@ import type { Source } from "../source.ts";
 import { decompress, isCompressed } from "./decompress.ts";
 import { eachChunk } from "./file_chunks.ts";
 import { DECISIVE, MAX_PAX_BYTES, parsePax } from "./pax.ts";
+import type { ReadLimits } from "./read_limits.ts";
 import { decodeBlock, decodeHeader, type RawHeader } from "./tar_decode.ts";
 import { BLOCK, padded, type TarHeader } from "./tar_format.ts";
 import { nextTurn, SLICE_MS } from "./turn.ts";
-
-/** Limits against hostile archives. Bytes are of the decompressed tar unless said otherwise. */
-export interface ReadLimits {
-  /** Of the whole tar. Default 64 GiB. */
-  readonly maxBytes?: number | undefined;
-  /** Entries. Default 4 million. */
-  readonly maxEntries?: number | undefined;
-  /**
-   * Decompressed to compressed, counted from the first 64 MiB of output on. Default 1100: deflate cannot do
-   * more than 1032, so only other codecs meet it.
-   */
-  readonly maxRatio?: number | undefined;
-}
 
 /** Told of what a tar holds, in order. An error thrown here ends the reading and reaches the caller. */
 export interface TarVisitor {

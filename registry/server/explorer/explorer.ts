@@ -10,7 +10,8 @@ import { type Authority, nameOf, readableNames } from "../auth/authority.ts";
 import type { Pages } from "../site.ts";
 import type { DescribeImage } from "./build_part.ts";
 import { showImage } from "./image_page.ts";
-import { type Frame, LOGIN_PATH, sorry, STYLE_PATH } from "./page.ts";
+import type { Look } from "./look.ts";
+import { LOGIN_PATH, sorry, STYLE_PATH } from "./page.ts";
 import { showRepositories, showRepository } from "./list_page.ts";
 import { STYLE } from "./style.ts";
 
@@ -24,20 +25,6 @@ export interface ExplorerOptions {
   readonly host: () => string | undefined;
   /** Reads the metadata of buildpacks. Without it labels are shown as they are. */
   readonly describe?: DescribeImage | undefined;
-}
-
-/** What a page is made of. */
-export interface Look {
-  /** The place. */
-  readonly registry: Registry;
-  /** Who looks. */
-  readonly frame: Omit<Frame, "title">;
-  /** Which repositories may be seen. */
-  readonly sees: (repository: string) => boolean;
-  /** The host that clients use. */
-  readonly host: string | undefined;
-  /** Reads the metadata of buildpacks. */
-  readonly describe: DescribeImage | undefined;
 }
 
 /** Makes the pages over `registry`. */

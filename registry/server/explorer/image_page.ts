@@ -4,9 +4,9 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { type Document, type Manifest, parseDocument } from "../../oci/manifest.ts";
 import { formatPlatform } from "../../oci/platform.ts";
 import type { RawManifest } from "../../registry.ts";
-import type { Look } from "./explorer.ts";
 import { buildParts, command } from "./build_part.ts";
 import { type Html, html, linked, type Part } from "./html.ts";
+import type { Look } from "./look.ts";
 import { card, facts, imagePath, page, shortDigest, size, trail } from "./page.ts";
 
 /** The page of what `reference` names; `undefined` when that is not there. */

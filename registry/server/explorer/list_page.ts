@@ -2,8 +2,8 @@
 import { formatPlatform } from "../../oci/platform.ts";
 import { type Document, parseDocument } from "../../oci/manifest.ts";
 import type { RawManifest } from "../../registry.ts";
-import type { Look } from "./explorer.ts";
 import { type Html, html } from "./html.ts";
+import type { Look } from "./look.ts";
 import { imagePath, page, repositoryPath, shortDigest, size, trail } from "./page.ts";
 
 const PAGE = 100;
