@@ -22,6 +22,11 @@ export interface ApiRequest extends Wish {
   readonly bulk?: boolean | undefined;
   /** Whether the same request may be sent again. Default: yes. */
   readonly retry?: boolean | undefined;
+  /**
+   * Called before it is sent once more, and when it waited for long until it could be sent: for what was true when it was asked
+   * for. What it throws ends it.
+   */
+  readonly again?: (() => Promise<void>) | undefined;
   /** Called as bytes of the body leave. */
   readonly onSent?: ((bytes: number) => void) | undefined;
   /** It may leave behind the others of this row; sent again, it goes alone. */

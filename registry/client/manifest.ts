@@ -10,7 +10,7 @@ import { lengthOf } from "./download.ts";
 import { type ManifestPlace, named } from "./place.ts";
 import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
-import { type Answer, discard } from "./api_request.ts";
+import { type Answer, type ApiRequest, discard } from "./api_request.ts";
 import type { Session } from "./session.ts";
 import { TransportError } from "./transport_error.ts";
 
@@ -109,6 +109,8 @@ export interface PutOptions extends CallOptions, RowOptions {
   readonly once?: boolean | undefined;
   /** What the tag has to be now. */
   readonly is?: TagExpectation["is"] | undefined;
+  /** As in {@linkcode ApiRequest}. */
+  readonly again?: ApiRequest["again"];
 }
 
 /** Stores a manifest under a tag or its digest. */
@@ -117,7 +119,7 @@ export async function putManifest(
   place: ManifestPlace,
   manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
   digest: Digest,
-  { signal, tags = [], is, row, once = false }: PutOptions = {},
+  { signal, tags = [], is, again, row, once = false }: PutOptions = {},
 ): Promise<Headers> {
   const { bytes } = manifest;
   const act = `push ${named(place)}`;
@@ -133,6 +135,7 @@ export async function putManifest(
     expect: [200, 201, 202],
     row,
     retry: !once,
+    again,
     signal,
   }).catch((error) => {
     if (is !== undefined && isOciError(error, "PRECONDITION_FAILED")) {

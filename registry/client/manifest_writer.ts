@@ -1,8 +1,8 @@
 import type { Digest } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
-import { CHECKED, checkExpected, type TagExpectation } from "../expectation.ts";
+import { CHECKED, checkExpected, type TagExpectation, type UnmetDetail } from "../expectation.ts";
 import type { PushManifestOptions, RawManifest } from "../registry.ts";
-import { demandTag, putManifest, type PutOptions } from "./manifest.ts";
+import { demandTag, putManifest, type PutOptions, statManifest } from "./manifest.ts";
 import { type ManifestPlace, manifestPlaceOf, type Place } from "./place.ts";
 import type { Session } from "./session.ts";
 import type { TagsSeen } from "./tags_seen.ts";
@@ -77,7 +77,10 @@ export class ManifestWriter {
     return last;
   }
 
-  /** Sets a tag only from where it is expected. A registry that does not say that it looked is asked before each put. */
+  /**
+   * Sets a tag only from where it is expected. A registry that does not say that it looked is asked before each put, and before
+   * each try of one: while it wants to be left alone, others may move the tag.
+   */
   async #putExpecting(
     place: ManifestPlace,
     manifest: Manifest,
@@ -89,9 +92,23 @@ export class ManifestWriter {
     if (learned.conditions !== true) {
       demandTag(place, is, await this.#seen.look(place, signal), digest);
     }
-    const headers = await this.#put(place, manifest, digest, options);
-    learned.conditions = headers.has(CHECKED);
-    return headers;
+    let tries = 1;
+    const again = async () => {
+      tries++;
+      if (learned.conditions === true) return;
+      const now = await statManifest(this.#session, place, { signal });
+      // The answer was lost, the put was not.
+      if (now?.digest !== digest) demandTag(place, is, now, digest);
+    };
+    try {
+      const headers = await this.#put(place, manifest, digest, { ...options, again });
+      learned.conditions = headers.has(CHECKED);
+      return headers;
+    } catch (error) {
+      if (tries === 1 || !isOciError(error, "PRECONDITION_FAILED")) throw error;
+      if ((error.detail as Partial<UnmetDetail> | undefined)?.digest !== digest) throw error;
+      return new Headers(); // set by a try before
+    }
   }
 
   /** What the registry says it lacks is not believed to be there any more: pushed again, it will be sent (C-PUT-03). */

@@ -8,7 +8,7 @@ import { noticesOf } from "./notices.ts";
 import type { ClientOptions, HostFacts } from "./options.ts";
 import { Pace } from "./pace.ts";
 import { explain, refusalOf } from "./refusal.ts";
-import { askedPause, isRetryableStatus, ownPause } from "./retry.ts";
+import { askedPause, isRetryableStatus, ownPause, type Release } from "./retry.ts";
 import { listed } from "./dial.ts";
 import { Scheme } from "./scheme.ts";
 import type { Transport } from "./transport.ts";
@@ -19,6 +19,8 @@ import { sameOrigin, type Target } from "./url.ts";
 const MAX_ROUNDS = 3;
 /** Old connections that the host closed while they were idle, in a row, before it counts as a failure. */
 const MAX_STALE = 64;
+/** What was true so long before a request could leave may not be any more, in milliseconds. */
+const LONG_MS = 1000;
 
 /** One registry and what is known of it. */
 export class Session {
@@ -155,7 +157,7 @@ export class Session {
     const tries = request.retry === false ? 1 : this.tries;
     let stale = 0;
     for (let attempt = 1;;) {
-      const leave = await this.pace.enter(request.bulk ?? false, signal);
+      const leave = await this.#enter(request, attempt > 1 || stale > 0);
       let pause: number;
       try {
         const { answer, grant } = await this.#authorized(request);
@@ -195,6 +197,16 @@ export class Session {
       attempt++;
       await this.pace.pause(pause, signal);
     }
+  }
+
+  async #enter({ bulk = false, again, signal }: ApiRequest, once: boolean): Promise<Release> {
+    if (once) await again?.();
+    const since = this.now();
+    const leave = await this.pace.enter(bulk, signal);
+    if (again === undefined || this.now() - since < LONG_MS) return leave;
+    leave(); // it sends a request itself
+    await again();
+    return await this.pace.enter(bulk, signal);
   }
 
   async #authorized(
