@@ -35,7 +35,7 @@ export interface Journal {
   readonly header: JournalHeader;
   /** By image: the last result. */
   readonly results: ReadonlyMap<string, FleetResult>;
-  /** By image: intents without a result. */
+  /** By image: intents of which nobody knows what became: no result followed, or one that does not tell where the tag is. */
   readonly open: ReadonlyMap<string, Intent>;
   /** Bytes that are whole lines; what is behind them was being written when the run was killed. */
   readonly length: number;
@@ -47,6 +47,9 @@ export class JournalError extends Error {
   /** Bad input of the user's. */
   readonly exitCode = 3;
 }
+
+/** Whoever says so knows where the tag is; of what failed the answer may have been lost, and the tag moved. */
+const SETTLED: readonly string[] = ["rebased", "rolled back", "current", "moved"];
 
 /**
  * Reads a journal. A last line without its end counts as not written.
@@ -69,10 +72,10 @@ export function parseJournal(text: string, name: string): Journal {
       throw new JournalError(`Cannot read journal ${name}:${at + 1}: it is not JSON`, { cause });
     }
     if (isHeader(value)) header ??= value;
-    else if (isIntent(value)) open.set(value.intent, value);
+    else if (isIntent(value)) open.set(value.intent, behind(value, open.get(value.intent)));
     else if (isResult(value)) {
       results.set(value.reference, value);
-      open.delete(value.reference);
+      if (SETTLED.includes(value.decision)) open.delete(value.reference);
     } else throw new JournalError(`Cannot read journal ${name}:${at + 1}: it says nothing known`);
   });
   if (header === undefined) {
@@ -84,6 +87,11 @@ export function parseJournal(text: string, name: string): Journal {
     open,
     length: new TextEncoder().encode(text.slice(0, end)).byteLength,
   };
+}
+
+/** What goes on from what a lost run did goes back to where that began. */
+function behind(next: Intent, lost: Intent | undefined): Intent {
+  return lost?.new === next.old ? { ...next, old: lost.old } : next;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -253,6 +261,10 @@ export function afterIntent(
   intent: Pick<Intent, "old" | "new"> | undefined,
 ): FleetResult {
   const { decision, old } = result;
-  if (intent === undefined || decision !== "current" || old?.digest !== intent.new) return result;
-  return { ...result, decision: "rebased", old: { digest: intent.old, base: "" }, new: old };
+  if (intent === undefined || old?.digest !== intent.new) return result;
+  const before = { digest: intent.old, base: "" };
+  if (decision === "rebased") return { ...result, old: before };
+  return decision === "current"
+    ? { ...result, decision: "rebased", old: before, new: old }
+    : result;
 }

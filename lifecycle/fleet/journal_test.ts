@@ -1,6 +1,6 @@
 import { deepEqual, equal, match, rejects, throws } from "node:assert/strict";
 import { tempDir } from "../../registry/temp_testing.ts";
-import { JournalFile, mergeJournalTexts, parseJournal } from "./journal.ts";
+import { afterIntent, JournalFile, mergeJournalTexts, parseJournal } from "./journal.ts";
 import { formatPlan, parsePlan } from "./plan.ts";
 import { mergeJournals } from "./report.ts";
 import type { FleetResult } from "./result.ts";
@@ -52,6 +52,28 @@ Deno.test("a journal goes on where a killed run left it: half a line was not wri
   throws(() => parseJournal("x\n", "j"), { message: "Cannot read journal j:1: it is not JSON" });
   throws(() => parseJournal("{}\n", "j"), /j:1: it says nothing known/);
   throws(() => parseJournal("", "j"), /want its first line to be of a run/);
+});
+
+Deno.test("what a tag was is not forgotten while nobody knows where it went: after a failure, and over several runs", () => {
+  const journal = (...lines: readonly object[]) =>
+    parseJournal([header, ...lines].map((line) => JSON.stringify(line) + "\n").join(""), "j");
+  const first = { intent: "a", old: "1", new: "2" };
+  // Its answer was lost, so it may have moved all the same.
+  deepEqual([...journal(first, result("a", "failed")).open.values()], [first]);
+  deepEqual([...journal(first, result("a", "unreadable")).open.values()], [first]);
+  equal(journal(first, result("a", "failed"), result("a")).open.size, 0);
+  equal(journal(first, result("a", "moved")).open.size, 0);
+  // It had: the next run, with a newer base, went on from there.
+  const second = { intent: "a", old: "2", new: "3" };
+  deepEqual([...journal(first, result("a", "failed"), second).open.values()], [
+    { ...second, old: "1" },
+  ]);
+  const done = { ...result("a"), old: { digest: "2", base: "" }, new: { digest: "3", base: "" } };
+  equal(afterIntent(done, first).old!.digest, "1");
+  equal(afterIntent(done, { old: "1", new: "x" }).old!.digest, "2", "it had not");
+  // It was tried to its end: no gap, but no success.
+  const failed = journal(first, result("a", "failed"), result("b"));
+  deepEqual(mergeJournals([{ name: "j", journal: failed }]).gaps, []);
 });
 
 Deno.test("reports of shards: what is missing is said", () => {

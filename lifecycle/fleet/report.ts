@@ -52,9 +52,8 @@ export function mergeJournals(journals: readonly NamedJournal[]): MergedReport {
     if (undone > 0) {
       gaps.push(`shard ${shard} (${name}) has not done ${undone} of its ${mine} images`);
     }
-    if (journal.open.size > 0) {
-      gaps.push(`shard ${shard} (${name}) was stopped within ${journal.open.size} images`);
-    }
+    const within = [...journal.open.keys()].filter((image) => !journal.results.has(image)).length;
+    if (within > 0) gaps.push(`shard ${shard} (${name}) was stopped within ${within} images`);
     for (const result of journal.results.values()) {
       const other = by.get(result.reference);
       if (other !== undefined && other !== name) {
