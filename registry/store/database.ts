@@ -12,8 +12,10 @@ import { LogFolder } from "./log_folder.ts";
 export type Row = Readonly<Record<string, SupportedValueType>>;
 
 /** Raised when the schema changes; a store of a newer one is refused, an older one is brought up. */
-const VERSION = 3;
+const VERSION = 4;
 const APPLICATION = 0x77687279; // "whry"
+/** Of new stores. A document of 18 KB is three pages; of SQLite's own 4096 bytes it is five, each written by two calls. */
+export const PAGE_BYTES = 8192;
 
 /** Everything refers to `content.id`, so that a digest is stored once however many images share it. */
 const SCHEMA = `
@@ -28,6 +30,7 @@ CREATE TABLE manifest (repository INTEGER NOT NULL, content INTEGER NOT NULL, me
   subject TEXT, referrer TEXT, PRIMARY KEY (repository, content)) WITHOUT ROWID;
 CREATE INDEX manifest_of ON manifest (content);
 CREATE INDEX manifest_subject ON manifest (repository, subject) WHERE subject IS NOT NULL;
+-- a parent below zero is a list of layers that images of the repository share, which have it as a child (children.ts)
 CREATE TABLE child (repository INTEGER NOT NULL, parent INTEGER NOT NULL, child INTEGER NOT NULL,
   PRIMARY KEY (repository, parent, child)) WITHOUT ROWID;
 CREATE INDEX child_of ON child (child, repository);
@@ -96,11 +99,16 @@ export class Database {
 
   /**
    * Opens `metadata.db` below `dir`, making it unless `readOnly`. An empty one in a store that was used has lost
-   * all that it held: it is an error, unless `make` says `always`.
+   * all that it held: it is an error, unless `make` says `always`. A new one has pages of `pageBytes`.
    *
    * @throws {OciError} `UNAVAILABLE` when it is damaged, not ours, of a newer wherry or cannot be opened.
    */
-  constructor(dir: string, readOnly: boolean, make: "unused" | "always" = "unused") {
+  constructor(
+    dir: string,
+    readOnly: boolean,
+    make: "unused" | "always" = "unused",
+    pageBytes = PAGE_BYTES,
+  ) {
     this.#dir = dir;
     this.#readOnly = readOnly;
     this.#make = make;
@@ -114,7 +122,7 @@ export class Database {
     }
     try {
       this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}; PRAGMA cache_size = -16384`);
-      if (!readOnly) this.#prepare();
+      if (!readOnly) this.#prepare(pageBytes);
       this.#checkVersion();
     } catch (cause) {
       this.#db.close();
@@ -122,7 +130,8 @@ export class Database {
     }
   }
 
-  #prepare(): void {
+  #prepare(pageBytes: number): void {
+    this.#db.exec(`PRAGMA page_size = ${pageBytes}`); // of one that is still empty
     // On file systems without shared memory SQLite stays with its rollback journal, and then syncs itself.
     const mode = this.#db.prepare("PRAGMA journal_mode = WAL").get() as Row;
     const logs = mode["journal_mode"] === "wal";
@@ -133,7 +142,7 @@ export class Database {
         (pages) => this.#db.exec(`PRAGMA wal_autocheckpoint = ${pages}`),
       );
     }
-    if ([1, 2].includes(this.#version())) this.#bringUp();
+    if ([1, 2, 3].includes(this.#version())) this.#bringUp();
     if (this.#version() !== 0) return;
     this.write(() => {
       if (this.#version() !== 0) return; // another process was faster
@@ -143,12 +152,18 @@ export class Database {
     });
   }
 
-  /** Since version 2 it can be asked who needs a content without naming a repository; since 3 tags prove themselves. */
+  /**
+   * Since version 2 it can be asked who needs a content without naming a repository; since 3 tags prove themselves; since 4
+   * images share lists of layers, which an older wherry would take away too late or not at all.
+   */
   #bringUp(): void {
     this.write(() => {
-      if (this.#version() === VERSION) return; // another process was faster
-      this.#db.exec("DROP INDEX child_of; CREATE INDEX child_of ON child (child, repository)");
-      this.#db.exec("ALTER TABLE tag ADD COLUMN proof INTEGER");
+      const version = this.#version();
+      if (version === VERSION) return; // another process was faster
+      if (version < 3) {
+        this.#db.exec("DROP INDEX child_of; CREATE INDEX child_of ON child (child, repository)");
+        this.#db.exec("ALTER TABLE tag ADD COLUMN proof INTEGER");
+      }
       this.#db.exec(`PRAGMA user_version = ${VERSION}`);
     });
   }

@@ -3,6 +3,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, digestOf } from "../oci/digest.ts";
 import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import { isForeignLayerType } from "../oci/media_type.ts";
+import { isLinked } from "./children.ts";
 import type { Database, Row } from "./database.ts";
 import { type Check, nextTurn, PAGE } from "./fsck_check.ts";
 
@@ -57,7 +58,7 @@ function checkManifest(
   for (const child of children) {
     const found = db.get(
       `SELECT c.id, c.size, c.bytes IS NULL AS filed,
-         EXISTS (SELECT 1 FROM child WHERE repository = ?1 AND parent = ?2 AND child = c.id) AS linked,
+         (${isLinked("?1", "?2", "c.id")}) AS linked,
          EXISTS (SELECT 1 FROM manifest WHERE repository = ?1 AND content = c.id)
            OR EXISTS (SELECT 1 FROM member WHERE repository = ?1 AND content = c.id) AS visible
        FROM content c WHERE c.digest = ?3`,
@@ -102,9 +103,12 @@ function checkManifest(
 /** Images that list `digest`, or are it, for people: the first few. */
 export function neededBy(db: Database, digest: Digest): string {
   const rows = db.all(
-    `SELECT ch.repository, ch.parent, r.name, p.digest FROM content c JOIN child ch ON ch.child = c.id
-     JOIN repository r ON r.id = ch.repository JOIN content p ON p.id = ch.parent
-     WHERE c.digest = ? LIMIT 4`,
+    `WITH RECURSIVE needs (repository, parent) AS (
+       SELECT ch.repository, ch.parent FROM content c JOIN child ch ON ch.child = c.id WHERE c.digest = ?
+       UNION SELECT o.repository, o.parent FROM needs n
+         JOIN child o ON n.parent < 0 AND o.child = n.parent AND o.repository = n.repository LIMIT 1000)
+     SELECT n.repository, n.parent, r.name, p.digest FROM needs n
+     JOIN repository r ON r.id = n.repository JOIN content p ON p.id = n.parent LIMIT 4`,
     digest,
   );
   if (rows.length === 0) {

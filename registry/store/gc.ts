@@ -1,6 +1,7 @@
 /** The collector: takes away what no name leads to, while others push and pull. */
 import type { Digest } from "../oci/digest.ts";
 import type { BlobFiles } from "./blob_files.ts";
+import { forgetChildren, forgetStrayLists } from "./children.ts";
 import type { Database } from "./database.ts";
 import { type Leases, TOUCH_MS } from "./leases.ts";
 import type { GcOptions, GcReport } from "./store.ts";
@@ -44,6 +45,7 @@ export async function collectGarbage(
       );
     }
   }
+  db.write(() => forgetStrayLists(db));
   await windows(db, files, signal, (low, high) =>
     db.run(
       `DELETE FROM member WHERE (repository, content) IN (
@@ -114,7 +116,7 @@ function sweepManifests(db: Database, floor: number, low: number, high: number):
   );
   for (const row of rows) {
     const [repository, content] = [Number(row["repository"]), Number(row["content"])];
-    db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
+    forgetChildren(db, repository, content);
     db.run("DELETE FROM manifest WHERE repository = ? AND content = ?", repository, content);
   }
   return rows.length;

@@ -13,10 +13,14 @@ const GONE = `CREATE TEMP TABLE gone (repository INTEGER NOT NULL, content INTEG
 const isGone = (repository: string, content: string) =>
   `EXISTS (SELECT 1 FROM temp.gone g WHERE g.repository = ${repository} AND g.content = ${content})`;
 
+/** Of a row `p` of child, that its parent stays: a document, or a list that one of its documents keeps. */
+const STAYS = `CASE WHEN p.parent > 0 THEN NOT ${isGone("p.repository", "p.parent")}
+  ELSE EXISTS (SELECT 1 FROM child o WHERE o.repository = p.repository AND o.child = p.parent
+    AND NOT ${isGone("o.repository", "o.parent")}) END`;
+
 /** Something in repository `r` that stays lists content `c`. */
 const isListed = (r: string, c: string) =>
-  `EXISTS (SELECT 1 FROM child p WHERE p.repository = ${r} AND p.child = ${c}
-     AND NOT ${isGone("p.repository", "p.parent")})`;
+  `EXISTS (SELECT 1 FROM child p WHERE p.repository = ${r} AND p.child = ${c} AND ${STAYS})`;
 
 /**
  * The same question as `collectGarbage`, asked of the store as it is. Between the two others may push, tag and remove: what
@@ -56,8 +60,7 @@ export async function previewGarbage(
       })
        AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.content = c.id
          AND NOT ${isGone("m.repository", "m.content")})
-       AND NOT EXISTS (SELECT 1 FROM child p WHERE p.child = c.id
-         AND NOT ${isGone("p.repository", "p.parent")})`,
+       AND NOT EXISTS (SELECT 1 FROM child p WHERE p.child = c.id AND ${STAYS})`,
       floor,
     );
     let blobs = Number(row?.["blobs"] ?? 0);

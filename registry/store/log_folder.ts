@@ -5,15 +5,15 @@ import type { CheckpointAnswer, CheckpointJob } from "./checkpoint_worker.ts";
 export interface FoldSizes {
   /** Acts before it is worth a thread. */
   readonly startAfter: number;
-  /** Acts between two looks at the log; one is about five pages. */
+  /** Acts between two looks at the log; one is about three pages. */
   readonly every: number;
   /** Pages of a log that has to begin anew, which it can only when nobody writes for a moment. */
   readonly pauseAt: number;
 }
 
-const USUAL: FoldSizes = { startAfter: 3000, every: 400, pauseAt: 12_000 };
+const USUAL: FoldSizes = { startAfter: 3000, every: 400, pauseAt: 6000 };
 /** Pages at which SQLite folds by itself, on the thread that writes: without a thread, and with one that falls behind. */
-const [ALONE, BEHIND] = [4000, 20_000];
+const [ALONE, BEHIND] = [2000, 10_000];
 
 /**
  * Has the write-ahead log of a database folded into its main file by a thread of its own, where much is written. The thread

@@ -2,6 +2,7 @@
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import type { Ballast } from "./ballast.ts";
 import type { BlobFiles } from "./blob_files.ts";
+import { childrenIn, forgetChildren } from "./children.ts";
 import type { Database, Row } from "./database.ts";
 import { floorOf, LOOSE } from "./gc.ts";
 import type { Leases } from "./leases.ts";
@@ -63,7 +64,7 @@ function deleteByDigest(db: Database, repository: number, digest: Digest): Start
   const content = Number(row["id"]);
   const below = childrenAndReferrers(db, repository, content);
   db.run("DELETE FROM tag WHERE repository = ? AND content = ?", repository, content);
-  db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
+  forgetChildren(db, repository, content);
   const gone = db.run(
     "DELETE FROM manifest WHERE repository = ? AND content = ?",
     repository,
@@ -79,13 +80,13 @@ interface Start {
 }
 
 function childrenAndReferrers(db: Database, repository: number, content: number): number[] {
-  return db.all(
-    `SELECT child AS id FROM child WHERE repository = ?1 AND parent = ?2
-     UNION SELECT m.content FROM manifest m WHERE m.repository = ?1
+  const referrers = db.all(
+    `SELECT m.content AS id FROM manifest m WHERE m.repository = ?1
        AND m.subject = (SELECT digest FROM content WHERE id = ?2)`,
     repository,
     content,
   ).map((row) => Number(row["id"]));
+  return [...new Set([...childrenIn(db, repository, content), ...referrers])];
 }
 
 /** Manifests that became loose, and everything that any of them led to. */
@@ -108,7 +109,7 @@ function sweepManifests(
     );
     if (loose === undefined) continue;
     const below = childrenAndReferrers(db, repository, content);
-    db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
+    forgetChildren(db, repository, content);
     db.run("DELETE FROM manifest WHERE repository = ? AND content = ?", repository, content);
     manifests++;
     for (const one of below) {

@@ -9,6 +9,7 @@ import { childrenOf, type Document } from "../oci/manifest.ts";
 import { isForeignLayerType, isIndexType, isManifestType } from "../oci/media_type.ts";
 import { referrerOf } from "../referrer.ts";
 import type { CallOptions, ListOptions } from "../registry.ts";
+import { addChildren, addImageChildren, forgetChildren } from "./children.ts";
 import type { Database, Row } from "./database.ts";
 import { checkTag, tagProof } from "./proof.ts";
 
@@ -244,12 +245,8 @@ export class Rows {
       said?.subject ?? null,
       said === undefined ? null : JSON.stringify(said.descriptor),
     );
-    // In order they go in one behind the other.
-    const ids = children.map((child) => child.id).sort((a, b) => a - b);
-    for (let at = 0; at < ids.length; at += FEW) {
-      const some = ids.slice(at, at + FEW);
-      this.#db.run(insertChildren(some.length), id, content, ...some);
-    }
+    const add = document.kind === "manifest" ? addImageChildren : addChildren;
+    add(this.#db, id, content, children.map((child) => child.id));
     for (const tag of tags) {
       this.#db.run(
         `INSERT INTO tag (repository, name, content, proof) VALUES (?, ?, ?, ?)
@@ -272,7 +269,7 @@ export class Rows {
     if (row === undefined) return false;
     const content = Number(row["id"]);
     this.#db.run("DELETE FROM tag WHERE repository = ? AND content = ?", repository, content);
-    this.#db.run("DELETE FROM child WHERE repository = ? AND parent = ?", repository, content);
+    forgetChildren(this.#db, repository, content);
     const sql = "DELETE FROM manifest WHERE repository = ? AND content = ?";
     return this.#db.run(sql, repository, content) > 0;
   }
@@ -347,16 +344,6 @@ async function* pages(
     }
     if (rows.length < PAGE) return;
   }
-}
-
-/** Children that go into one statement: more than most images have layers. */
-const FEW = 64;
-const insertions: string[] = [];
-
-/** The statement for so many: a list of values takes less than rows made of a text with them. */
-function insertChildren(count: number): string {
-  return insertions[count] ??= "INSERT OR IGNORE INTO child VALUES " +
-    Array.from({ length: count }, (_, at) => `(?1, ?2, ?${at + 3})`).join();
 }
 
 function proveTag(repository: string, tag: string, row: Row): void {

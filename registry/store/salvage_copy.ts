@@ -2,8 +2,9 @@
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { copyFileSync } from "node:fs";
-import { Database, type Row } from "./database.ts";
+import { Database, PAGE_BYTES, type Row } from "./database.ts";
 
+const OLD_PAGE_BYTES = 4096;
 /** Of the first page: what belongs to the file as a whole. */
 const HEADER = 100;
 /** The most that a copy grows to: a count of pages may be damaged, too. */
@@ -21,11 +22,11 @@ interface Root {
  * for comparison.
  */
 export async function mendCopy(copy: string, scratch: string): Promise<void> {
-  const pattern = new Database(scratch, false, "always");
+  const pageSize = likelyPageSize(copy);
+  const pattern = new Database(scratch, false, "always", pageSize);
   await pattern.close();
   const path = join(scratch, "metadata.db");
   const good = Deno.readFileSync(path);
-  const pageSize = new DataView(good.buffer).getUint16(16);
   mendHeader(copy, good.subarray(0, HEADER), pageSize);
   const wanted = readSchema(path) ?? [];
   // The log is folded in by this, if there is one.
@@ -65,6 +66,15 @@ function mendHeader(path: string, good: Uint8Array, pageSize: number): void {
   view.setUint32(36, 0); // whatever was free: nothing will be written
   Deno.truncateSync(path, pages * pageSize);
   writeAt(path, 0, header);
+}
+
+/** What the header says, if it can be so; else where a second page begins. Stores before version 4 have pages of 4096 bytes. */
+function likelyPageSize(path: string): number {
+  const said = pageSizeOf(path);
+  if (said === OLD_PAGE_BYTES || said === PAGE_BYTES) return said;
+  const kind = new Uint8Array(1);
+  readAt(path, OLD_PAGE_BYTES, kind);
+  return [0x02, 0x05, 0x0a, 0x0d].includes(kind[0]!) ? OLD_PAGE_BYTES : PAGE_BYTES;
 }
 
 /** The names, first pages and words of all tables and indexes, or `undefined` when they cannot be read. */

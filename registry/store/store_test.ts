@@ -12,6 +12,7 @@ import {
   sampleBytes,
 } from "../registry_suite_testing.ts";
 import { bytesSource, readAll, type Source } from "../source.ts";
+import { PAGE_BYTES } from "./database.ts";
 import { openStore, type Store, type StoreOptions } from "./store.ts";
 
 const HOUR = 60 * 60 * 1000;
@@ -381,7 +382,7 @@ test("damaged metadata is said to be damaged", async ({ open, dir }) => {
   await store[Symbol.asyncDispose]();
   const path = join(dir, "metadata.db");
   const bytes = await Deno.readFile(path);
-  await Deno.writeFile(path, bytes.fill(0xff, 4096));
+  await Deno.writeFile(path, bytes.fill(0xff, PAGE_BYTES));
   await fails(
     async () => {
       const broken = await open();
