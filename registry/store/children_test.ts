@@ -216,6 +216,12 @@ Deno.test("a store of the version before is brought up: its rows are read, kept 
     equal(before.length, 8 * 5);
     asked(dir, "PRAGMA user_version = 3");
     {
+      await using store = await openStore(dir, { readOnly: true });
+      ok(await store.manifest("app", "v0"), "where nothing can be written it stays as it is");
+      equal((await measureStore(dir)).manifests, 8);
+      deepEqual(asked(dir, "PRAGMA user_version"), [{ user_version: 3 }]);
+    }
+    {
       await using store = await open(0);
       deepEqual(await Array.fromAsync(store.tags("app")), ["v0", "v1", "v2", "v3"]);
       deepEqual(asked(dir, "PRAGMA user_version"), [{ user_version: 4 }]);

@@ -176,7 +176,8 @@ export class Database {
     const id = Number((this.#db.prepare("PRAGMA application_id").get() as Row)["application_id"]);
     const version = this.#version();
     if (version === 0 && wasUsed(this.#dir)) throw lostMetadata(this.#dir);
-    if (id !== APPLICATION || version !== VERSION) {
+    const readable = version === VERSION || this.#readOnly && version === 3; // all it has, 4 has, too
+    if (id !== APPLICATION || !readable) {
       throw new OciError(
         "UNAVAILABLE",
         `Cannot open store ${this.#dir}: its metadata has version ${version}, this wherry reads ${VERSION}`,
