@@ -6,6 +6,7 @@ import type { Place } from "./place.ts";
 import { repositoryScope } from "./scope.ts";
 import type { Session } from "./session.ts";
 import type { Target } from "./url.ts";
+import { later } from "./watch.ts";
 
 /** Starts an upload; returns where it goes on. */
 export async function startUpload(
@@ -51,9 +52,8 @@ export async function cancelUpload(
   push: Place,
   location: Target,
 ): Promise<void> {
-  const done = new AbortController();
   const late = new AbortController();
-  session.pace.pause(CANCEL_MS, done.signal).then(() => late.abort(), () => {});
+  const inTime = later(CANCEL_MS, () => late.abort());
   try {
     const answer = await session.send({
       act: `cancel an upload to ${push.name}`,
@@ -69,7 +69,7 @@ export async function cancelUpload(
   } catch (error) {
     session.debug(String(error));
   } finally {
-    done.abort();
+    inTime();
   }
 }
 

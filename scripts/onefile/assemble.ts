@@ -4,7 +4,7 @@
  * The result is Deno's file with a few bytes patched, followed by one new segment and the parts:
  *
  * ```
- * 0      Deno: e_entry, program headers, DT_NEEDED, DT_STRTAB, DT_STRSZ, version needs patched
+ * 0      Deno: e_entry, program headers, DT_NEEDED, DT_STRTAB, DT_STRSZ, version needs patched, and what `changes` says
  * S      one PT_LOAD, R+X: stub | config | program headers for the loader | .dynstr and new names
  * ...    loader, libraries, data, helper; the entry script last, since it knows where the others are
  * ```
@@ -27,6 +27,7 @@ import {
   textAt,
   viewOf,
 } from "./elf.ts";
+import type { Patch } from "./light_vm.ts";
 import type { Pins } from "./pins.ts";
 
 /** Bytes to be carried, and how. */
@@ -43,6 +44,8 @@ export interface AssembleInput {
   readonly pins: Pick<Pins, "machine" | "alignment" | "loader" | "libraries">;
   /** Deno's ELF file. */
   readonly deno: Uint8Array;
+  /** What else is changed in it, apart from what is changed here. */
+  readonly changes?: readonly Patch[] | undefined;
   /** The stub's code; the config follows it directly. */
   readonly stub: Uint8Array;
   /** Loader, libraries, helper and data, in file order. */
@@ -94,7 +97,10 @@ export function assemble(input: AssembleInput): Uint8Array {
     throw new RangeError("Cannot assemble: the stub's end is not aligned");
   }
   const loaderTable = [...deno.segments, last];
-  const undoShape = plannedPatches(deno, names, 0, []).map(({ offset, bytes }) => ({
+  const { changes = [] } = input;
+  const undoShape = [...plannedPatches(deno, names, 0, []), ...changes].map((
+    { offset, bytes },
+  ) => ({
     offset,
     before: input.deno.slice(offset, offset + bytes.length),
   }));
@@ -172,7 +178,8 @@ export function assemble(input: AssembleInput): Uint8Array {
   const bytes = new Uint8Array(entry.offset + entry.size);
   bytes.set(input.deno);
   const undos: Undo[] = [];
-  for (const patch of plannedPatches(deno, names, base + stringsAt, forKernel, base)) {
+  const patches = plannedPatches(deno, names, base + stringsAt, forKernel, base);
+  for (const patch of [...patches, ...changes]) {
     undos.push({
       offset: patch.offset,
       before: bytes.slice(patch.offset, patch.offset + patch.bytes.length),
@@ -265,7 +272,7 @@ function plannedPatches(
   stringsAddress: number,
   forKernel: readonly Segment[],
   entry = 0,
-): readonly { readonly offset: number; readonly bytes: Uint8Array }[] {
+): readonly Patch[] {
   const dynamic = readDynamic(deno);
   const u64 = (value: number) => new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
   const table = new Uint8Array(deno.segments.length * PHDR_SIZE);

@@ -9,6 +9,7 @@ import { DENO_ARGS, DENO_SETTINGS } from "./deno_args.ts";
 import { prepareEntry } from "./entry.ts";
 import { fetchDeno, fetchLibraries, type InputRecord, type Say } from "./inputs.ts";
 import { ZOD_CHUNK } from "./lazy_zod.ts";
+import { lightVm } from "./light_vm.ts";
 import { writeNotices } from "./notices.ts";
 import { type Arch, DENO_VERSION, PINS } from "./pins.ts";
 import { compileStub } from "./stub.ts";
@@ -137,6 +138,7 @@ export async function buildExecutable(input: ExecutableInput): Promise<Uint8Arra
   return assemble({
     pins,
     deno: deno.bytes,
+    changes: ahead.size > 0 ? lightVm(deno.bytes) : [],
     stub,
     parts,
     entryScript: await prepareEntry(index),

@@ -27,7 +27,8 @@ export async function writeNotices(input: NoticesInput): Promise<string> {
     ["wherry - Apache License 2.0", await Deno.readTextFile(resolve(input.root, "LICENSE"))],
     [
       `Deno ${pins.deno.version} (npm ${pins.deno.package}) - MIT`,
-      "Its program is carried with a few header bytes changed; WHERRY_UNPACK=DIR writes it back unchanged.\n" +
+      "Its program is carried with a few header bytes changed, and a few hundred of its node:vm; WHERRY_UNPACK=DIR writes it\n" +
+      "back unchanged.\n" +
       "It contains V8 (BSD-3-Clause), ICU (Unicode License), SQLite (public domain) and Rust libraries under\n" +
       "MIT, Apache-2.0, BSD, ISC, MPL-2.0 and similar licences, listed in Cargo.lock of\n" +
       `https://github.com/denoland/deno at tag v${pins.deno.version}.\n\n` +
