@@ -92,10 +92,9 @@ export function subcommands(
   io: Io,
 ): (name: string, summary: string, usage?: string) => Command {
   command.usage("COMMAND [FLAGS]").helpCommand(false);
-  command.action(() => void io.stdout.write(command.helpInformation()));
+  command.action(() => command.outputHelp());
   return (name, summary, usage = "[FLAGS]") =>
-    command.command(name).summary(summary).description(summary)
-      .helpOption("-h, --help", "show this help").usage(usage);
+    command.command(name).summary(summary).description(summary).usage(usage);
 }
 
 /** The level that the flags ask for. */

@@ -1,7 +1,6 @@
 /** Finds the command a line asks for and runs it. Only that command's code is loaded. */
 import { Command, CommanderError } from "commander";
-import { nearestWord } from "../registry/nearest_word.ts";
-import { UsageError } from "./exit.ts";
+import { pathOf, wordsOf } from "./command_path.ts";
 import type { Io } from "./io.ts";
 import { lifecyclePhase } from "./lifecycle_call.ts";
 
@@ -209,7 +208,7 @@ export async function run(io: Io): Promise<number> {
     return 0;
   }
   if (io.args.length === 0) {
-    io.stdout.write(program.helpInformation());
+    program.outputHelp();
     return 0;
   }
   try {
@@ -217,22 +216,7 @@ export async function run(io: Io): Promise<number> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return 0; // help was asked for and printed
-    if (error.message === "(outputHelp)") {
-      throw new UsageError(`Unknown command '${args[1] ?? ""}' (see: wherry --help)`);
-    }
-    const at = pathOf(program, args);
-    if (error.code === "commander.excessArguments" && at.commands.length > 0) {
-      const word = args[wordsOf(at).length - 1] ?? "";
-      const meant = nearestWord(word, at.commands.map((one) => one.name()));
-      throw new UsageError(
-        `Unknown command '${wordsOf(at).slice(1).join(" ")} ${word}'${
-          meant === undefined ? "" : ` (Did you mean ${meant}?)`
-        } (see: ${wordsOf(at).join(" ")} --help)`,
-      );
-    }
-    throw new UsageError(`${sentence(error.message)} (see: ${wordsOf(at).join(" ")} --help)`, {
-      cause: error,
-    });
+    throw (await import("./wrong_words.ts")).wrongWords(program, args, error);
   }
   return code;
 }
@@ -249,8 +233,10 @@ export async function commandTree(
 ): Promise<Command> {
   const program = new Command("wherry")
     .description("Cloud Native Buildpacks with no daemon: source to image, in one file")
-    .helpOption("-h, --help", "show this help")
-    .helpCommand("help [command]", "show the help of a command")
+    .addHelpCommand(
+      new Command("help").argument("[command]").description("Show the help of a command")
+        .helpGroup("wherry itself:"),
+    )
     .option("--version", "print the version")
     .enablePositionalOptions() // buildpack new has a --version of its own
     .usage("COMMAND [FLAGS]")
@@ -261,15 +247,17 @@ export async function commandTree(
   const asked = chosen(args);
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = new Command(name).summary(entry.summary).description(entry.summary)
-      .usage("[FLAGS]").helpGroup(entry.group).helpOption("-h, --help", "show this help");
+      .usage("[FLAGS]").helpGroup(entry.group);
     for (const alias of entry.aliases ?? []) command.alias(alias);
     if (name === asked || entry.aliases?.includes(asked ?? "")) {
       (await entry.load()).define(command, io, done);
     }
     program.addCommand(command, { hidden: entry.hidden ?? false });
   }
+  const help = asksForHelp(program, args) ? await import("./help.ts") : undefined;
   const lines = {
-    writeOut: (text: string) => io.stdout.write(text),
+    writeOut: (text: string) =>
+      io.stdout.write(help?.fitHelp(text, lines.getOutHelpWidth()) ?? text),
     writeErr: () => {}, // commander's own error texts: ours are printed once, by main.ts
     getOutHelpWidth: () => Math.min(io.stdout.columns(), 100),
     getErrHelpWidth: () => Math.min(io.stderr.columns(), 100),
@@ -279,32 +267,17 @@ export async function commandTree(
   };
   const all = (command: Command): readonly Command[] => [command, ...command.commands.flatMap(all)];
   for (const command of all(program)) {
-    command.exitOverride().configureHelp(NAMES_ONLY).configureOutput(lines)
-      .showSuggestionAfterError(true);
+    command.exitOverride().configureOutput(lines).showSuggestionAfterError(true);
+    help?.dressHelp(command, wordsOf(command).slice(1).join(" "));
   }
   return program;
 }
 
-/** In a list of commands their names are enough: each has a help of its own. */
-const NAMES_ONLY = {
-  showGlobalOptions: false,
-  subcommandTerm: (command: Command) => [command.name(), ...command.aliases()].join("|"),
-};
-
-/** The command that the first words of `args` lead to. */
-function pathOf(program: Command, args: readonly string[]): Command {
-  let at = program;
-  for (const word of args) {
-    const next = at.commands.find((one) => one.name() === word || one.aliases().includes(word));
-    if (next === undefined) break;
-    at = next;
-  }
-  return at;
-}
-
-/** `wherry`, `sbom`, `list`. */
-function wordsOf(command: Command): readonly string[] {
-  return [...(command.parent === null ? [] : wordsOf(command.parent)), command.name()];
+/** Also without the flag: no words at all, or one of a command that does nothing without another. */
+function asksForHelp(program: Command, args: readonly string[]): boolean {
+  if (args[0] === "help" || args.includes("--help") || args.includes("-h")) return true;
+  const at = pathOf(program, args);
+  return at.commands.length > 0 && wordsOf(at).length > args.length;
 }
 
 /** `help sbom query` as `sbom query --help`: commander looks at one word. */
@@ -327,18 +300,4 @@ function commandFirst(args: readonly string[]): readonly string[] {
   while (at < args.length && args[at]!.startsWith("-")) at += GLOBAL_VALUES.has(args[at]!) ? 2 : 1;
   if (at === 0 || at >= args.length) return args;
   return [args[at]!, ...args.slice(0, at), ...args.slice(at + 1)];
-}
-
-/** commander's `error: unknown option '--x'` as one of our sentences, on one line. */
-function sentence(text: string): string {
-  const plain = text.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").trim();
-  const choices = /^(.*) (?:Allowed choices are|Want) (.*)\.$/.exec(plain);
-  const of = choices?.[1] ?? "";
-  const flag = /^option '(?:-\w, )?(--[\w-]+).*' argument '(.*)' is invalid\.$/.exec(of);
-  const word = /^command-argument value '(.*)' is invalid for argument '(.*)'\.$/.exec(of);
-  const [name, seen] = flag ? [flag[1], flag[2]] : [word?.[2], word?.[1]];
-  if (choices === null || name === undefined) return plain.charAt(0).toUpperCase() + plain.slice(1);
-  return `Cannot use ${name} ${JSON.stringify(seen)}: want ${
-    choices[2]!.replace(/, ([^,]*)$/, " or $1")
-  }`;
 }

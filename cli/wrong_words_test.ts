@@ -206,6 +206,54 @@ Deno.test("a command that is misspelt is told with the one that was meant, below
     await said("builder", "craete"),
     /'builder craete' \(Did you mean create\?\) \(see: wherry/,
   );
+  match(await said("help", "biuld"), /Unknown command 'biuld' \(Did you mean build\?\)/);
+});
+
+Deno.test("words of docker, crane and pack are answered with wherry's", async () => {
+  await using shop = await bench();
+  for (
+    const [words, line] of [
+      [["images"], "Unknown command 'images': want wherry ls (see: wherry --help)"],
+      [["rmi", "x"], "Unknown command 'rmi': want wherry rm (see: wherry --help)"],
+      [
+        ["config", "default-builder", "x"],
+        "Unknown command 'config default-builder': want wherry build --builder NAME (see: wherry config --help)",
+      ],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(err, `ERROR: ${line}\n`);
+    equal(code, 3);
+  }
+});
+
+Deno.test("too few words or too many: what is missing, what is too much, and how it is called", async () => {
+  await using shop = await bench();
+  for (
+    const [words, line] of [
+      [["tag", "a"], "Missing NEW: want wherry tag NAME NEW... [FLAGS] (see: wherry tag --help)"],
+      [
+        ["push", "a", "b", "c"],
+        'Cannot use "b", "c": want wherry push NAME [FLAGS] (see: wherry push --help)',
+      ],
+      [
+        ["ls", "-o"],
+        "Missing the value of --output: want --output FORMAT (see: wherry ls --help)",
+      ],
+      [
+        ["fleet", "manifest"],
+        "Missing --engine ENGINE (see: wherry fleet manifest --help)",
+      ],
+      [
+        ["build", "--pth", "."],
+        "Unknown flag '--pth' (Did you mean --path?) (see: wherry build --help)",
+      ],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(err, `ERROR: ${line}\n`);
+    equal(code, 3);
+  }
 });
 
 Deno.test("a list that is not there: no words of the system call", async () => {

@@ -107,12 +107,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
 }
 
 const HELP = `
-Examples:
-  wherry build hello --path examples/hello --buildpack examples/buildpacks/hello --run-image scratch
-  wherry build registry.example/app --publish --buildpack ./bp --run-image registry.example/run:1
-  wherry build docker-archive:app.tar --path app.jar --buildpack ./bp --run-image oci:run
-  wherry build app --builder registry.example/builder --path .
-
 Buildpacks run in the builder's own root, or on this machine, fenced off: they see neither credentials nor your files.
 Exit codes: 20 no buildpack detected, 21 one of them failed to, 51 a build failed, 62 export failed,
 3 words that make no sense, or name what is not there.`;

@@ -44,10 +44,6 @@ export function define(command: Command, io: Io): void {
     .addHelpText(
       "after",
       `
-Examples:
-  wherry builder create my-builder --config builder.toml
-  wherry builder create registry.example/builder:2 --publish --from registry.example/builder:1 --buildpack ./jre
-
 A builder.toml, as small as it can be:
   [build]
   image = "registry.example/build:1"

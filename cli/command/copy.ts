@@ -19,15 +19,6 @@ export function define(command: Command, io: Io): void {
     .addOption(outputFlag());
   addRegistryFlags(command);
   addCommonFlags(command);
-  command.addHelpText(
-    "after",
-    `
-Examples:
-  wherry copy registry.example/app:1 mirror.example/app:1
-  wherry copy registry.example/app:1 oci-archive:app.tar:1
-  wherry copy store:app docker-archive:app.tar:app:1
-  wherry copy docker-archive:app.tar store:app`,
-  );
   command.action(async (from: string, to: string, flags: CopyFlags) => {
     const { copyImage } = await import("../copy_image.ts");
     await copyImage(io, from, to, flags);

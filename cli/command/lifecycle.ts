@@ -13,8 +13,4 @@ export function define(command: Command, _io: Io): void {
 
 const HELP = `
 wherry is a lifecycle: put it (or links to it) where a platform looks for /cnb/lifecycle/analyzer, detector, restorer,
-builder, exporter, creator, rebaser, extender. CNB_PLATFORM_API (0.7 to 0.15) must be set; flags are the specification's, with one dash.
-
-Examples:
-  CNB_PLATFORM_API=0.13 wherry lifecycle analyze -layers=/layers -run-image=registry.example/run registry.example/app
-  CNB_PLATFORM_API=0.13 wherry lifecycle detect -help`;
+builder, exporter, creator, rebaser, extender. CNB_PLATFORM_API (0.7 to 0.15) must be set; flags are the specification's, with one dash.`;

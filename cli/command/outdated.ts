@@ -30,9 +30,5 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
 }
 
 const HELP = `
-Examples:
-  wherry outdated --from fleet.txt --run-image registry.example/run:2
-  kubectl get pods -A -o json | wherry outdated --from - -o csv
-
 Nothing is written. A list is of images in registries; a plain NAME is one of the store, or with --publish of its registry.
 Exits with 0 when every image is on that base, with 3 when some are not.`;

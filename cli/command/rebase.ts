@@ -50,8 +50,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   });
   // Flags before the word belong to it as well: `rebase --publish plan NAME`.
   const sub = (name: string, summary: string) =>
-    command.command(name).summary(summary).description(summary).usage("[FLAGS]")
-      .helpOption("-h, --help", "show this help");
+    command.command(name).summary(summary).description(summary).usage("[FLAGS]");
   const merged = <Flags>(one: Command) => {
     refuseForeign(command, one);
     return one.optsWithGlobals() as Flags;
@@ -143,11 +142,5 @@ function refuseNothing(names: readonly string[], flags: { readonly from?: string
 }
 
 const HELP = `
-Examples:
-  wherry rebase registry.example/shop --publish --run-image registry.example/run:2
-  wherry rebase --from images.txt --publish --run-image registry.example/run:2 --journal run.jsonl
-  wherry rebase plan 'registry.example/team/**:*' --publish --run-image registry.example/run:2 --out plan.jsonl
-  wherry rebase apply plan.jsonl --journal run.jsonl --canary 5 --then 20% --pause 10m --max-failures 3
-
 Without --publish images are those of the local store. No layer of an app is read or sent.
 Exit codes: 0 all is well, 2 some images failed, 72 none succeeded; for one image its own (72 a check refused it).`;

@@ -11,8 +11,8 @@ export function define(command: Command, io: Io): void {
   addCommonFlags(command);
   command.addHelpText(
     "after",
-    "\nBytes that no image needs any more are freed at once, unless a build or a server is at work in the store:" +
-      "\nthen wherry store gc frees them later.",
+    "\nBytes that no image needs any more are freed at once, unless a build or a server is at work in the store: " +
+      "then wherry store gc frees them later.",
   );
   command.action(async (names: readonly string[], flags: CommonFlags) => {
     const { Session } = await import("../session.ts");

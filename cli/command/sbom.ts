@@ -91,11 +91,6 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
 }
 
 const QUERY_HELP = `
-Examples:
-  wherry sbom query 'pkg:maven/com.fasterxml.jackson.core/jackson-core@<2.15' --from fleet.txt
-  wherry sbom query 'log4j-core@>=2,<2.17.1' 'registry.example/team/**:*'
-  kubectl get pods -A -o json | wherry sbom query 'license:GPL-*' --from -
-
 Ranges: <, <=, >, >=, =, !=, ~1.2, ^1.2, a version; a comma means and, || or. Versions are compared as their ecosystem does.
 What was read is kept in the store: the next query takes one small request an image, or none for a digest.
 Exits with 1 when an image could not be asked.`;

@@ -49,7 +49,7 @@ anything. A policy says more:
     operators = ["carol"]
 
     [[rule]]                      # everybody may pull what is public
-    repositories = ["public/**"]  # * is one part of a name, ** any number of parts
+    repositories = ["public/**"]  # * is one part of a name, ** several
     anonymous = true
     actions = ["read"]
 
