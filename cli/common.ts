@@ -1,7 +1,6 @@
 /** Flags that every command has, and what they turn into. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "./exit.ts";
-import type { Io } from "./io.ts";
 
 /** The common flags, as commander hands them over. */
 export interface CommonFlags {
@@ -89,7 +88,6 @@ export function addRegistryFlags(command: Command): Command {
  */
 export function subcommands(
   command: Command,
-  io: Io,
 ): (name: string, summary: string, usage?: string) => Command {
   command.usage("COMMAND [FLAGS]").helpCommand(false);
   command.action(() => command.outputHelp());

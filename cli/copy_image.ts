@@ -17,6 +17,7 @@ import { imageAt } from "./open_image.ts";
 import type { OutputFormat } from "./output.ts";
 import {
   fromRegistry,
+  imagePlace,
   inRegistry,
   inStore,
   layout,
@@ -75,7 +76,7 @@ export async function pull(io: Io, name: string, flags: CopyFlags): Promise<void
 /** Any place to any other. */
 export async function copyImage(io: Io, from: string, to: string, flags: CopyFlags): Promise<void> {
   await using session = begin(io, flags);
-  const source = readPlace(from);
+  const source = await imagePlace(session, from);
   const target = readPlace(to);
   await withStoreHint(session, source, () => copyBetween(session, source, target, flags));
 }

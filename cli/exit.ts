@@ -66,5 +66,19 @@ function oneLine(error: Error): string {
     const { message } = cause;
     if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
   }
-  return parts.join(": ").replaceAll(/\s*\n\s*/g, "; ");
+  return plainWords(parts.join(": ").replaceAll(/\s*\n\s*/g, "; "));
+}
+
+/** Without the words of the system call: what was done to what has been said before, or is said first. */
+function plainWords(text: string): string {
+  return text
+    .replace(
+      /^(\w)([^:]*) \(os error \d+\): (\w+) '([^']*)'(?: -> '[^']*')?/,
+      (_, first: string, rest: string, call: string, path: string) =>
+        `Cannot ${call} ${path}: ${first.toLowerCase()}${rest}`,
+    )
+    .replaceAll(
+      /: (\w)([^:]*) \(os error \d+\)(?:: \w+ '[^']*'(?: -> '[^']*')?)?/g,
+      (_, first: string, rest: string) => `: ${first.toLowerCase()}${rest}`,
+    );
 }

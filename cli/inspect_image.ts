@@ -10,7 +10,7 @@ import { keepDocuments, recalling } from "./known_image.ts";
 import type { AnyFormat } from "./output.ts";
 import { imageAt, nowhere } from "./open_image.ts";
 import { readPlatform } from "./platform.ts";
-import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
+import { fromRegistry, imagePlace, inStore, type Located, openForReading } from "./places.ts";
 import { LOOK, Session } from "./session.ts";
 import { formatStructured } from "./ui/structured.ts";
 
@@ -39,7 +39,7 @@ export async function inspectImage(
   await using session = new Session(io, flags, LOOK);
   await using stack = new AsyncDisposableStack();
   if (flags.platform !== undefined) readPlatform(flags.platform);
-  const place = readPlace(name);
+  const place = await imagePlace(session, name);
   const look = (located: Promise<Located>, known?: Known) =>
     answerOf(session, flags, located, known);
   const [remote, local] = place.kind === "registry"

@@ -5,7 +5,7 @@ import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { choosePlatform, formatPlatform } from "../registry/oci/platform.ts";
 import { familiarName, type Reference } from "../registry/oci/reference.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
-import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
+import { fromRegistry, imagePlace, inStore, type Located, openForReading } from "./places.ts";
 import { machinePlatform, readPlatform } from "./platform.ts";
 import type { Session } from "./session.ts";
 
@@ -41,7 +41,7 @@ export async function openImage(
   which: WhichImage,
   stack: AsyncDisposableStack,
 ): Promise<OpenedImage> {
-  const place = readPlace(name);
+  const place = await imagePlace(session, name);
   if (place.kind !== "registry") {
     const located = await openForReading(session, place, stack);
     const found = await imageAt(session, located, which);

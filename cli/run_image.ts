@@ -16,7 +16,7 @@ import type { CommonFlags } from "./common.ts";
 import { refuseForeign } from "./foreign_arch.ts";
 import { Interrupted, type Io } from "./io.ts";
 import { openImageToEnter, wayIn } from "./open_builder.ts";
-import { inStore, readPlace } from "./places.ts";
+import { imagePlace, inStore } from "./places.ts";
 import { isAt, type PullPolicy } from "./pull_policy.ts";
 import { Session } from "./session.ts";
 import { volumesOf } from "./site_words.ts";
@@ -82,7 +82,7 @@ export async function runCommand(
 
 /** Nobody having said a policy, what the store has is started. A bare name is that of a build here; one with a host may have moved on there. */
 async function tellOfStore(session: Session, name: string, asked?: string): Promise<void> {
-  const place = readPlace(name);
+  const place = await imagePlace(session, name);
   if (place.kind !== "registry" || place.reference.registry === HUB) return;
   const local = await inStore(session, place.reference);
   if (!await isAt(local, asked)) return;

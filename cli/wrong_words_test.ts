@@ -256,6 +256,45 @@ Deno.test("too few words or too many: what is missing, what is too much, and how
   }
 });
 
+Deno.test("a path where an image is meant: a file is read as an archive, else what to write is told", async () => {
+  await using shop = await bench();
+  const name = `${shop.host}/app:1`;
+  await push(appImage(), shop.registry, "app", "1");
+  equal((await shop.wherry("copy", name, "docker-archive:a.tar")).code, 0);
+  for (
+    const words of [["inspect", "a.tar"], ["verify", "./a.tar"], ["copy", "a.tar", "oci:out"]]
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(code, 0, err);
+  }
+  const path = "it is a path; want oci:DIR, oci-archive:FILE or docker-archive:FILE";
+  for (
+    const [words, message] of [
+      [
+        ["inspect", "./out"],
+        'Cannot use "./out": it is a directory (of an OCI layout? want oci:./out)',
+      ],
+      [["inspect", "none.tar"], 'Cannot find "none.tar": no such file'],
+      [["copy", name, "./b.tar"], `Cannot read image name "./b.tar": ${path}`],
+      [["push", "/b"], `Cannot read image name "/b": ${path}`],
+      [["push", ""], 'Cannot read image name "": want a name'],
+    ] as const
+  ) {
+    const { code, err } = await shop.wherry(...words);
+    equal(err, `ERROR: ${message}\n`);
+    equal(code, 3);
+  }
+});
+
+Deno.test("what cannot be written is told without the words of the system call", async () => {
+  await using shop = await bench();
+  const name = `${shop.host}/app:1`;
+  await push(appImage(), shop.registry, "app", "1");
+  const { code, err } = await shop.wherry("copy", name, "oci-archive:none/x.tar");
+  equal(err, `ERROR: Cannot write archive ${shop.dir}/none/x.tar: no such file or directory\n`);
+  equal(code, 1);
+});
+
 Deno.test("a list that is not there: no words of the system call", async () => {
   await using shop = await bench();
   for (

@@ -6,7 +6,7 @@ import { addSourceFlags } from "./buildpack.ts";
 
 /** `wherry builder ...`. */
 export function define(command: Command, io: Io): void {
-  const sub = subcommands(command, io);
+  const sub = subcommands(command);
 
   const create = sub("create", "Make a builder image", "NAME [FLAGS]")
     .argument("<name>", "the builder: a name, oci:DIR, or oci-archive:FILE")

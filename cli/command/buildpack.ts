@@ -16,7 +16,7 @@ export function defineModules(
   _done: (code: number) => void,
   kind: ModuleKind,
 ): void {
-  const sub = subcommands(command, io);
+  const sub = subcommands(command);
 
   const one = kind === "extension" ? "an extension" : `a ${kind}`;
   const scaffold = sub("new", `Write the skeleton of ${one} into a new directory`, "ID [FLAGS]")

@@ -5,7 +5,7 @@ import { outputFlag } from "../output.ts";
 
 /** `wherry bundle ...`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  const sub = subcommands(command, io);
+  const sub = subcommands(command);
 
   const create = sub("create", "Put images and all they need into one file", "FILE [FLAGS]")
     .argument("<file>", "the bundle")

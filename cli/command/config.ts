@@ -7,8 +7,8 @@ import type { AddFlags } from "../registry_mirrors.ts";
 /** `wherry config registry-mirrors add`, `remove`, `list` and `explain`. */
 export function define(command: Command, io: Io): void {
   const summary = "Where images are read from instead of their own registry";
-  const mirrors = subcommands(command, io)("registry-mirrors", summary);
-  const sub = subcommands(mirrors, io);
+  const mirrors = subcommands(command)("registry-mirrors", summary);
+  const sub = subcommands(mirrors);
   const add = sub("add", "Set the mirrors of a registry")
     .argument("<registry>", "a host with an optional path, *.domain, or * for all")
     .usage("REGISTRY --mirror MIRROR... [FLAGS]")

@@ -6,7 +6,7 @@ import type { ManifestFlags } from "../rebase/manifest.ts";
 
 /** `wherry fleet manifest`. */
 export function define(command: Command, io: Io): void {
-  subcommands(command, io)("manifest", "Print what runs the shards of a plan on an engine")
+  subcommands(command)("manifest", "Print what runs the shards of a plan on an engine")
     .addOption(
       new Option("--engine <engine>", "where it runs").choices([...ENGINES]).makeOptionMandatory(),
     )

@@ -5,7 +5,7 @@ import { outputFlag } from "../output.ts";
 
 /** `wherry manifest ...`: image indexes, made in the store and pushed in one piece. */
 export function define(command: Command, io: Io): void {
-  const sub = subcommands(command, io);
+  const sub = subcommands(command);
   const format = () =>
     new Option("-f, --format <family>", "media types of the index").choices(["oci", "docker"])
       .default("oci");

@@ -9,7 +9,7 @@ type Flags = SbomFlags & { readonly output: AnyFormat };
 
 /** `wherry sbom list`, `show`, `download` `attach` and `query`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  const sub = subcommands(command, io);
+  const sub = subcommands(command);
   const ofImage = (name: string, summary: string) =>
     sub(name, summary, "NAME [FLAGS]").argument("<name>", "an image, in any place");
   const which = (one: Command) =>

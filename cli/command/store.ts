@@ -7,7 +7,7 @@ type Flags = CommonFlags & { readonly output: OutputFormat };
 
 /** `wherry store gc`, `wherry store fsck`, `wherry store df`. */
 export function define(command: Command, io: Io, done: (code: number) => void): void {
-  const below = subcommands(command, io);
+  const below = subcommands(command);
   const sub = (name: string, summary: string) => below(name, summary).addOption(outputFlag());
   const gc = sub("gc", "Remove what no image needs, while others may push and pull")
     .option(

@@ -67,6 +67,10 @@ export function isTag(text: string): boolean {
  */
 export function parseReference(text: string): Reference {
   if (text.length > MAX_NAME + 1 + 128 + 1 + 136) throw invalid(text, "it is too long");
+  if (text === "") throw invalid(text, "want a name");
+  if (/^\.{0,2}\//.test(text)) {
+    throw invalid(text, "it is a path; want oci:DIR, oci-archive:FILE or docker-archive:FILE");
+  }
   if (text.includes("://")) throw invalid(text, "want it without the scheme");
   const [name, digestText, ...more] = text.split("@");
   if (name === undefined || more.length > 0) throw invalid(text, "it has more than one @");

@@ -72,7 +72,8 @@ Deno.test.each([
   ["M-12 percent", "h.io/a%2fb", /path component/],
   ["M-12 dots", "h.io/../x", /path component ".."/],
   ["M-12 scheme", "https://h.io/x", /without the scheme/],
-  ["empty", "", /path component ""/],
+  ["empty", "", /want a name/],
+  ["a path", "./app", /it is a path; want oci:DIR/],
   ["control characters are not echoed", "h.io/a\u001b[2J", /a\\u001b\[2J/],
 ])("refused: %s", (_, text, message) => {
   assert.throws(
