@@ -45,16 +45,17 @@ export async function getBlob(
     expect: [200, 404],
     signal,
   };
-  const answer = await session.send(request);
-  if (answer.status === 404) {
-    await discard(answer);
-    return undefined;
-  }
-  const size = lengthOf(answer.headers);
-  if (size === undefined || size <= SMALL) {
-    return bytesSource(await readSmall(answer, digest, size ?? MAX_UNMEASURED, request.act));
-  }
-  return new RemoteBlob(session, held, request, digest, size, answer);
+  return await session.read(request, async (answer) => {
+    if (answer.status === 404) {
+      await discard(answer);
+      return undefined;
+    }
+    const size = lengthOf(answer.headers);
+    if (size === undefined || size <= SMALL) {
+      return bytesSource(await readSmall(answer, digest, size ?? MAX_UNMEASURED, request.act));
+    }
+    return new RemoteBlob(session, held, request, digest, size, answer);
+  });
 }
 
 async function readSmall(

@@ -64,12 +64,13 @@ export async function* pages(session: Session, request: ApiRequest): AsyncGenera
     if (seen.has(path)) return;
     seen.add(path);
     if (seen.size > MAX_PAGES) throw fault(request, `it has more than ${MAX_PAGES} pages`);
-    const answer = await session.send({ ...request, to });
-    if (answer.status !== 200) {
-      yield { answer, json: undefined };
-      return;
-    }
-    yield { answer, json: await readJson(answer, request) };
+    const page = await session.read({ ...request, to }, async (answer) => ({
+      answer,
+      json: answer.status === 200 ? await readJson(answer, request) : undefined,
+    }));
+    yield page;
+    const { answer } = page;
+    if (answer.status !== 200) return;
     const next = nextOf(answer, request);
     if (next !== undefined && !sameOrigin(next, base)) {
       // Behind a proxy that ends TLS a registry may name itself otherwise; its path is what counts.

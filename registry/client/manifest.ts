@@ -8,7 +8,6 @@ import type { CallOptions, RawManifest, RowOptions } from "../registry.ts";
 import { bytesSource } from "../source.ts";
 import { lengthOf } from "./download.ts";
 import { type ManifestPlace, named } from "./place.ts";
-import { mayPass } from "./refusal.ts";
 import { repositoryScope } from "./scope.ts";
 import { type Answer, type ApiRequest, discard } from "./api_request.ts";
 import type { Session } from "./session.ts";
@@ -31,8 +30,8 @@ export async function getManifest(
   { signal, onSent }: CallOptions & { readonly onSent?: (() => void) | undefined } = {},
 ): Promise<RawManifest | undefined> {
   const act = `read ${named(place)}`;
-  for (let attempt = 1;; attempt++) {
-    const answer = await ask(session, "GET", place, act, [200, 404], signal, onSent);
+  const request = asking("GET", place, act, [200, 404], signal, onSent);
+  return await session.read(request, async (answer) => {
     if (answer.status === 404) {
       await discard(answer);
       return undefined;
@@ -42,14 +41,8 @@ export async function getManifest(
       session.learned.refuses ??= true;
       session.learned.singlePost ??= true;
     }
-    try {
-      return await readManifest(session, place, answer, act);
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!mayPass(error) || attempt >= session.tries) throw error;
-      await session.pace.backOff(attempt, signal);
-    }
-  }
+    return await readManifest(session, place, answer, act);
+  });
 }
 
 /**
@@ -62,7 +55,8 @@ export async function statManifest(
   options: CallOptions = {},
 ): Promise<Descriptor | undefined> {
   const expect = [200, 400, 403, 404, 405, 501];
-  const answer = await ask(session, "HEAD", place, `read ${named(place)}`, expect, options.signal);
+  const act = `read ${named(place)}`;
+  const answer = await session.send(asking("HEAD", place, act, expect, options.signal));
   await discard(answer);
   if (answer.status === 404) return undefined;
   const mediaType = bareMediaType(answer.headers.get("content-type") ?? "");
@@ -217,16 +211,15 @@ function pathOf({ repository, reference }: ManifestPlace): string {
   return `/v2/${repository}/manifests/${reference}`;
 }
 
-function ask(
-  session: Session,
+function asking(
   method: string,
   place: ManifestPlace,
   act: string,
   expect: readonly number[],
   signal: AbortSignal | undefined,
   onSent?: () => void,
-): Promise<Answer> {
-  return session.send({
+): ApiRequest {
+  return {
     act,
     method,
     to: pathOf(place),
@@ -236,7 +229,7 @@ function ask(
     expect,
     onSent,
     signal,
-  });
+  };
 }
 
 async function readManifest(

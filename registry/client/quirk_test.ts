@@ -316,6 +316,38 @@ Deno.test("C-DL-03 a download that is cut goes on with Range, and is verified as
   assert.equal(server.heads.length, 3);
 });
 
+Deno.test("C-DL-03 what is short and is cut is asked for again: a config, a listing, a token", async () => {
+  const config = new TextEncoder().encode('{"os":"linux"}');
+  const cut = new Set<string>();
+  let host = "";
+  await using server = rawServer(async (connection, head) => {
+    const path = head.split(" ")[1]!;
+    const answer = (status: string, text: string) => {
+      const bytes = new TextEncoder().encode(text);
+      const first = !cut.has(path);
+      cut.add(path);
+      const head = `HTTP/1.1 ${status}\r\ncontent-length: ${bytes.byteLength}\r\n`;
+      return say(connection, `${head}connection: close\r\n\r\n`).then(() =>
+        say(connection, bytes.subarray(0, first ? bytes.byteLength / 2 : undefined))
+      );
+    };
+    if (path.startsWith("/token")) return await answer("200 OK", '{"token":"t"}');
+    if (!/authorization: Bearer t/i.test(head)) {
+      const challenge = `www-authenticate: Bearer realm="http://${host}/token",service="s"`;
+      const first = `HTTP/1.1 401 No\r\n${challenge}\r\ncontent-length: 0\r\n`;
+      return await say(connection, `${first}connection: close\r\n\r\n`);
+    }
+    const tags = path.includes("/tags/");
+    await answer("200 OK", tags ? '{"tags":["a"]}' : new TextDecoder().decode(config));
+  });
+  host = server.host;
+  await using registry = connectRegistry(host, FAST);
+  const source = await registry.blob("app", digestOf(config));
+  assert.deepEqual(await readAll(source!, 100), config);
+  assert.deepEqual(await Array.fromAsync(registry.tags("app")), ["a"]);
+  assert.equal(cut.size, 3, [...cut].join(" "));
+});
+
 Deno.test("C-DL-03 a registry without ranges: what came already is skipped", async () => {
   await using server = rawServer(async (connection, _head, nth) => {
     await say(connection, `HTTP/1.1 200 OK\r\ncontent-length: ${big.byteLength}\r\n\r\n`);

@@ -7,7 +7,7 @@ import { locationOf } from "./location.ts";
 import { noticesOf } from "./notices.ts";
 import type { ClientOptions, HostFacts } from "./options.ts";
 import { Pace } from "./pace.ts";
-import { explain, refusalOf } from "./refusal.ts";
+import { explain, mayPass, refusalOf } from "./refusal.ts";
 import { askedPause, isRetryableStatus, ownPause, type Release } from "./retry.ts";
 import { listed } from "./dial.ts";
 import { Scheme } from "./scheme.ts";
@@ -73,6 +73,20 @@ export class Session {
       return await this.#alone(request, () => this.#persist(request));
     } catch (error) {
       throw explain(error, request.act);
+    }
+  }
+
+  /** Sends a request and reads its answer, which is short: one that is cut is asked for again. */
+  async read<T>(request: ApiRequest, read: (answer: Answer) => Promise<T>): Promise<T> {
+    for (let attempt = 1;; attempt++) {
+      const answer = await this.send(request);
+      try {
+        return await read(answer);
+      } catch (error) {
+        request.signal?.throwIfAborted();
+        if (!mayPass(error) || attempt >= this.tries) throw error;
+        await this.pace.backOff(attempt, request.signal);
+      }
     }
   }
 

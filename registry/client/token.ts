@@ -67,7 +67,7 @@ const CLIENT_ID = "wherry";
 export async function fetchToken(request: TokenRequest, world: TokenWorld): Promise<Token> {
   const realm = checkedRealm(request.realm, world.registry);
   if (request.credential?.kind === "identity") {
-    const response = await send(
+    const reply = await send(
       post(realm, request, {
         grant_type: "refresh_token",
         refresh_token: request.credential.token,
@@ -76,15 +76,15 @@ export async function fetchToken(request: TokenRequest, world: TokenWorld): Prom
       world,
     );
     // Servers without the OAuth2 way say 404 or 405; some say 400 or 501 when they mean it.
-    if (![404, 405].includes(response.status)) return await readToken(response, request, world);
-    await response.body.cancel();
+    if (![404, 405].includes(reply.response.status)) return await readToken(reply, request, world);
+    await reply.response.body.cancel();
   }
-  const response = await send(getExchange(realm, request), request, world);
-  if (![404, 405].includes(response.status) || request.credential?.kind !== "basic") {
-    return await readToken(response, request, world);
+  const reply = await send(getExchange(realm, request), request, world);
+  if (![404, 405].includes(reply.response.status) || request.credential?.kind !== "basic") {
+    return await readToken(reply, request, world);
   }
   // Some know the OAuth2 way only (RG-3).
-  await response.body.cancel();
+  await reply.response.body.cancel();
   const { username, password } = request.credential;
   const form = { grant_type: "password", username, password };
   return await readToken(await send(post(realm, request, form), request, world), request, world);
@@ -170,19 +170,27 @@ export function basicHeader(credential: Credential | undefined): string | undefi
   }
 }
 
-/** Sends with retries; follows redirects under the same policy as the realm, without secrets for other hosts. */
+/** An answer, and the body of a good one. */
+interface Reply {
+  readonly response: TransportResponse;
+  /** Empty when it was too long. */
+  readonly bytes: Uint8Array;
+}
+
+/** Sends with retries, until a good answer has come as a whole; follows redirects under the same policy as the realm, without secrets for other hosts. */
 async function send(
   exchange: Exchange,
   { signal }: TokenRequest,
   world: TokenWorld,
-): Promise<TransportResponse> {
+): Promise<Reply> {
   const { retry = {} } = world;
   const wait = retry.wait ?? waitFor;
   for (let attempt = 1;; attempt++) {
     const last = attempt >= (retry.tries ?? 5);
     try {
       const response = await follow(exchange, signal, world);
-      if (last || !isRetryableStatus(response.status)) return response;
+      if (response.status === 200) return { response, bytes: await bodyOf(response) };
+      if (last || !isRetryableStatus(response.status)) return { response, bytes: NOTHING };
       await response.body.cancel();
       const asked = askedPause(response.headers, world.now()) ?? 0;
       await wait(
@@ -193,6 +201,17 @@ async function send(
       if (last || !(error instanceof TransportError) || !error.retryable) throw error;
       await wait(error.stale ? 0 : ownPause(attempt, retry), signal);
     }
+  }
+}
+
+const NOTHING = new Uint8Array();
+
+async function bodyOf({ body }: TransportResponse): Promise<Uint8Array> {
+  try {
+    return await collect(body, MAX_TOKEN_BODY);
+  } catch (error) {
+    if (error instanceof RangeError) return NOTHING;
+    throw error;
   }
 }
 
@@ -237,7 +256,7 @@ const tokenSchema = z.lazy(() =>
 );
 
 async function readToken(
-  response: TransportResponse,
+  { response, bytes }: Reply,
   request: TokenRequest,
   world: TokenWorld,
 ): Promise<Token> {
@@ -245,7 +264,6 @@ async function readToken(
   if (response.status !== 200) throw await refused(server, response, request);
   let fields: z.infer<typeof tokenSchema>;
   try {
-    const bytes = await collect(response.body, MAX_TOKEN_BODY);
     fields = tokenSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
     // No cause: the text may hold a token.
