@@ -146,7 +146,7 @@ async function builderName(session: Session, flags: SiteFlags): Promise<string |
   if (flags.isolation !== "in-place") return flags.builder ?? (found?.project.builder || undefined);
   if (flags.builder === undefined) return undefined;
   throw new UsageError(
-    "Cannot use --isolation in-place with --builder: in-place builds with this machine as it is",
+    "Cannot use --isolation in-place with --builder: it builds with the machine it is on; run it in a container of the builder image, without --builder",
   );
 }
 

@@ -62,12 +62,23 @@ export function chooseEntry(
   throw new Error(`Cannot enter an image here: ${why}${advice}`);
 }
 
+/** What lets user namespaces be made, by what they are refused with. */
+const HELP: Readonly<Record<number, string>> = {
+  13:
+    "Allow user namespaces: the sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for wherry",
+  28: "Allow user namespaces: a larger sysctl user.max_user_namespaces",
+};
+const HELP_ELSE =
+  "Allow user namespaces (a seccomp profile, or the sysctls kernel.unprivileged_userns_clone, " +
+  "kernel.apparmor_restrict_unprivileged_userns refuse them)";
+
 function adviceFor(probe: Probe, namespacesWork: boolean): string {
   if (probe.uid !== 0) {
     if (namespacesWork) return "Be root, or take --isolation namespaces, which works here";
-    return "Allow user namespaces (a seccomp profile, or kernel.unprivileged_userns_clone, " +
-      "user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns refuse them), or run wherry in the " +
-      "builder image itself, without --builder";
+    const { errno } = probe.usernsWithoutPids;
+    return `${
+      HELP[errno] ?? HELP_ELSE
+    }, or run wherry in the builder image itself, without --builder`;
   }
   return "Give the container the capabilities SYS_CHROOT, SETUID, SETGID, CHOWN and KILL, which engines give by " +
     "default, or run wherry in the builder image itself, without --builder";

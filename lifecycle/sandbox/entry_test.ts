@@ -65,6 +65,19 @@ Deno.test("entry: when none works, each reason and what would help", () => {
     () => chooseEntry(probe({}), "auto", outside),
     /^Error: Cannot enter an image here: namespaces: .*; chroot: only root .*\. Allow user namespaces .*without --builder/,
   );
+
+  for (
+    const [errno, help] of [
+      [
+        13,
+        /EACCES.*: the sysctl kernel\.apparmor_restrict_unprivileged_userns=0, or .*, or run wherry in/,
+      ],
+      [28, /ENOSPC.*: a larger sysctl user\.max_user_namespaces, or run wherry in/],
+    ] as const
+  ) {
+    const usernsWithoutPids = { ...refused, errno };
+    throws(() => chooseEntry(probe({ usernsWithoutPids }), "auto", inside), help);
+  }
   throws(
     () => chooseEntry(probe({ uid: 0 }), "auto", inside),
     /Give the container the capabilities SYS_CHROOT/,

@@ -31,6 +31,10 @@ const FAULTS: readonly {
 /** Nobody but root could read it: where the build user's files are another's, the image has it. */
 const CLOSED = "mkdir d; echo x >d/f; chmod 000 d/f; chmod 500 d .";
 
+/** Daemons that hear no signal, and a command that hears none. */
+const DEAF = "trap '' TERM INT HUP; (setsid sleep $NAP &); setsid sleep $NAP & echo napping; " +
+  "sleep $NAP; sleep $NAP";
+
 const FILES: Readonly<Record<string, string>> = {
   "share/apps/app/file": "x",
   "bp/buildpack.toml":
@@ -44,12 +48,12 @@ eval "$FAULT"
 `,
 };
 
-/** Processes with a text in their command lines. */
-function processes(...texts: readonly string[]): readonly string[] {
+/** Numbers of processes with one of the texts in their command lines. */
+function processes(...texts: readonly string[]): readonly number[] {
   return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     try {
       const line = /^\d+$/.test(name) ? Deno.readTextFileSync(`/proc/${name}/cmdline`) : "";
-      return texts.some((text) => line.includes(text)) ? [line] : [];
+      return texts.some((text) => line.includes(text)) ? [Number(name)] : [];
     } catch {
       return []; // it has ended
     }
@@ -78,9 +82,12 @@ async function misbehave(scene: Scene, way: Way, nap: string): Promise<void> {
       ...["--env", `FAULT=${fault}`, "--env", `NAP=${nap}`],
       ...mode === "in-place" ? [] : ["--builder", inShare("builder:1")],
     ], { sharedProcesses: true });
-  const left = async () => {
+  const gone = async () => {
     // The kernel takes its time to end what was killed; what was not would let this wait for ever.
     while (processes(nap, scene.dir).length > 0) await new Promise((done) => setTimeout(done, 1));
+  };
+  const left = async () => {
+    await gone();
     for (const dir of ["work", "ingest"]) {
       assert.deepEqual(await names(`${way.store}/${dir}`), [], `${where}: ${dir}`);
     }
@@ -111,11 +118,23 @@ async function misbehave(scene: Scene, way: Way, nap: string): Promise<void> {
   }
   assert.equal(closed.code === 0, !["namespaces", "in-place"].includes(where), where);
 
-  const deaf = await start("trap '' TERM INT HUP; echo napping; sleep $NAP; sleep $NAP");
-  await deaf.until(/napping/);
-  deaf.kill("SIGTERM");
-  assertOneError(await deaf.ended, 143, /Stopped by SIGTERM/);
+  const stopped = await start(DEAF);
+  await stopped.until(/napping/);
+  stopped.kill("SIGTERM");
+  assertOneError(await stopped.ended, 143, /Stopped by SIGTERM/);
   await left();
+
+  const killed = await start(DEAF);
+  await killed.until(/napping/);
+  // The one of wherry: its command line says where the image goes, and it has the buildpack's below it.
+  for (const pid of processes(`out/${mode}:app`)) {
+    const program = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0")[0]!;
+    if (/\/(wherry|lifecycle)$/.test(program)) Deno.kill(pid, "SIGKILL");
+  }
+  assert.equal((await killed.ended).code, 137, where);
+  await gone();
+  const after = await run("true");
+  assert.equal(after.code, 0, `${where}: ${after.stderr}`);
 
   await Deno.mkdir(way.layers, { recursive: true });
   await using _ = await smallDisk(way.layers, "200m"); // the builder may be unpacked there, wherry in it
@@ -130,7 +149,7 @@ Deno.test({
   name:
     "faults in every place: daemons, devices, names, deaf commands, full disks: one line, and nothing is left",
   ignore: !canRun || !canMakeBase(),
-  async fn() {
+  async fn(test) {
     await using scene = await makeScene();
     const share = `${scene.dir}/share`;
     await scene.write(FILES);
@@ -145,7 +164,7 @@ Deno.test({
     const everywhere = Deno.env.has("WHERRY_MATRIX");
     for (const way of await waysInto(scene)) {
       if (!everywhere && way.where !== "in-place") continue;
-      await misbehave(scene, way, `9${Deno.pid}.75`);
+      await test.step(way.where, () => misbehave(scene, way, `9${Deno.pid}.75`));
       assert(!Deno.readTextFileSync("/proc/self/mountinfo").includes(scene.dir), way.where);
     }
   },

@@ -30,7 +30,11 @@ async function insides({ layout, layers }: Built): Promise<unknown> {
 }
 
 /** Builds each app twice in every way, and starts what came out. */
-async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[]> {
+async function matrix(
+  test: Deno.TestContext,
+  scene: Scene,
+  apps: readonly App[],
+): Promise<readonly Way[]> {
   const share = `${scene.dir}/share`;
   const names = [...new Set(apps.flatMap((app) => app.buildpacks))];
   const orders = apps.map(({ buildpacks }) =>
@@ -49,24 +53,23 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[
   for (const { path, runImage, hello, words = [] } of apps) {
     let one: Built | undefined;
     for (const way of ways) {
-      const started = performance.now();
-      const first = await way.build(path, runImage, words);
-      const again = await way.build(path, runImage, words);
-      assert.equal(again.digest, first.digest, `${path}: rebuilt by ${way.where}`);
-      const made = again.layers.filter(({ how }) => how !== "reused");
-      assert.deepEqual(made, [], `${path}: made again by ${way.where}`);
-      // deno-lint-ignore no-console
-      console.log(`${path} by ${way.where}: ${Math.round(performance.now() - started)} ms`);
-      // What is the same image answers the same.
-      if (one === undefined) {
-        const [said] = await answers(await unpack(first.layout, "app", `${scene.dir}/started`));
-        assert.match(said!, hello);
-        await Deno.remove(`${scene.dir}/started`, { recursive: true });
-      }
-      one ??= first;
-      if (first.digest === one.digest) continue;
-      assert.deepEqual(await insides(first), await insides(one), `${path}: by ${way.where}`);
-      assert.fail(`${path}: another image by ${way.where}, with the same layers`);
+      await test.step(`${path} by ${way.where}`, async () => {
+        const first = await way.build(path, runImage, words);
+        const again = await way.build(path, runImage, words);
+        assert.equal(again.digest, first.digest, `${path}: rebuilt by ${way.where}`);
+        const made = again.layers.filter(({ how }) => how !== "reused");
+        assert.deepEqual(made, [], `${path}: made again by ${way.where}`);
+        // What is the same image answers the same.
+        if (one === undefined) {
+          const [said] = await answers(await unpack(first.layout, "app", `${scene.dir}/started`));
+          assert.match(said!, hello);
+          await Deno.remove(`${scene.dir}/started`, { recursive: true });
+        }
+        one ??= first;
+        if (first.digest === one.digest) return;
+        assert.deepEqual(await insides(first), await insides(one), `${path}: by ${way.where}`);
+        assert.fail(`${path}: another image by ${way.where}, with the same layers`);
+      });
     }
   }
   return ways;
@@ -75,7 +78,7 @@ async function matrix(scene: Scene, apps: readonly App[]): Promise<readonly Way[
 Deno.test({
   name: "matrix: a Procfile and a static program, in every isolation mode",
   ignore: !canRun || !canMakeBase() || !installed("musl-gcc"),
-  async fn() {
+  async fn(test) {
     await using scene = await makeScene();
     const { dir } = scene;
     await writeBuildBase(`${dir}/share/base`, { tools: true });
@@ -91,7 +94,7 @@ Deno.test({
       ...["-Os", "-static", "-o", `${dir}/share/apps/static/bin/server`],
       `${EXAMPLES}/hello/server.c`,
     ]);
-    const ways = await matrix(scene, [
+    const ways = await matrix(test, scene, [
       {
         path: "procfile",
         buildpacks: ["procfile"],
@@ -159,7 +162,7 @@ Deno.test({
   name:
     "matrix: Node, Python, a jar of Spring Boot's form and a plain jar, in every isolation mode",
   ignore: !ready,
-  async fn() {
+  async fn(test) {
     await using scene = await makeScene();
     const apps = `${scene.dir}/share/apps`;
     await Deno.mkdir(apps, { recursive: true });
@@ -182,6 +185,7 @@ Deno.test({
       words: ["--env", "BP_JRE_MODULES=java.base,jdk.httpserver"],
     };
     await matrix(
+      test,
       scene,
       [
         // Debian's Node looks for parts of itself in /usr/share/nodejs.
