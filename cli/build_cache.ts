@@ -37,9 +37,14 @@ export function readCacheFlags(
   flags: BuildFlags,
   { references }: Destination,
 ): CachePlace | undefined {
-  let place: CachePlace | undefined;
-  for (const spec of flags.cache ?? []) place = readSpec(session, spec) ?? place;
-  if (flags.cacheImage !== undefined) place = { image: flags.cacheImage };
+  const places = [
+    ...(flags.cache ?? []).flatMap((spec) => readSpec(session, spec) ?? []),
+    ...(flags.cacheImage === undefined ? [] : [{ image: flags.cacheImage }]),
+  ];
+  const [place, another] = places;
+  if (another !== undefined) {
+    throw new UsageError("Cannot use two build caches: want one of --cache and --cache-image");
+  }
   if (place === undefined || !("image" in place)) return place;
   const { image } = place;
   readName(image);
@@ -99,6 +104,8 @@ function withTag(name: string): string {
   return name.endsWith(`:${tag}`) ? name : `${name}:${tag}`;
 }
 
+const KEYS = ["type", "format", "source", "name"];
+
 function readSpec(session: Session, spec: string): CachePlace | undefined {
   const words = new Map(
     spec.split(";").filter((word) => word !== "").map((word) => {
@@ -107,6 +114,9 @@ function readSpec(session: Session, spec: string): CachePlace | undefined {
     }),
   );
   const bad = (why: string) => new UsageError(`Cannot use --cache ${JSON.stringify(spec)}: ${why}`);
+  if (/,\s*(type|format|source|name)=/.test(spec)) throw bad('want ";" between its parts');
+  const odd = [...words.keys()].find((key) => !KEYS.includes(key));
+  if (odd !== undefined) throw bad(`${JSON.stringify(odd)} is none of ${KEYS.join(", ")}`);
   const type = words.get("type") ?? "build";
   if (type === "launch") {
     session.log.warn(
@@ -126,6 +136,7 @@ function readSpec(session: Session, spec: string): CachePlace | undefined {
   if (format === "volume" && named && /^[\w.-]+$/.test(named)) {
     return { dir: join(session.storeDir(), "cache", `volume-${named}`) };
   }
+  if (format === "volume" && named === undefined && words.size > 0) return undefined; // pack's default
   if (format === "image" && named) return { image: named };
   throw bad(
     "want type=build and format=bind;source=DIR, format=volume;name=NAME or format=image;name=NAME",

@@ -24,6 +24,13 @@ Deno.test({
         [[...app, "--cache", "format=image;name=UP"], /Cannot read image name "UP"/],
         [[...app, "--cache-image", "x", "--clear-cache"], /Cannot use --clear-cache with cache im/],
         [[...app, "--cache-image", "app"], /app/],
+        [[...app, "--cache", "type=build,format=bind"], /--cache \S+: want ";" between its parts/],
+        [[...app, "--cache", "foramt=bind"], /--cache \S+: "foramt" is none of type, format/],
+        [[...app, "--cache", ""], /--cache "": want type=build and/],
+        [
+          [...app, "--cache", "format=volume;name=a", "--cache-image", "registry.example/b"],
+          /Cannot use two build caches: want one of/,
+        ],
         [[...app, "--volume", "none:/x"], /Cannot use --volume "none:\/x": none is not there/],
         [[...app, "--volume", "app:/layers/x"], /--volume "app:\/layers\/x": it would cover/],
         [[...app, "--binding", "x"], /Cannot use --binding "x": want NAME=DIR/],

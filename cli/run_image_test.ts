@@ -62,6 +62,11 @@ Deno.test({
       /from outside/,
     );
     equal(await Deno.readTextFile(`${shell.dir}/data/file`), "from outside");
+    const process = await shell.wherry("run", "app", "--entrypoint", "/cnb/process/wbe");
+    equal(process.err, 'ERROR: Cannot run "/cnb/process/wbe": the image has the processes web\n');
+    equal(process.code, 3);
+    const ports = await shell.wherry("run", "app", "-p", "8080:8080");
+    match(ports.err, /^ERROR: Cannot use --publish: the image has this machine's network/);
     const gone = await shell.wherry("run", "oci:base:1", "--", "no-such-program");
     equal(gone.code, 3);
     match(

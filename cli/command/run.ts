@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { addCommonFlags, addRegistryFlags, collect } from "../common.ts";
+import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import type { RunFlags } from "../run_image.ts";
 
@@ -16,6 +17,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option("-u, --user <user>", "instead of its own: a name or number, and perhaps :GROUP")
     .option("-w, --workdir <dir>", "instead of its own")
     .option("--volume <host:target[:rw]>", "a directory of this machine, read-only", collect)
+    .addOption(new Option("-p, --publish <ports>").hideHelp().argParser(refusePorts))
     .addOption(new Option("--network <mode>", "ports are the host's").choices(["host", "none"]))
     .addOption(
       new Option("--isolation <mode>", "how it is entered").choices([
@@ -42,4 +44,11 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     const { runCommand } = await import("../run_image.ts");
     done(await runCommand(io, name, args, flags));
   });
+}
+
+/** Fingers know it from engines. */
+function refusePorts(): never {
+  throw new UsageError(
+    "Cannot use --publish: the image has this machine's network, and its ports are the machine's (many apps read -e PORT=8080)",
+  );
 }

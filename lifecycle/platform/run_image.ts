@@ -99,7 +99,7 @@ export async function runImage(
   const home = readUsers(tree).find(({ uid }) => uid === user.uid)?.home || "/";
   const full = { HOME: writable ? home : sandbox.plan.home, ...env };
   return await sandbox.run({
-    program: await programIn(tree, words[0]!, env["PATH"] ?? PATH),
+    program: await programIn(request, words[0]!, env["PATH"] ?? PATH),
     args: words.slice(1),
     cwd,
     env: full,
@@ -142,8 +142,14 @@ async function wallsFor(
   return { sandbox, writable: whole !== undefined };
 }
 
-/** A name without a slash is looked up as execvp does; the rest is the kernel's business. */
-async function programIn(tree: string, word: string, path: string): Promise<string> {
+/** A name without a slash is looked up as execvp does; what a volume brings, or a link leads to, is the kernel's business. */
+async function programIn(
+  { tree, volumes }: Pick<RunRequest, "tree" | "volumes">,
+  word: string,
+  path: string,
+): Promise<string> {
+  const process = /^\/cnb\/process\/[^/]+$/.test(word) && volumes.length === 0;
+  if (process && !locate(tree, word)) throw await noProcess(tree, word);
   if (word.includes("/")) return word;
   for (const dir of path.split(":")) {
     const file = `${dir === "" ? "." : dir}/${word}`;
@@ -153,6 +159,19 @@ async function programIn(tree: string, word: string, path: string): Promise<stri
   throw new LifecycleError(
     ExitCode.arguments,
     `Cannot run ${JSON.stringify(word)}: the image has no such program in ${path}`,
+  );
+}
+
+async function noProcess(tree: string, word: string): Promise<LifecycleError> {
+  const dir = locate(tree, "/cnb/process");
+  const names = dir === undefined
+    ? []
+    : await Array.fromAsync(Deno.readDir(dir), ({ name }) => name).catch(() => []);
+  return new LifecycleError(
+    ExitCode.arguments,
+    `Cannot run ${JSON.stringify(word)}: the image has ${
+      names.length === 0 ? "no processes" : `the processes ${names.sort().join(", ")}`
+    }`,
   );
 }
 
