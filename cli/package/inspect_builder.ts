@@ -1,6 +1,5 @@
 /** `wherry builder inspect`. */
 import { type BuilderInfo, readBuilder } from "../../lifecycle/platform/package/builder.ts";
-import { orderJson } from "../../lifecycle/platform/package/module.ts";
 import type { CommonFlags } from "../common.ts";
 import { alsoNotInStore, UsageError } from "../exit.ts";
 import { nowhere } from "../open_image.ts";
@@ -58,7 +57,7 @@ export async function inspectBuilder(
   if (flags.output !== "human") {
     const value = {
       builder_name: name,
-      trusted: true, // it makes no difference here: buildpacks never see credentials
+      trusted: true,
       default: false,
       remote_info: remote.info ? keys(remote.info, depth) : null,
       local_info: local.info ? keys(local.info, depth) : null,
@@ -106,8 +105,8 @@ function keys(info: Shown, depth: number): unknown {
   return {
     description: info.description || undefined,
     created_by: {
-      Name: info.createdBy.name,
-      Version: info.createdBy.version,
+      name: info.createdBy.name,
+      version: info.createdBy.version,
     },
     stack: { id: info.stackId, mixins: info.mixins.length > 0 ? info.mixins : undefined },
     lifecycle: {
@@ -121,7 +120,9 @@ function keys(info: Shown, depth: number): unknown {
     buildpacks: modules("buildpack"),
     detection_order: orderKeys(orderTree(info.order, of(info, "buildpack"), depth)),
     extensions: extensions.length > 0 ? extensions : undefined,
-    order_extensions: info.orderExtensions.length > 0 ? orderJson(info.orderExtensions) : undefined,
+    order_extensions: info.orderExtensions.length > 0
+      ? orderKeys(orderTree(info.orderExtensions, of(info, "extension"), 0))
+      : undefined,
   };
 }
 
@@ -142,6 +143,8 @@ function human(answer: Answer, depth: number): string {
     "Created By:",
     `  Name: ${info.createdBy.name || "-"}`,
     `  Version: ${info.createdBy.version || "-"}`,
+    "",
+    "Trusted: Yes", // it makes no difference here: buildpacks never see credentials
     "",
     ...(info.stackId ? ["Stack:", `  ID: ${info.stackId}`, ""] : []),
     "Lifecycle:",
@@ -171,7 +174,7 @@ function human(answer: Answer, depth: number): string {
   if (info.orderExtensions.length > 0) {
     lines.push(
       "Detection Order (Extensions):",
-      drawOrder(orderTree(info.orderExtensions, of(info, "extension"), 1)),
+      drawOrder(orderTree(info.orderExtensions, of(info, "extension"), 0)),
     );
   }
   return lines.join("\n").trimEnd() + "\n";

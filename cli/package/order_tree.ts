@@ -25,7 +25,7 @@ export interface OrderGroup {
 /**
  * The tree of `order` with the composites among `modules` opened.
  *
- * @param depth How many orders below each other are opened; -1: all.
+ * @param depth How deep composites are opened, as pack counts: 0 for none, -1 for all.
  */
 export function orderTree(
   order: GroupOrder,
@@ -33,7 +33,6 @@ export function orderTree(
   depth: number,
   above: ReadonlySet<string> = new Set(),
 ): readonly OrderGroup[] {
-  if (depth === 0) return [];
   const node = (element: GroupElement): OrderNode => {
     const info = modules.find((one) =>
       one.id === element.id && (element.version === "" || one.version === element.version)
@@ -46,7 +45,7 @@ export function orderTree(
       version,
       optional: element.optional,
       cyclic,
-      groups: cyclic || info === undefined
+      groups: cyclic || info === undefined || depth === 0
         ? []
         : orderTree(info.order, modules, depth - 1, new Set([...above, key])),
     };
@@ -73,15 +72,19 @@ export function drawOrder(groups: readonly OrderGroup[], indent = " "): string {
   return drawGroups(groups, indent);
 }
 
-/** The tree in pack's keys. */
+/** The tree in pack's keys: a composite stands there once for each of its groups. */
 export function orderKeys(groups: readonly OrderGroup[]): readonly Record<string, unknown>[] {
-  return groups.map(({ members }) => ({
-    buildpacks: members.map((one) => ({
-      id: one.id,
-      version: one.version || undefined,
-      optional: one.optional || undefined,
-      cyclic: one.cyclic || undefined,
-      buildpacks: one.groups.length === 0 ? undefined : orderKeys(one.groups),
-    })),
-  }));
+  return groups.map(({ members }) => ({ buildpacks: members.flatMap(nodeKeys) }));
+}
+
+function nodeKeys(
+  { id, version, optional, cyclic, groups }: OrderNode,
+): readonly Record<string, unknown>[] {
+  const own = {
+    id,
+    version: version || undefined,
+    optional: optional || undefined,
+    cyclic: cyclic || undefined,
+  };
+  return groups.length === 0 ? [own] : orderKeys(groups).map((group) => ({ ...own, ...group }));
 }

@@ -1,6 +1,7 @@
 /** Orders as trees. */
-import { equal } from "node:assert/strict";
-import { drawOrder, type OrderNode } from "./order_tree.ts";
+import { deepEqual, equal } from "node:assert/strict";
+import type { ModuleInfo } from "../../lifecycle/platform/package/module.ts";
+import { drawOrder, orderKeys, type OrderNode, orderTree } from "./order_tree.ts";
 
 const node = (id: string, groups: OrderNode["groups"] = []): OrderNode => ({
   id,
@@ -24,4 +25,27 @@ Deno.test("an order is drawn as pack draws it: every list of groups is counted f
     └ b
 `,
   );
+});
+
+Deno.test("--depth counts composites that are opened, and a composite stands in pack's keys once a group", () => {
+  const order = (...groups: readonly string[][]) =>
+    groups.map((group) => ({
+      group: group.map((id) => ({ id, version: "1", optional: id === "c", execEnv: [] })),
+    }));
+  const info = (id: string, ...groups: readonly string[][]) =>
+    ({ id, version: "1", order: order(...groups) }) as unknown as ModuleInfo;
+  const modules = [info("a", ["b"], ["c"]), info("b", ["a"]), info("c")];
+  const keys = (depth: number) => orderKeys(orderTree(order(["a"]), modules, depth));
+  const plain = (value: unknown) => JSON.parse(JSON.stringify(value));
+  const a = { id: "a", version: "1" };
+  const b = { id: "b", version: "1" };
+  const c = { id: "c", version: "1", optional: true };
+  deepEqual(plain(keys(0)), [{ buildpacks: [a] }]);
+  deepEqual(plain(keys(1)), [
+    { buildpacks: [{ ...a, buildpacks: [b] }, { ...a, buildpacks: [c] }] },
+  ]);
+  const cyclic = { ...b, buildpacks: [{ ...a, cyclic: true }] };
+  deepEqual(plain(keys(-1)), [
+    { buildpacks: [{ ...a, buildpacks: [cyclic] }, { ...a, buildpacks: [c] }] },
+  ]);
 });
