@@ -40,14 +40,25 @@ export function collectWords(
   before: readonly string[] | undefined,
 ): readonly string[] {
   const words = value.split(",").map((word) => word.trim()).filter((word) => word !== "");
-  if (words.length > 0) return [...(before ?? []), ...words];
-  // Most often a variable that is not set: to go on without would do something else than was meant.
-  throw new InvalidArgumentError("Want a name.");
+  return [...(before ?? []), ...(words.length > 0 ? words : absent())];
 }
 
 /** Collects a flag that may be given several times; commas are part of the value. */
 export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), value];
+}
+
+/** As {@linkcode collect}, of names: none is empty. */
+export function collectNames(
+  value: string,
+  before: readonly string[] | undefined,
+): readonly string[] {
+  return [...(before ?? []), value.trim() === "" ? absent() : value];
+}
+
+/** Most often a variable that is not set: to go on without would do something else than was meant. */
+function absent(): never {
+  throw new InvalidArgumentError("Want a name.");
 }
 
 /** Adds the flags about what is shown and where the store is. */
@@ -69,7 +80,11 @@ export function addCommonFlags(command: Command): Command {
 export function addRegistryFlags(command: Command): Command {
   return command
     .optionsGroup("Registry flags:")
-    .option("--ca-cert <file>", "trust this certificate authority too (PEM; repeatable)", collect)
+    .option(
+      "--ca-cert <file>",
+      "trust this certificate authority too (PEM; repeatable)",
+      collectNames,
+    )
     .option(
       "--insecure-registry <host>",
       "plain http or unverified TLS is fine for this host (repeatable; http://HOST or https://HOST: only that)",

@@ -1,5 +1,11 @@
 import { type Command, Option } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords } from "../common.ts";
+import {
+  addCommonFlags,
+  addRegistryFlags,
+  collect,
+  collectNames,
+  collectWords,
+} from "../common.ts";
 import type { BuildFlags } from "../build_flags.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
@@ -37,7 +43,7 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
     .option(
       "--from <bundle>",
       "take images from this bundle first (repeatable: its parts; see: wherry bundle)",
-      collect,
+      collectNames,
     )
     .optionsGroup("What comes out:")
     .option("--publish", "straight to the registry, instead of the local store")

@@ -1,5 +1,12 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
+import {
+  addCommonFlags,
+  addRegistryFlags,
+  collect,
+  collectNames,
+  collectWords,
+  subcommands,
+} from "../common.ts";
 import type { Io } from "../io.ts";
 import { anyOutputFlag, outputFlag } from "../output.ts";
 import { addSourceFlags } from "./buildpack.ts";
@@ -15,7 +22,7 @@ export function define(command: Command, io: Io): void {
     .option(
       "-b, --buildpack <name>",
       "with --from: put this buildpack in the place of the one with its id (repeatable)",
-      collect,
+      collectWords,
     )
     .option("--publish", "straight to the registry, instead of the local store")
     .option("--tag <name>", "another name for it (repeatable)", collectWords)
@@ -28,12 +35,12 @@ export function define(command: Command, io: Io): void {
     .option(
       "--flatten <id@version,...>",
       "these buildpacks in one layer (repeatable)",
-      collect,
+      collectNames,
     )
     .option(
       "--lifecycle <file>",
       "the executable for another platform's builder (repeatable; default: this one, or wherry-ARCH beside it)",
-      collect,
+      collectNames,
     )
     .option(
       "--append-image-name-suffix",

@@ -1,5 +1,11 @@
 import type { Command } from "commander";
-import { addCommonFlags, addRegistryFlags, collect, collectWords, subcommands } from "../common.ts";
+import {
+  addCommonFlags,
+  addRegistryFlags,
+  collectNames,
+  collectWords,
+  subcommands,
+} from "../common.ts";
 import type { Io } from "../io.ts";
 import { type AnyFormat, anyOutputFlag, outputFlag } from "../output.ts";
 import type { QueryFlags } from "../sbom_query.ts";
@@ -15,8 +21,8 @@ export function define(command: Command, io: Io, done: (code: number) => void): 
   const which = (one: Command) =>
     one.option("--platform <os/arch>", "which image of an index (default: this machine's)")
       .option("--remote", "ask the registry, not the store")
-      .option("--buildpack <id>", "only of this buildpack (repeatable)", collect)
-      .option("--layer <name>", "only of this layer (repeatable)", collect);
+      .option("--buildpack <id>", "only of this buildpack (repeatable)", collectNames)
+      .option("--layer <name>", "only of this layer (repeatable)", collectNames);
   const finish = (one: Command) => addCommonFlags(addRegistryFlags(one));
 
   finish(

@@ -530,6 +530,14 @@ Deno.test("two targets make an index of two builders", async () => {
   for (
     const [words, message] of [
       [["--flatten", "a@1"], "Cannot use --flatten with --from: it goes with --config"],
+      [
+        ["--flatten", ""],
+        'Cannot use --flatten "": want a name \\(see: wherry builder create --help\\)',
+      ],
+      [
+        ["-b", ""],
+        'Cannot use --buildpack "": want a name \\(see: wherry builder create --help\\)',
+      ],
       [["--lifecycle", "x"], "Cannot use --lifecycle with --from: it goes with --config"],
       [["-t", "linux/s390x"], "Cannot choose an image of .* for linux/s390x: it has .*"],
     ] as const
