@@ -92,6 +92,7 @@ export type {
   AnswerBody,
   Ask,
   BodyReader,
+  FileBody,
   HeaderView,
 } from "./registry/server/http/message.ts";
 export type { Patience } from "./registry/server/http/pace.ts";
