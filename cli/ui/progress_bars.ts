@@ -11,8 +11,7 @@ export function bars(sink: Sink, log: TerminalLog): Progress {
   const plain = log.writeLine;
   const start = () => {
     multi = new MultiBar({
-      format: "  {label} {bar} {shown}",
-      barsize: 24,
+      format: (_options, _params, payload: Act) => progressLine(payload, sink.columns()),
       hideCursor: true,
       clearOnComplete: true,
       emptyOnZero: true,
@@ -31,20 +30,14 @@ export function bars(sink: Sink, log: TerminalLog): Progress {
   return {
     stop,
     meter(label, total) {
-      const shown = () => total ? `${formatSize(done)} of ${formatSize(total)}` : formatSize(done);
       let done = 0;
-      const bar = (multi ?? start()).create(
-        total ?? 1,
-        0,
-        { label: fit(label), shown: shown() },
-        // A bar that cannot move would look stuck.
-        total ? {} : { format: "  {label} {shown}" },
-      );
+      const act = (): Act => ({ label, done, total });
+      const bar = (multi ?? start()).create(total ?? 1, 0, act());
       live.add(bar);
       return {
         add(bytes) {
           done += bytes;
-          bar.update(total ? Math.min(done, total) : 0, { shown: shown() });
+          bar.update(total ? Math.min(done, total) : 0, act());
         },
         end() {
           if (!live.delete(bar)) return;
@@ -54,6 +47,32 @@ export function bars(sink: Sink, log: TerminalLog): Progress {
       };
     },
   };
+}
+
+/** An act that goes on. */
+interface Act {
+  readonly label: string;
+  /** Bytes. */
+  readonly done: number;
+  /** Bytes, when they are known. */
+  readonly total?: number | undefined;
+}
+
+const LABEL = 36;
+const BAR = 24;
+
+/**
+ * One line of fewer than `columns`, whatever the terminal has become meanwhile: the bar goes first, then the end of the label.
+ * Without a total there is no bar: one that cannot move would look stuck.
+ */
+export function progressLine({ label, done, total }: Act, columns: number): string {
+  const shown = total ? `${formatSize(done)} of ${formatSize(total)}` : formatSize(done);
+  const room = Math.max(columns - 1 - "    ".length - Math.max(shown.length, 18), 8);
+  const bar = total ? Math.max(Math.min(BAR, room - Math.min(LABEL, label.length)), 0) : 0;
+  const width = Math.min(LABEL, room - bar);
+  const full = total ? Math.round(bar * Math.min(done / total, 1)) : 0;
+  const name = label.length > width ? label.slice(0, width - 1) + "…" : label.padEnd(width);
+  return `  ${name} ${bar > 0 ? "█".repeat(full) + "░".repeat(bar - full) + " " : ""}${shown}`;
 }
 
 /** What cli-progress needs of a terminal, over our own sink. */
@@ -76,8 +95,4 @@ function stream(sink: Sink): Record<string, unknown> {
     on: () => {},
     removeListener: () => {},
   };
-}
-
-function fit(label: string): string {
-  return label.length > 36 ? label.slice(0, 35) + "…" : label.padEnd(36);
 }

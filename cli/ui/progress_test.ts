@@ -1,6 +1,7 @@
 import { equal, match } from "node:assert/strict";
 import { terminalLog } from "./log.ts";
 import { startProgress } from "./progress.ts";
+import { progressLine } from "./progress_bars.ts";
 
 function screen(isTerminal: boolean) {
   const written: string[] = [];
@@ -46,4 +47,15 @@ Deno.test("what ended before bars were loaded is not shown, nor what nobody look
     await Promise.resolve();
     equal(written.join(""), "");
   }
+});
+
+Deno.test("a bar fits the terminal as it is now: it is shortened, then the label is, the numbers stay", () => {
+  const act = { label: "Copying eabb0dab34ba", done: 33_600_000, total: 203_000_000 };
+  for (const columns of [120, 80, 60, 50, 40]) {
+    const line = progressLine(act, columns);
+    match(line, /^ {2}Copying .* 33\.6 MB of 203 MB$/);
+    equal(line.length < columns, true, `${columns}: ${line}`);
+  }
+  equal(progressLine(act, 120).replaceAll(/[^█░]/g, ""), "████".padEnd(24, "░"));
+  equal(progressLine({ label: "Reading", done: 5 }, 80).trim(), `${"Reading".padEnd(36)} 5 B`);
 });
