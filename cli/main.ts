@@ -28,7 +28,7 @@ function interruptible(): AbortSignal {
     Deno.addSignalListener(name, () => {
       const reason = new Interrupted(name);
       // The second one means it: what is under way is made to be safe against a sudden end.
-      if (controller.signal.aborted) Deno.exit(reason.exitCode);
+      if (controller.signal.aborted) end(reason.exitCode);
       controller.abort(reason);
     });
   }
@@ -85,7 +85,8 @@ const asleep = () => {
   );
 };
 globalThis.addEventListener("unload", asleep);
-main().then((code) => {
+function end(code: number): never {
   globalThis.removeEventListener("unload", asleep);
   Deno.exit(code);
-});
+}
+main().then(end);
