@@ -13,21 +13,30 @@ export interface Progress {
 
 /** Acts that end sooner than this are not worth a line. */
 const PATIENCE_MS = 2000;
+/** Nor a bar: it would flicker, and what draws it takes longer to load than the act. */
+const BAR_AFTER_MS = 300;
 
 /** Bars on a terminal; elsewhere a plain line now and then, so that a CI log shows life. */
-export function startProgress(sink: Sink, log: TerminalLog, quiet: boolean): Progress {
+export function startProgress(
+  sink: Sink,
+  log: TerminalLog,
+  quiet: boolean,
+  barAfter = BAR_AFTER_MS,
+): Progress {
   if (quiet) return { meter: () => ({ add: () => {}, end: () => {} }), stop: () => {} };
-  return sink.isTerminal ? barsLater(sink, log) : lines(log);
+  return sink.isTerminal ? barsLater(sink, log, barAfter) : lines(log);
 }
 
-/** {@linkcode bars} from the first act on: what draws them takes much of Node with it. */
-function barsLater(sink: Sink, log: TerminalLog): Progress {
+/** {@linkcode bars} from the first act on that takes a while: what draws them takes much of Node with it. */
+function barsLater(sink: Sink, log: TerminalLog, after: number): Progress {
   let real: Progress | undefined;
   let loading: Promise<void> | undefined;
   let stopped = false;
+  const waiting = new Set<ReturnType<typeof setTimeout>>();
   return {
     stop() {
       stopped = true;
+      for (const timer of waiting) clearTimeout(timer);
       real?.stop();
     },
     meter(label, total) {
@@ -39,13 +48,15 @@ function barsLater(sink: Sink, log: TerminalLog): Progress {
         shown = real!.meter(label, total);
         shown.add(done);
       };
-      if (real !== undefined) show();
-      else {
+      const timer = setTimeout(() => {
+        waiting.delete(timer);
+        if (real !== undefined) return show();
         loading ??= import("./progress_bars.ts").then(({ bars }) => {
           real = bars(sink, log);
         });
         loading.then(show, () => {}); // without bars, then
-      }
+      }, after);
+      waiting.add(timer);
       return {
         add(bytes) {
           done += bytes;
@@ -53,6 +64,8 @@ function barsLater(sink: Sink, log: TerminalLog): Progress {
         },
         end() {
           ended = true;
+          clearTimeout(timer);
+          waiting.delete(timer);
           shown?.end();
         },
       };

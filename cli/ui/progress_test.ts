@@ -25,7 +25,7 @@ function screen(isTerminal: boolean) {
 
 Deno.test("bars come on a terminal, with what was counted before they were loaded", async () => {
   const { sink, log, written, seen } = screen(true);
-  const progress = startProgress(sink, log, false);
+  const progress = startProgress(sink, log, false, 0);
   const meter = progress.meter("Copying", 1000);
   meter.add(250);
   await seen;
@@ -38,7 +38,7 @@ Deno.test("bars come on a terminal, with what was counted before they were loade
 Deno.test("what ended before bars were loaded is not shown, nor what nobody looks at", async () => {
   for (const [isTerminal, quiet] of [[true, false], [true, true], [false, false]] as const) {
     const { sink, log, written } = screen(isTerminal);
-    const progress = startProgress(sink, log, quiet);
+    const progress = startProgress(sink, log, quiet, 0);
     const meter = progress.meter("Copying", 1000);
     meter.add(10);
     meter.end();
