@@ -26,7 +26,7 @@ interface Tar {
 export async function restoreTars(
   wanted: readonly LayerToRestore[],
   cache: Cache,
-  { helper, looks }: Pick<RestoreInput, "helper" | "looks">,
+  { helper, looks, owner }: Pick<RestoreInput, "helper" | "looks" | "owner">,
   ctx: Context,
 ): Promise<readonly RestoredLayer[]> {
   if (helper === undefined) return [];
@@ -39,7 +39,7 @@ export async function restoreTars(
   const restored: RestoredLayer[] = [];
   const unsure = new Set(tars);
   try {
-    const said = await restoreWith(helper, tars.map(({ words }) => words), ctx.signal);
+    const said = await restoreWith(helper, tars.map(({ words }) => words), ctx.signal, owner);
     for (const [at, tar] of tars.entries()) {
       const { id, directory, name } = tar.layer;
       const word = said[at];

@@ -11,6 +11,7 @@ import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
 import { restoreWith, type TarOutcome } from "../sandbox/restore.ts";
+import { handOver } from "../sandbox/trees.ts";
 import { tempDir } from "../../registry/temp_testing.ts";
 
 const INSIDE = "/layers/bp";
@@ -26,6 +27,7 @@ async function restoreAll(
   root: string,
   tars: readonly Uint8Array[],
   shas = tars.map((tar) => digestOf(tar)),
+  owner?: { readonly uid: number; readonly gid: number },
 ) {
   const layers = [];
   for (const [n, tar] of tars.entries()) {
@@ -34,7 +36,7 @@ async function restoreAll(
     await Deno.writeFile(`${directory}.tar`, tar);
     layers.push({ tar: `${directory}.tar`, directory, inside: INSIDE, name: "l", sha: shas[n]! });
   }
-  return await restoreWith(await compiledHelper(), layers, quietContext().signal);
+  return await restoreWith(await compiledHelper(), layers, quietContext().signal, owner);
 }
 
 /** All that can be seen of a tree. */
@@ -132,6 +134,43 @@ Deno.test("RE-19 RE-20 a plain layer comes back as by the strict reader, and all
     if (changed > newest) newest = changed;
   }
   assert.deepEqual(said.looks, { digest: looks.digest(), newest });
+});
+
+Deno.test({
+  name:
+    "RE-19 what is restored for a user is theirs at once, and giving it again moves no time of change",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    await using dir = await tempDir();
+    const files: readonly Sample[] = [
+      { name: at("closed"), type: "directory", mode: 0o500 },
+      { name: at("closed/f"), text: "x", mode: 0 },
+      { name: at("open"), type: "directory", mode: 0o755 },
+      { name: at("open/link"), type: "symlink", linkName: "/etc/passwd" },
+      { name: at("open/large"), text: "y".repeat(600_000), mode: 0o755 },
+    ];
+    const owner = { uid: 12_345, gid: 23_456 };
+    const tar = tarOf(...TOP, ...files);
+    const outside = Deno.lstatSync("/etc/passwd");
+    const [said] = await restoreAll(dir.path, [tar], undefined, owner);
+    assert.ok(said && "frame" in said, String(Object.values(said ?? {})));
+    const top = `${dir.path}/0/l`;
+    const looksNow = () => {
+      using look = openExactLook()!;
+      const names = ["", ...files.map(({ name }) => name.slice(at("").length - 1))];
+      return names.map((name) => `${name} ${look(top + name).bytes.toHex()}`);
+    };
+    for (const { name } of [{ name: at("") }, ...files]) {
+      const { uid, gid } = Deno.lstatSync(`${dir.path}/0/${name.slice(INSIDE.length + 1)}`);
+      assert.deepEqual({ uid, gid }, owner, name);
+    }
+    const before = looksNow();
+    await handOver(await compiledHelper(), [top], owner.uid, owner.gid);
+    assert.deepEqual(looksNow(), before);
+    assert.equal(Deno.lstatSync("/etc/passwd").uid, outside.uid);
+    const strict = await strictly(dir.path, tar);
+    assert.deepEqual(listing(top), listing(strict.path));
+  },
 });
 
 Deno.test("CA-5 what is not the layer is told, and a layer that is there already is not touched", async () => {

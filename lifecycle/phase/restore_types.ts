@@ -30,8 +30,10 @@ export interface RestoreInput {
   readonly forLater?: boolean | undefined;
   /** The sandbox helper's executable: restores faster. Without it all is done here. */
   readonly helper?: string | undefined;
-  /** Whether `written` is to say what the kernel knows of files: for when nobody is given them afterwards. */
+  /** Whether `written` is to say what the kernel knows of files: for when nobody but `owner` is given them afterwards. */
   readonly looks?: boolean | undefined;
+  /** Who is to have what is restored. What the helper restores is theirs at once, all else is left to the caller; absent for us. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /** What restore did, by `<id>:<name>` in order. */

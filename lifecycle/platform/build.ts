@@ -183,6 +183,8 @@ async function buildInSite(
     layers: entered.input.layersDir,
     capability,
     forLater: true,
+    looks: true,
+    owner: entered.input.owner,
     helper,
   }, ctx);
   await entered.sandbox.handOver([entered.input.layersDir.outside]);

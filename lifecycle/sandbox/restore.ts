@@ -36,6 +36,7 @@ const tarOutcome = z.lazy(() =>
 /**
  * Restores layers side by side, hashing on the way.
  *
+ * @param owner To whom all of it is given; ours without.
  * @returns Of each, in order.
  * @throws {Error} With the helper's reason; anything may lie in the places of the layers then.
  * @throws The signal's reason.
@@ -44,10 +45,12 @@ export async function restoreWith(
   helper: string,
   layers: readonly TarLayer[],
   signal: AbortSignal,
+  owner?: { readonly uid: number; readonly gid: number },
 ): Promise<readonly TarOutcome[]> {
   const words = layers.flatMap((
     { tar, directory, inside, name, sha },
   ) => [tar, directory, inside, name, hexOf(sha)]);
-  const said = await runVerb(helper, ["restore", ...words], signal);
+  const whose = owner === undefined ? "self" : `${owner.uid}:${owner.gid}`;
+  const said = await runVerb(helper, ["restore", whose, ...words], signal);
   return said.trim().split("\n").map((line) => tarOutcome.parse(JSON.parse(line)));
 }

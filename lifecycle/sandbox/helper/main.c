@@ -6,7 +6,7 @@
  * helper hold STAGE LOWER UPPER WORK [user]  an overlay, until stdin ends; see run --join
  * helper subids MAPS -- PROGRAM ARG...   run one program as root of a user namespace with many ids
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
- * helper restore LAYER...                layers out of a cache, hashed on the way
+ * helper restore OWNER LAYER...          layers out of a cache, hashed on the way
  * helper archive BLOB SPOOL              a layer of directories and files, hashed and compressed
  *
  * The environment of `run` is the environment of the program, exactly. */

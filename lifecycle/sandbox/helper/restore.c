@@ -1,4 +1,5 @@
-/* helper restore {TAR DIRECTORY INSIDE NAME DIFFID}...: layers out of a cache.
+/* helper restore OWNER {TAR DIRECTORY INSIDE NAME DIFFID}...: layers out of a cache. OWNER is UID:GID, to whom
+ * all that is made is given as it is made, or `self`.
  *
  * Of the plain tar TAR, which must be DIFFID, makes NAME in DIRECTORY, which is INSIDE/NAME in the
  * archive and must not be there yet. Says for each, in order, a line of JSON: what was found, or why
@@ -64,6 +65,15 @@ struct layer {
   const char *why;
 };
 
+static struct owner owner;
+
+/* Nobody else gets here before the end: the top is given last. */
+static const char *give(int parent, const char *name) {
+  if (!owner.given) return NULL;
+  const bool done = fchownat(parent, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) == 0;
+  return done ? NULL : strerror(errno);
+}
+
 static void step_out(struct layer *l) {
   place_drop(l->steps[--l->depth].place);
   l->path[l->depth > 0 ? l->steps[l->depth - 1].length : 0] = 0;
@@ -116,7 +126,9 @@ static const char *set_late_modes(struct layer *l) {
   for (struct late *late = l->late; late; late = late->next) {
     const char *why = enter(l, late->path, true);
     if (why) return why;
-    if (fchmod(l->steps[l->depth - 1].place->fd, late->mode) != 0) return strerror(errno);
+    const int fd = l->steps[l->depth - 1].place->fd;
+    if (owner.given && fchown(fd, owner.uid, owner.gid) != 0) return strerror(errno);
+    if (fchmod(fd, late->mode) != 0) return strerror(errno);
   }
   return NULL;
 }
@@ -141,7 +153,7 @@ static const char *make_directory(struct layer *l, const char *path, mode_t mode
   const bool at_once = (mode & 07700) == 0700;
   const int parent = l->steps[l->depth - 1].place->fd;
   if (mkdirat(parent, name, at_once ? mode : 0700) != 0) return strerror(errno);
-  return at_once ? NULL : remember(l, path, mode);
+  return at_once ? give(parent, name) : remember(l, path, mode);
 }
 
 static unsigned char *next_look(struct layer *l) {
@@ -167,7 +179,7 @@ static const char *make_file(struct layer *l, const char *path, const struct tar
   struct place *place = l->steps[l->depth - 1].place;
   /* Small files of one directory go to one writer: two would wait for each other in the kernel. */
   const unsigned turn = entry->size >= BLOCK_SIZE ? (unsigned)l->files : place->number;
-  *file = (struct file){.place = place_use(place), .look = look, .left = entry->size,
+  *file = (struct file){.place = place_use(place), .owner = &owner, .look = look, .left = entry->size,
                         .mode = entry->mode & 01777, .writer = turn % l->w.count, .fd = -1};
   strcpy(file->name, name);
   l->files++;
@@ -192,7 +204,7 @@ static const char *make_entry(struct layer *l, const struct tar_entry *entry, st
   if (why) return why;
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   const int parent = l->steps[l->depth - 1].place->fd;
-  return symlinkat(entry->link, parent, name) == 0 ? NULL : strerror(errno);
+  return symlinkat(entry->link, parent, name) == 0 ? give(parent, name) : strerror(errno);
 }
 
 /* Where in the archive we are. */
@@ -373,6 +385,13 @@ int restore(char **words) {
   if (!sha256_possible()) fail(EXIT_HELPER, "hash on", "this processor", ENOTSUP);
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   umask(0);
+  char *colon = words[0] ? strchr(words[0], ':') : NULL;
+  if (colon) {
+    owner = (struct owner){true, (uid_t)strtoul(words[0], NULL, 10), (gid_t)strtoul(colon + 1, NULL, 10)};
+  } else if (!words[0] || strcmp(words[0], "self")) {
+    fail(EXIT_HELPER, "read", "owner", EINVAL);
+  }
+  words++;
   size_t count = 0;
   while (words[count]) count++;
   layer_count = count / 5;

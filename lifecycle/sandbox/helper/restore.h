@@ -23,9 +23,17 @@ struct place {
   atomic_int users;
 };
 
+/* To whom what is made is given; nobody but who makes it unless `given`. */
+struct owner {
+  bool given;
+  uid_t uid;
+  gid_t gid;
+};
+
 /* A file on its way. Its own writer sees all of it, in order. */
 struct file {
   struct place *place;
+  const struct owner *owner;
   unsigned char *look; /* where the kernel's words about it go */
   uint64_t left;
   mode_t mode;

@@ -66,6 +66,8 @@ static const char *write_piece(struct file *file, const unsigned char *from, uin
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     file->fd = openat(file->place->fd, file->name, flags, file->mode);
     if (file->fd < 0) return strerror(errno);
+    const struct owner *owner = file->owner;
+    if (owner->given && fchown(file->fd, owner->uid, owner->gid) != 0) return strerror(errno);
   }
   for (uint32_t done = 0; done < length;) {
     ssize_t written = write(file->fd, from + done, length - done);
