@@ -1,6 +1,7 @@
 /** The one place that turns a failure into an exit code and one line for people. */
 import { isOciError } from "../registry/oci/error.ts";
 import { Interrupted } from "./io.ts";
+import { shown } from "./ui/shown.ts";
 
 /** Bad words on the command line, or words for what is not there: exit 3, as the lifecycle has it. */
 export class UsageError extends Error {
@@ -49,6 +50,11 @@ export interface Failure {
  * @see CNB checklist 2.3
  */
 export function failureOf(error: unknown): Failure {
+  const { code, message } = saidOf(error);
+  return { code, message: message === undefined ? undefined : shown(message) };
+}
+
+function saidOf(error: unknown): Failure {
   if (error instanceof Interrupted) return { code: error.exitCode, message: error.message };
   if (error instanceof UsageError) return { code: 3, message: error.message };
   if (error instanceof SoftError) return { code: 2, message: error.message };

@@ -95,13 +95,19 @@ function tellOne(
 ): void {
   switch (decision) {
     case "current":
-      return log.info(`${reference} stands on ${old?.base || "its base"} already: nothing to do`);
+      return log.info(
+        `${reference} stands on ${harmless(old?.base || "its base")} already: nothing to do`,
+      );
     case "skipped":
       return log.warn(`${reference} is left alone: ${reason}`);
     case "would rebase":
-      return log.info(`Would rebase ${reference} from ${old?.base || "its base"} to ${made?.base}`);
+      return log.info(
+        `Would rebase ${reference} from ${harmless(old?.base || "its base")} to ${made?.base}`,
+      );
     default:
-      return log.info(`Rebased ${reference} from ${old?.base || "its base"} to ${made?.base}`);
+      return log.info(
+        `Rebased ${reference} from ${harmless(old?.base || "its base")} to ${made?.base}`,
+      );
   }
 }
 
@@ -361,7 +367,9 @@ function tellResult({ io, log }: Session, format: string, result: FleetResult): 
   const { reference, decision, reason = "" } = result;
   // "skipped: moved" says the decision already.
   const said = decision === "moved" || reason === "" ? [] : [decision];
-  const line = [reference, ...said, reason === "" ? decision : harmless(reason)].join(": ");
+  const line = [harmless(reference), ...said, reason === "" ? decision : harmless(reason)].join(
+    ": ",
+  );
   if (!isGood(result)) log.error(line);
   else if (decision === "skipped" || decision === "not CNB") log.debug(line);
   else if (format === "human") log.debug(line);

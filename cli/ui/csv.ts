@@ -1,3 +1,5 @@
+import { shown } from "./shown.ts";
+
 /**
  * One line of CSV (RFC 4180). A cell that a spreadsheet would take for a formula begins with a blank quote, so that
  * nothing an image says of itself is run.
@@ -6,5 +8,5 @@ export function csvLine(cells: readonly string[]): string {
   const safe = (cell: string) =>
     /^[=+@\t\r]|^-[^\d]/.test(cell) && cell !== "-" ? `'${cell}` : cell;
   const quoted = (cell: string) => /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-  return cells.map((cell) => quoted(safe(cell))).join(",") + "\n";
+  return cells.map((cell) => quoted(safe(shown(cell)))).join(",") + "\n";
 }

@@ -1,6 +1,7 @@
 import pc from "picocolors";
 import type { Log } from "../../registry/context.ts";
 import type { Sink } from "../io.ts";
+import { shown } from "./shown.ts";
 
 /** How much is said. */
 export type Level = "debug" | "info" | "warn" | "error";
@@ -53,13 +54,14 @@ export function terminalLog(sink: Sink, options: LogOptions): TerminalLog {
     write(level, line);
   };
   const log: TerminalLog = {
-    debug: (line) => say("debug", line),
+    debug: (line) => say("debug", shown(line, true)),
     info: (line) => {
       const step = /^===> /.test(line);
-      say("info", step ? colors.cyan(line) : line);
+      const text = shown(line, true);
+      say("info", step ? colors.cyan(text) : text);
     },
-    warn: (line) => say("warn", colors.yellow(colors.bold("Warning: ")) + line),
-    error: (line) => say("error", colors.red(colors.bold("ERROR: ")) + line),
+    warn: (line) => say("warn", colors.yellow(colors.bold("Warning: ")) + shown(line)),
+    error: (line) => say("error", colors.red(colors.bold("ERROR: ")) + shown(line)),
     output: (bytes) => {
       if (RANK.info < RANK[options.level]) return;
       partial += decoder.decode(bytes, { stream: true });

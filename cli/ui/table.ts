@@ -1,5 +1,6 @@
 import Table from "cli-table3";
 import stringWidth from "string-width";
+import { shown } from "./shown.ts";
 
 /** A table without lines: a bold-free header, columns padded, nothing cut (scripts read it too). */
 export function formatTable(
@@ -29,7 +30,7 @@ export function formatTable(
     },
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [] },
   });
-  for (const row of rows) table.push([...row]);
+  for (const row of rows) table.push(row.map((cell) => shown(cell)));
   return table.toString().split("\n").map((line) => line.trimEnd()).join("\n") + "\n";
 }
 
@@ -48,20 +49,23 @@ export function fitTable(
 ): string {
   const { indent = "", width = Infinity, optional } = options;
   // Measured once: a list may have a million lines.
-  const lines = [header, ...rows];
+  const lines: readonly (readonly string[])[] = [
+    header,
+    ...rows.map((row) => row.map((cell) => shown(cell))),
+  ];
   const measured = lines.map((cells) => cells.map((cell) => stringWidth(cell)));
   const widths = header.map((_, at) => measured.reduce((most, one) => Math.max(most, one[at]!), 0));
-  const shown = new Set(header.keys());
+  const kept = new Set(header.keys());
   const total = () =>
-    [...shown].reduce(
+    [...kept].reduce(
       (sum, at) => sum + widths[at]!,
-      indent.length + GAP.length * (shown.size - 1),
+      indent.length + GAP.length * (kept.size - 1),
     );
   for (const name of optional) {
     if (total() <= width) break;
-    shown.delete(header.indexOf(name));
+    kept.delete(header.indexOf(name));
   }
-  const columns = [...shown];
+  const columns = [...kept];
   return lines.map((cells, row) =>
     (indent +
       columns.map((at) => cells[at]! + " ".repeat(widths[at]! - measured[row]![at]!)).join(GAP))

@@ -10,6 +10,10 @@ import { MediaType } from "../../registry/oci/media_type.ts";
 const LABEL = "io.buildpacks.lifecycle.metadata";
 const [old, next] = [madeBase("1"), madeBase("2")];
 
+/** What a terminal would obey or hide. */
+// deno-lint-ignore no-control-regex -- exactly these
+const OBEYED = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]/;
+
 /** The app with another metadata label. */
 function labelled(label: unknown, app: Image = madeApp(old, "app")): Image {
   const text = typeof label === "string" ? label : JSON.stringify(label);
@@ -204,7 +208,48 @@ Deno.test("N-11 names and labels bring no escape sequences to a terminal, and no
       ...more,
     ]);
     equal(said.code, 72);
-    // deno-lint-ignore no-control-regex -- exactly these
-    equal(/\x1b/.test(said.stderr + (more[1] === "csv" ? "" : said.stdout)), false, said.stderr);
+    equal(OBEYED.test(said.stderr + said.stdout), false, said.stderr);
+  }
+  const evil = "\x1b]0;x\x07\x9b31m\u202e";
+  const good = {
+    runImage: {
+      topLayer: old.layers.at(-1)!.diffId,
+      reference: "x",
+      image: `${it.host}/run:1`,
+      mirrors: [evil],
+    },
+  };
+  const labels = { "io.buildpacks.base.distro.name": evil };
+  await put(it.place, "app", "distro", labelled(good, madeApp(old, "app", { labels })));
+  const away = { runImage: { ...good.runImage, image: `evil.example/${evil}`, reference: evil } };
+  await put(it.place, "app", "away", labelled(away));
+  const base = ["--run-image", `${it.host}/run:2`];
+  for (const tag of ["distro", "away"]) {
+    const name = `${it.host}/app:${tag}`;
+    for (
+      const words of [
+        ["rebase", name, "--publish"],
+        ["rebase", name, "--publish", "--dry-run", "--force", "-v", ...base],
+        ["rebase", "plan", name, "--publish"],
+        ["rebase", "plan", name, "--publish", "-o", "csv", ...base],
+        ["outdated", name, "--publish", ...base],
+      ]
+    ) {
+      const { stdout, stderr } = await it.wherry(words);
+      equal(OBEYED.test(stdout + stderr), false, `${words.join(" ")}: ${stdout}${stderr}`);
+    }
+  }
+  const results = [
+    { journal: 1, source: "s", total: 2, shard: `1/2${evil}`, mine: 2, publish: true, started: "" },
+    { reference: `x${evil}`, decision: "failed", reason: evil, requests: 1, bytes: 1, ms: 1 },
+    { intent: `y${evil}`, old: evil, new: evil },
+  ];
+  await Deno.writeTextFile(
+    `${it.dir}/j`,
+    results.map((one) => JSON.stringify(one) + "\n").join(""),
+  );
+  for (const words of [["report", "j"], ["report", "j", "-o", "csv"], ["rollback", "j"]]) {
+    const { stdout, stderr } = await it.wherry(["rebase", ...words]);
+    equal(OBEYED.test(stdout + stderr), false, `${words.join(" ")}: ${stdout}${stderr}`);
   }
 });
