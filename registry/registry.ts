@@ -24,6 +24,12 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How a manifest is read. */
+export interface ManifestOptions extends CallOptions {
+  /** Its config is read next: a registry that can sends both at once. Places on this machine need not look at it. */
+  readonly withConfig?: boolean | undefined;
+}
+
 /** What may leave before others are answered. Places on this machine answer at once, and need not look at it. */
 export interface RowOptions {
   /** Its request stands behind the others of this row, if it is short. */
@@ -38,7 +44,7 @@ export interface Reader {
   manifest(
     repository: string,
     reference: string,
-    options?: CallOptions,
+    options?: ManifestOptions,
   ): Promise<RawManifest | undefined>;
   /** As {@linkcode manifest} without its bytes: one HEAD on a registry. */
   stat(

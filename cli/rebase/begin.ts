@@ -5,6 +5,7 @@ import type { RebaseFlags } from "../command/rebase.ts";
 import { readPlace } from "../places.ts";
 import type { Session } from "../session.ts";
 
+const BOTH = { withConfig: true };
 /** On a near network they have left by then; on others a connection takes longer than what is loaded meanwhile. */
 const LEAVE_MS = 5;
 
@@ -36,10 +37,10 @@ export async function beginToRead(
       { repository: reference.repository, write: !dryRun },
       ...(near ? [{ repository: run.repository, write: false }] : []),
     ]);
-    const leaving = [registry.begin(reference.repository, wantedOf(reference))];
+    const leaving = [registry.begin(reference.repository, wantedOf(reference), BOTH)];
     if (run !== undefined) {
       const source = await session.source(run.registry);
-      leaving.push(source.begin(run.repository, wantedOf(run)));
+      leaving.push(source.begin(run.repository, wantedOf(run), BOTH));
     }
     // What is loaded next stops everything else: not before they have left. The first timer of a process takes longer to load
     // than this waits, a signal does not.

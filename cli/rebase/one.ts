@@ -218,7 +218,10 @@ export class Rebaser implements AsyncDisposable {
         return { decision: "current", old: state };
       }
     }
-    const raw = await source.registry.manifest(source.repository, source.reference, { signal });
+    const raw = await source.registry.manifest(source.repository, source.reference, {
+      signal,
+      withConfig: true,
+    });
     if (raw === undefined) throw this.#absent(source, place);
     if (planned !== undefined && raw.digest === planned.new) {
       return { decision: "current", old: { digest: raw.digest, base: "" } };

@@ -69,7 +69,10 @@ export async function openBase(
   const { signal } = ctx;
   const raw = await persistently(
     async () => {
-      const found = await place.registry.manifest(place.repository, place.reference, { signal });
+      const found = await place.registry.manifest(place.repository, place.reference, {
+        signal,
+        withConfig: early,
+      });
       if (found === undefined) throw notFound(place);
       return found;
     },

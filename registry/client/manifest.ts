@@ -5,7 +5,9 @@ import { type Document, parseDocument } from "../oci/manifest.ts";
 import { bareMediaType, isIndexType, isManifestType, MANIFEST_ACCEPT } from "../oci/media_type.ts";
 import { CHECKED, holds, type TagExpectation, unmet, type UnmetDetail } from "../expectation.ts";
 import type { CallOptions, RawManifest, RowOptions } from "../registry.ts";
-import { bytesSource } from "../source.ts";
+import { bytesSource, joined } from "../source.ts";
+import { CONFIG_BYTES, MAX_ALONG, WITH } from "../along.ts";
+import { type Along, takenApart } from "./along.ts";
 import { lengthOf } from "./download.ts";
 import { type ManifestPlace, named } from "./place.ts";
 import { repositoryScope } from "./scope.ts";
@@ -23,14 +25,23 @@ const GENERIC: readonly string[] = [
   "application/octet-stream",
 ];
 
-/** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). `onSent`: the request has left. */
+/** How a manifest is asked for. */
+export interface GetOptions extends CallOptions {
+  /** The request has left. */
+  readonly onSent?: (() => void) | undefined;
+  /** Takes the config, where the server sends it along. */
+  readonly along?: Along | undefined;
+}
+
+/** Reads a manifest. By digest it is verified; by tag its digest is computed (C-GET-01). */
 export async function getManifest(
   session: Session,
   place: ManifestPlace,
-  { signal, onSent }: CallOptions & { readonly onSent?: (() => void) | undefined } = {},
+  { signal, onSent, along }: GetOptions = {},
 ): Promise<RawManifest | undefined> {
   const act = `read ${named(place)}`;
-  const request = asking("GET", place, act, [200, 404], signal, onSent);
+  const wants = along === undefined ? undefined : { [WITH]: "config" };
+  const request = asking("GET", place, act, [200, 404], signal, onSent, wants);
   return await session.read(request, async (answer) => {
     if (answer.status === 404) {
       await discard(answer);
@@ -41,7 +52,12 @@ export async function getManifest(
       session.learned.refuses ??= true;
       session.learned.singlePost ??= true;
     }
-    return await readManifest(session, place, answer, act);
+    const { raw, config } = await readManifest(session, place, answer, act, along !== undefined);
+    if (config !== undefined) {
+      session.learned.along = true;
+      along?.cameWith(place.repository, raw, config);
+    }
+    return raw;
   });
 }
 
@@ -107,15 +123,29 @@ export interface PutOptions extends CallOptions, RowOptions {
   readonly again?: ApiRequest["again"];
 }
 
+/** What is put. */
+export interface PutDocument {
+  /** Of the manifest. */
+  readonly mediaType: string;
+  /** The manifest. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Goes along, to a server that takes both. */
+  readonly config?: Uint8Array<ArrayBuffer> | undefined;
+}
+
 /** Stores a manifest under a tag or its digest. */
 export async function putManifest(
   session: Session,
   place: ManifestPlace,
-  manifest: { readonly mediaType: string; readonly bytes: Uint8Array<ArrayBuffer> },
+  manifest: PutDocument,
   digest: Digest,
   { signal, tags = [], is, again, row, once = false }: PutOptions = {},
 ): Promise<Headers> {
-  const { bytes } = manifest;
+  const { config } = manifest;
+  const bytes = config === undefined ? manifest.bytes : joined(
+    [manifest.bytes, config],
+    manifest.bytes.byteLength + config.byteLength,
+  );
   const act = `push ${named(place)}`;
   const query = tags.map((tag, at) => `${at === 0 ? "?" : "&"}tag=${encodeURIComponent(tag)}`);
   const answer = await session.send({
@@ -124,7 +154,11 @@ export async function putManifest(
     to: pathOf(place) + query.join(""),
     repository: place.repository,
     scopes: [repositoryScope(place.repository, "pull", "push")],
-    headers: { "content-type": manifest.mediaType, ...conditions(is) },
+    headers: {
+      "content-type": manifest.mediaType,
+      ...conditions(is),
+      ...(config === undefined ? {} : { [CONFIG_BYTES]: String(config.byteLength) }),
+    },
     body: { size: bytes.byteLength, bytes, open: () => bytesSource(bytes).open() },
     expect: [200, 201, 202],
     row,
@@ -218,6 +252,7 @@ function asking(
   expect: readonly number[],
   signal: AbortSignal | undefined,
   onSent?: () => void,
+  wants?: Readonly<Record<string, string>>,
 ): ApiRequest {
   return {
     act,
@@ -225,7 +260,7 @@ function asking(
     to: pathOf(place),
     repository: place.repository,
     scopes: [repositoryScope(place.repository, "pull")],
-    headers: { accept: MANIFEST_ACCEPT },
+    headers: { accept: MANIFEST_ACCEPT, ...wants },
     expect,
     onSent,
     signal,
@@ -237,8 +272,9 @@ async function readManifest(
   place: ManifestPlace,
   answer: Answer,
   act: string,
-): Promise<RawManifest> {
-  const bytes = await answer.bytes(MAX_MANIFEST_BYTES).catch((cause) => {
+  along: boolean,
+): Promise<{ readonly raw: RawManifest; readonly config?: Uint8Array<ArrayBuffer> }> {
+  const body = await answer.bytes(MAX_MANIFEST_BYTES + (along ? MAX_ALONG : 0)).catch((cause) => {
     if (cause instanceof RangeError) {
       const why = `it is longer than ${MAX_MANIFEST_BYTES} bytes`;
       throw new OciError("SIZE_INVALID", `Cannot ${act}: ${why}`, { cause });
@@ -246,6 +282,8 @@ async function readManifest(
     if (!(cause instanceof TransportError)) throw cause;
     throw new OciError("UNAVAILABLE", `Cannot ${act}: ${cause.host}: ${cause.why}`, { cause });
   });
+  const apart = along ? takenApart(answer.headers, body) : { manifest: body };
+  const bytes = apart.manifest;
   const wanted = isDigest(place.reference) ? place.reference : undefined;
   const digest = digestOf(bytes, wanted && algorithmOf(wanted));
   if (wanted !== undefined && digest !== wanted) {
@@ -257,7 +295,8 @@ async function readManifest(
   ) {
     session.warnOnce(`${named(place)} is ${digest}, though the registry says otherwise`);
   }
-  return { mediaType: typeOf(answer, bytes, act), digest, bytes };
+  const raw = { mediaType: typeOf(answer, bytes, act), digest, bytes };
+  return "config" in apart ? { raw, config: apart.config } : { raw };
 }
 
 /** The header's type if it means something, else the body's; what contradicts itself is refused (C-MT-02). */

@@ -1,14 +1,20 @@
 import type { Digest } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
 import { CHECKED, checkExpected, type TagExpectation, type UnmetDetail } from "../expectation.ts";
-import type { PushManifestOptions, RawManifest } from "../registry.ts";
-import { demandTag, putManifest, type PutOptions, statManifest } from "./manifest.ts";
+import type { PushManifestOptions } from "../registry.ts";
+import {
+  demandTag,
+  type PutDocument,
+  putManifest,
+  type PutOptions,
+  statManifest,
+} from "./manifest.ts";
 import { type ManifestPlace, manifestPlaceOf, type Place } from "./place.ts";
 import type { Session } from "./session.ts";
 import type { TagsSeen } from "./tags_seen.ts";
 import type { Whereabouts } from "./whereabouts.ts";
 
-type Manifest = Omit<RawManifest, "digest">;
+type Manifest = PutDocument;
 
 /** Puts manifests under all their tags, in as few requests as the registry lets us. */
 export class ManifestWriter {

@@ -1,6 +1,6 @@
 /** What a client of remote registries is told from outside, as values: it reads no environment and no flag. */
 import type { Log } from "../context.ts";
-import type { CallOptions, Registry } from "../registry.ts";
+import type { CallOptions, ManifestOptions, Registry } from "../registry.ts";
 
 /** A secret for one registry. */
 export type Credential =
@@ -148,6 +148,8 @@ export interface HostFacts {
   conditions?: boolean | undefined;
   /** Was seen to refuse a manifest that lacks something: one that comes too early does no harm there. */
   refuses?: boolean | undefined;
+  /** Sent a config along with a manifest, and takes both in one put. */
+  along?: boolean | undefined;
   /** `false`: requests of a {@linkcode Row} were dealt with in another order, by something on the way most likely. */
   inOrder?: boolean | undefined;
 }
@@ -171,7 +173,7 @@ export interface RegistryClient extends Registry, AsyncDisposable {
    *
    * @returns Resolves when the request has left; never rejects for what comes of it.
    */
-  begin(repository: string, reference: string): Promise<void>;
+  begin(repository: string, reference: string, options?: ManifestOptions): Promise<void>;
   /**
    * Starts to look what a tag names, for a put that expects something of it and comes at once: where the registry does not
    * look by itself, the put need not wait for that. What was seen holds for a second. `spare`: that its manifest

@@ -9,17 +9,19 @@ import type {
   BlobUpload,
   CallOptions,
   ListOptions,
+  ManifestOptions,
   PushManifestOptions,
   PushOptions,
   RawManifest,
 } from "../registry.ts";
-import type { Source } from "../source.ts";
+import { bytesSource, type Source } from "../source.ts";
+import { Along } from "./along.ts";
 import { discard } from "./api_request.ts";
 import { RemoteUpload } from "./chunked_upload.ts";
 import { countedBy } from "./counter.ts";
 import { getBlob, type Held } from "./download.ts";
 import { listRepositories, listTags } from "./listing.ts";
-import { deleteManifest, getManifest, statManifest } from "./manifest.ts";
+import { deleteManifest, getManifest, type GetOptions, statManifest } from "./manifest.ts";
 import { ManifestWriter } from "./manifest_writer.ts";
 import type { ClientOptions, HostFacts, HostStats, RegistryClient } from "./options.ts";
 import { checkDigest, type ManifestPlace, manifestPlaceOf, named, placeOf } from "./place.ts";
@@ -49,6 +51,7 @@ export class RemoteRegistry implements RegistryClient {
   readonly #seen: TagsSeen;
   readonly #writer: ManifestWriter;
   readonly #fallbacks: Fallbacks;
+  readonly #along = new Along();
 
   /** Sends nothing yet; `close` is called when it is disposed. */
   constructor(
@@ -70,13 +73,13 @@ export class RemoteRegistry implements RegistryClient {
   async manifest(
     repository: string,
     reference: string,
-    options?: CallOptions,
+    options?: ManifestOptions,
   ): Promise<RawManifest | undefined> {
     const place = this.#manifestPlace(repository, reference);
     const begun = this.#begun.get(named(place));
     const since = begun?.since ?? this.#session.now();
     if (begun === undefined) {
-      const raw = await getManifest(this.#session, place, options);
+      const raw = await getManifest(this.#session, place, this.#get(options));
       this.#seen.read(place, since, raw);
       return raw;
     }
@@ -106,6 +109,11 @@ export class RemoteRegistry implements RegistryClient {
   ): Promise<Source | undefined> {
     const place = placeOf(this.name, repository);
     checkDigest(this.name, digest);
+    const along = this.#along.taken(repository, digest);
+    if (along !== undefined) {
+      this.#whereabouts.add(repository, digest);
+      return bytesSource(along);
+    }
     const source = await getBlob(this.#session, this.#held, { ...place, digest }, options);
     if (source === undefined) this.#whereabouts.remove(repository, digest);
     else this.#whereabouts.add(repository, digest);
@@ -120,6 +128,15 @@ export class RemoteRegistry implements RegistryClient {
   ): Promise<"exists" | "mounted" | "uploaded"> {
     const place = placeOf(this.name, repository);
     checkDigest(this.name, descriptor.digest);
+    if (options?.manifestFollows && options.fresh && this.#session.learned.along === true) {
+      const { digest, size } = descriptor;
+      if (
+        source.bytes?.byteLength === size && this.#along.goesWith(repository, digest, source.bytes)
+      ) {
+        options.onLeft?.();
+        return "uploaded";
+      }
+    }
     return await pushBlob(
       this.#session,
       this.#whereabouts,
@@ -139,7 +156,9 @@ export class RemoteRegistry implements RegistryClient {
       : undefined;
     const digest = options.digest ?? digestOfMade(bytes);
     const place = placeOf(this.name, repository);
-    const headers = await this.#writer.push(place, manifest, digest, options);
+    const config = this.#along.going(repository, document);
+    const headers = await this.#writer.push(place, { ...manifest, config }, digest, options);
+    if (config !== undefined && document !== undefined) this.#along.went(repository, document);
     const descriptor: Descriptor = { mediaType, digest, size: bytes.byteLength };
     const subject = document && subjectOf(document);
     if (document !== undefined && subject !== undefined && !headers.has("oci-subject")) {
@@ -215,11 +234,12 @@ export class RemoteRegistry implements RegistryClient {
     );
   }
 
-  async begin(repository: string, reference: string): Promise<void> {
+  async begin(repository: string, reference: string, options?: ManifestOptions): Promise<void> {
     const place = this.#manifestPlace(repository, reference);
     const { promise, resolve } = Promise.withResolvers<void>();
     const since = this.#session.now();
     const reading = getManifest(this.#session, place, {
+      ...this.#get(options),
       signal: this.#ending.signal,
       onSent: resolve,
     });
@@ -267,6 +287,10 @@ export class RemoteRegistry implements RegistryClient {
     this.#ending.abort();
     for (const source of [...this.#held]) await source.drop();
     await this.#close();
+  }
+
+  #get({ signal, withConfig }: ManifestOptions = {}): GetOptions {
+    return { signal, ...(withConfig ? { along: this.#along } : {}) };
   }
 
   #manifestPlace(repository: string, reference: string): ManifestPlace {
