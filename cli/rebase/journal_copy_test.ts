@@ -10,6 +10,7 @@ import { connectRegistry } from "../../registry/client/client.ts";
 import { OciError } from "../../registry/oci/error.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import type { Registry } from "../../registry/registry.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 import { commandLine, madeApp, madeBase, makeScene, put, type Said } from "./rebase_testing.ts";
 
 const [old, next] = [madeBase("1"), madeBase("2")];
@@ -230,31 +231,28 @@ Deno.test({
 }, async () => {
   await using server = await startDockerRegistry();
   await using place = connectRegistry(server.host, { retry: { baseMs: 1 } });
-  const dir = await Deno.makeTempDir({ prefix: "wherry-journal-" });
-  try {
-    const fleet = await machines(server.host, place, dir);
-    const plan = `oci:${server.host}/plans:1`;
-    equal(
-      (await fleet.on(
-        "one",
-        "rebase",
-        "plan",
-        "--run-image",
-        `${server.host}/run:2`,
-        "--from",
-        fleet.list,
-        "--out",
-        plan,
-      )).code,
-      0,
-    );
-    const words = ["rebase", "apply", plan, "--journal", `oci:${server.host}/runs:1`];
-    equal((await fleet.on("one", ...words, "--canary", "2", "--hook", "false")).code, 2);
-    const second = await fleet.on("two", ...words);
-    equal(second.code, 0, second.stderr);
-    const told = await fleet.on("two", "rebase", "report", `oci:${server.host}/runs:1`);
-    match(told.stdout, /^6 rebased\n/);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const fleet = await machines(server.host, place, dir);
+  const plan = `oci:${server.host}/plans:1`;
+  equal(
+    (await fleet.on(
+      "one",
+      "rebase",
+      "plan",
+      "--run-image",
+      `${server.host}/run:2`,
+      "--from",
+      fleet.list,
+      "--out",
+      plan,
+    )).code,
+    0,
+  );
+  const words = ["rebase", "apply", plan, "--journal", `oci:${server.host}/runs:1`];
+  equal((await fleet.on("one", ...words, "--canary", "2", "--hook", "false")).code, 2);
+  const second = await fleet.on("two", ...words);
+  equal(second.code, 0, second.stderr);
+  const told = await fleet.on("two", "rebase", "report", `oci:${server.host}/runs:1`);
+  match(told.stdout, /^6 rebased\n/);
 });

@@ -9,6 +9,7 @@ import { isOciError } from "../oci/error.ts";
 import { MediaType } from "../oci/media_type.ts";
 import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { bytesSource, readAll } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { type Entry, sampleImage, tarOf } from "./archive_testing.ts";
 import { readDockerArchive, writeDockerArchive } from "./docker_archive.ts";
 import { openLayout } from "./layout.ts";
@@ -16,12 +17,9 @@ import { readOciArchive, writeOciArchive } from "./oci_archive.ts";
 
 function test(name: string, body: (dir: string) => Promise<void>): void {
   Deno.test(name, async () => {
-    const dir = await Deno.makeTempDir();
-    try {
-      await body(dir);
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const dir = temp.path;
+    await body(dir);
   });
 }
 
@@ -361,19 +359,16 @@ test("layout: a manifest that was changed is refused", async (dir) => {
 });
 
 Deno.test("ST-08 an archive takes the place of files only", async () => {
-  const dir = await Deno.makeTempDir();
-  try {
-    await Deno.symlink("/dev/null", join(dir, "link"));
-    for (const name of [dir, join(dir, "link"), "/proc/self/fd/1", "/dev/fd/1"]) {
-      await rejects(
-        () => writeOciArchive(name, [{ image: sampleImage(), names: ["v1"] }]),
-        (error: Error) =>
-          isOciError(error, "UNAVAILABLE") &&
-          error.message === `Cannot write archive ${name}: it is not a regular file`,
-      );
-    }
-    equal(await Deno.readLink(join(dir, "link")), "/dev/null");
-  } finally {
-    await Deno.remove(dir, { recursive: true });
+  await using temp = await tempDir();
+  const dir = temp.path;
+  await Deno.symlink("/dev/null", join(dir, "link"));
+  for (const name of [dir, join(dir, "link"), "/proc/self/fd/1", "/dev/fd/1"]) {
+    await rejects(
+      () => writeOciArchive(name, [{ image: sampleImage(), names: ["v1"] }]),
+      (error: Error) =>
+        isOciError(error, "UNAVAILABLE") &&
+        error.message === `Cannot write archive ${name}: it is not a regular file`,
+    );
   }
+  equal(await Deno.readLink(join(dir, "link")), "/dev/null");
 });

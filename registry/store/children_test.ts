@@ -8,6 +8,7 @@ import { digestOf } from "../oci/digest.ts";
 import { MediaType } from "../oci/media_type.ts";
 import { describeBytes, sampleBytes } from "../registry_suite_testing.ts";
 import { bytesSource } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { Database, loadSqlite } from "./database.ts";
 import { checkStore } from "./fsck.ts";
 import { makeMetadata } from "./open.ts";
@@ -46,12 +47,9 @@ async function push(store: Store, repository: string, tag: string, image: Pushed
 }
 
 async function inDirectory(body: (dir: string) => Promise<void>): Promise<void> {
-  const top = await Deno.makeTempDir({ prefix: "wherry-children-" });
-  try {
-    await body(join(top, "store"));
-  } finally {
-    await Deno.remove(top, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const top = temp.path;
+  await body(join(top, "store"));
 }
 
 function asked(dir: string, sql: string): unknown[] {

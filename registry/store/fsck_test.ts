@@ -6,6 +6,7 @@ import { type Digest, digestOf, hexOf } from "../oci/digest.ts";
 import { isOciError } from "../oci/error.ts";
 import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { readAll } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { checkStore } from "./fsck.ts";
 import type { CheckReport, Finding } from "./fsck_check.ts";
 import { PAGE_BYTES, type Row } from "./database.ts";
@@ -17,14 +18,11 @@ const LAYER = digestOf(sampleBytes(LARGE, 1));
 
 async function test(name: string, body: (dir: string) => Promise<void>): Promise<void> {
   await Deno.test(`store: ${name}`, async () => {
-    const top = await Deno.makeTempDir();
-    try {
-      const dir = join(top, "store");
-      await push(dir);
-      await body(dir);
-    } finally {
-      await Deno.remove(top, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const top = temp.path;
+    const dir = join(top, "store");
+    await push(dir);
+    await body(dir);
   });
 }
 
@@ -393,7 +391,8 @@ Deno.test({
   name: "store: R-12 a store behind another user's link is refused",
   ignore: Deno.uid() !== 0, // only root can give a link away
   async fn() {
-    const top = await Deno.makeTempDir();
+    await using temp = await tempDir();
+    const top = temp.path;
     await Deno.mkdir(join(top, "real"));
     await Deno.symlink(join(top, "real"), join(top, "link"));
     const { lchownSync } = await import("node:fs");
@@ -401,7 +400,6 @@ Deno.test({
     await rejects(() => openStore(join(top, "link")), (error) => isOciError(error, "DENIED"));
     lchownSync(join(top, "link"), 0, 0);
     await (await openStore(join(top, "link")))[Symbol.asyncDispose]();
-    await Deno.remove(top, { recursive: true });
   },
 });
 

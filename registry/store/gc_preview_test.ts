@@ -4,6 +4,7 @@ import { encodeJson } from "../image.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { MediaType } from "../oci/media_type.ts";
 import { pushSampleImage } from "../registry_suite_testing.ts";
+import { tempDir } from "../temp_testing.ts";
 import { openStore, type Store } from "./store.ts";
 
 const mediaType = MediaType.ociIndex;
@@ -47,7 +48,8 @@ async function names(store: Store): Promise<string[]> {
 }
 
 Deno.test("store: ST-04 a dry run says what a collection then takes, and takes nothing", async () => {
-  const top = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const top = temp.path;
   let removed = 0;
   for (let seed = 1; seed <= 8; seed++) {
     for (const keepUntagged of [false, true]) {
@@ -71,11 +73,11 @@ Deno.test("store: ST-04 a dry run says what a collection then takes, and takes n
     }
   }
   ok(removed > 50, `${removed}`);
-  await Deno.remove(top, { recursive: true });
 });
 
 Deno.test("store: ST-06 a dry run works on a store that may not be written", async () => {
-  const top = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const top = temp.path;
   {
     await using store = await openStore(join(top, "store"));
     const { digest } = await pushSampleImage(store, "app", { tags: ["v1"] });
@@ -84,5 +86,4 @@ Deno.test("store: ST-06 a dry run works on a store that may not be written", asy
   await using store = await openStore(join(top, "store"), { readOnly: true });
   const { blobs } = await store.gc({ graceMs: -1, dryRun: true });
   equal(blobs, 3);
-  await Deno.remove(top, { recursive: true });
 });

@@ -6,6 +6,7 @@ import { copy } from "../copy.ts";
 import { hexOf } from "../oci/digest.ts";
 import { createServer, type RequestEntry } from "../server/server.ts";
 import { serve } from "../server/serve.ts";
+import { tempDir } from "../temp_testing.ts";
 import { sampleImage } from "./archive_testing.ts";
 import { readDockerArchive, writeDockerArchive } from "./docker_archive.ts";
 import { openLayout } from "./layout.ts";
@@ -35,12 +36,9 @@ const UMOCI = await has("umoci");
 const PODMAN = Deno.uid() === 0 && await podmanWorks();
 
 async function podmanWorks(): Promise<boolean> {
-  const dir = await Deno.makeTempDir();
-  try {
-    return await has("podman", [...storageIn(dir), "info"]);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  return await has("podman", [...storageIn(dir), "info"]);
 }
 
 function storageIn(dir: string): string[] {

@@ -11,6 +11,7 @@ import {
   sampleBytes,
 } from "../registry_suite_testing.ts";
 import { bytesSource } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { openStore, type Store } from "./store.ts";
 
 const HOUR = 60 * 60 * 1000;
@@ -18,12 +19,9 @@ const LARGE = 100_000;
 
 function test(name: string, body: (dir: string) => Promise<void>): void {
   Deno.test(`store: ${name}`, async () => {
-    const top = await Deno.makeTempDir();
-    try {
-      await body(join(top, "store"));
-    } finally {
-      await Deno.remove(top, { recursive: true });
-    }
+    await using temp = await tempDir();
+    const top = temp.path;
+    await body(join(top, "store"));
   });
 }
 

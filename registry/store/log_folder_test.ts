@@ -1,21 +1,19 @@
 import { equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { tempDir } from "../temp_testing.ts";
 import { LogFolder } from "./log_folder.ts";
 
 async function inDatabase(
   test: (db: DatabaseSync, path: string, limits: number[]) => Promise<void>,
 ): Promise<void> {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-log-" });
-  try {
-    const db = new DatabaseSync(`${dir}/metadata.db`);
-    db.exec("PRAGMA journal_mode = WAL; CREATE TABLE x (bytes BLOB)");
-    await test(db, `${dir}/metadata.db`, []);
-    equal(JSON.stringify(db.prepare("PRAGMA integrity_check").all()), '[{"integrity_check":"ok"}]');
-    db.close();
-    ok(!await there(`${dir}/metadata.db-wal`), "nobody else has it open");
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const dir = temp.path;
+  const db = new DatabaseSync(`${dir}/metadata.db`);
+  db.exec("PRAGMA journal_mode = WAL; CREATE TABLE x (bytes BLOB)");
+  await test(db, `${dir}/metadata.db`, []);
+  equal(JSON.stringify(db.prepare("PRAGMA integrity_check").all()), '[{"integrity_check":"ok"}]');
+  db.close();
+  ok(!await there(`${dir}/metadata.db-wal`), "nobody else has it open");
 }
 
 async function there(path: string): Promise<boolean> {

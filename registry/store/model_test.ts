@@ -10,6 +10,7 @@ import { MediaType } from "../oci/media_type.ts";
 import type { Registry } from "../registry.ts";
 import { describeBytes, sampleBytes } from "../registry_suite_testing.ts";
 import { bytesSource } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { openStore, type Store } from "./store.ts";
 
 const REPOSITORIES = ["a", "a/b", "c"];
@@ -155,7 +156,8 @@ Deno.test("store: R-11 any sequence of pushes, deletes, collections and reopenin
 });
 
 Deno.test("store: R-11 pushes, deletes and collections at once leave only whole images", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const [one, two] = [await openStore(join(dir, "store")), await openStore(join(dir, "store"))];
   let turn = 0;
   const pusher = async (store: Store) => {
@@ -184,5 +186,4 @@ Deno.test("store: R-11 pushes, deletes and collections at once leave only whole 
   equal(images > 0, true);
   await one[Symbol.asyncDispose]();
   await two[Symbol.asyncDispose]();
-  await Deno.remove(dir, { recursive: true });
 });

@@ -3,6 +3,7 @@ import { deepEqual, equal, ok, rejects } from "node:assert/strict";
 import { join } from "node:path";
 import { describeBytes, sampleBytes } from "../registry_suite_testing.ts";
 import { type OpenOptions, readAll, type Source } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { openStore } from "./store.ts";
 
 const BYTES = sampleBytes(3_000_000, 5);
@@ -30,12 +31,9 @@ function cutting(cut: number, bytes = BYTES): { readonly source: Source; readonl
 }
 
 async function inStore(body: (dir: string) => Promise<void>): Promise<void> {
-  const top = await Deno.makeTempDir();
-  try {
-    await body(join(top, "store"));
-  } finally {
-    await Deno.remove(top, { recursive: true });
-  }
+  await using temp = await tempDir();
+  const top = temp.path;
+  await body(join(top, "store"));
 }
 
 async function waiting(dir: string): Promise<string[]> {

@@ -6,6 +6,7 @@ import { isOciError } from "../oci/error.ts";
 import { childrenOf, parseDocument } from "../oci/manifest.ts";
 import { describeBytes, pushSampleImage, sampleBytes } from "../registry_suite_testing.ts";
 import { bytesSource, readAll } from "../source.ts";
+import { tempDir } from "../temp_testing.ts";
 import { BlobFiles } from "./blob_files.ts";
 import { checkStore } from "./fsck.ts";
 import { openStore, type Store } from "./store.ts";
@@ -66,7 +67,8 @@ async function checkAcknowledged(
 }
 
 Deno.test("store: ST-01 ST-03 killed at any point, nothing acknowledged is lost, nothing partial is seen", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const path = join(dir, "store");
   const rounds = [1, 2, 5, 11].map((after, at) => ({ after, name: String.fromCharCode(97 + at) }));
   // Two at once on one store: the second round of each pair starts while the first is being killed.
@@ -90,11 +92,11 @@ Deno.test("store: ST-01 ST-03 killed at any point, nothing acknowledged is lost,
     await store.gc();
     for (const [name, acknowledged] of done) await checkAcknowledged(store, name, acknowledged);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("store: ST-05 a torn or damaged end of the log loses only that end", async () => {
-  const dir = await Deno.makeTempDir();
+  await using temp = await tempDir();
+  const dir = temp.path;
   const path = join(dir, "store");
   const acknowledged = await runAndKill(path, "a", 12);
   const log = await Deno.readFile(join(path, "metadata.db-wal"));
@@ -118,7 +120,6 @@ Deno.test("store: ST-05 a torn or damaged end of the log loses only that end", a
     await checkAcknowledged(store, "a", acknowledged.slice(0, 8));
     await checkAll(store);
   }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test({
