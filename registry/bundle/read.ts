@@ -1,4 +1,5 @@
 /** Opens bundles: all parts together, and those they add to, as one place to read from. */
+import { blobPath } from "../oci/blob_path.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, type Digest, digestOf, hexOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
@@ -17,7 +18,6 @@ import {
   parseLock,
   SIGNATURE_FILE,
 } from "./lock.ts";
-import { blobPath } from "./write.ts";
 
 const MAX_LOCK = 256 * 1024 * 1024;
 

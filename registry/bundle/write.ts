@@ -1,7 +1,8 @@
 /** Writes a bundle: an OCI image layout in one tar, or in several that each stand for themselves. */
 import { encodeJson } from "../image.ts";
+import { blobPath } from "../oci/blob_path.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { algorithmOf, type Digest, digestOf, hexOf } from "../oci/digest.ts";
+import { algorithmOf, digestOf } from "../oci/digest.ts";
 import { OciError } from "../oci/error.ts";
 import { MediaType } from "../oci/media_type.ts";
 import type { CallOptions } from "../registry.ts";
@@ -96,11 +97,6 @@ async function writeBlob(
     );
   }
   await sink.file(blobPath(one.digest), source);
-}
-
-/** Where a blob lies in a layout. */
-export function blobPath(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }
 
 /** Cuts content, in its order, into parts. */

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { orAborted } from "../abort.ts";
 import { soon } from "../layer/turn.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Algorithm, algorithmOf, type Digest, digestOf, digestOfMade } from "../oci/digest.ts";
+import { algorithmOf, type Digest, digestOfMade } from "../oci/digest.ts";
 import { isOciError, OciError } from "../oci/error.ts";
 import { childrenOf, type Document, parseDocument } from "../oci/manifest.ts";
 import type {
@@ -14,16 +14,17 @@ import type {
   PushOptions,
   RawManifest,
 } from "../registry.ts";
-import { bytesSource, fileSource, readAll, type Source } from "../source.ts";
+import type { Source } from "../source.ts";
 import { Ballast } from "./ballast.ts";
 import { BlobFiles, TEMPORARY_SHAPE } from "./blob_files.ts";
 import { checkName, checkTagName, expectDigest } from "./checks.ts";
-import { Database, loadSqlite, type Row, translate } from "./database.ts";
+import { Contents } from "./contents.ts";
+import { Database, loadSqlite, translate } from "./database.ts";
 import { collectGarbage } from "./gc.ts";
 import { previewGarbage } from "./gc_preview.ts";
-import { Leases, TOUCH_MS } from "./leases.ts";
+import { Leases } from "./leases.ts";
+import { OpenUploads } from "./open_uploads.ts";
 import { claimDirectory, onReadOnlyMount } from "./open.ts";
-import { Quarantine } from "./quarantine.ts";
 import { releaseManifest } from "./release.ts";
 import { Remembered } from "./remembered.ts";
 import { type Child, Rows } from "./rows.ts";
@@ -35,26 +36,14 @@ import type {
   StoreOptions,
   StoreUploadOptions,
 } from "./store.ts";
-import {
-  FileUpload,
-  fillUpload,
-  INLINE_BYTES,
-  isUploadId,
-  newUploadId,
-  type UploadHost,
-} from "./upload.ts";
-import { verifiedSource } from "./verified.ts";
+import { fillUpload, INLINE_BYTES, newUploadId } from "./upload.ts";
 import { checkExpected, demand, type TagExpectation } from "../expectation.ts";
 
-/** Upload files kept open between requests. */
-const MAX_OPEN = 64;
-/** Uploads known at once; the oldest is dropped then. */
-const MAX_UPLOADS = 4096;
 /** Shorter blobs are read anew when reading them was cut. */
 const RESUMED_BYTES = 1024 * 1024;
 
 /** The one implementation of {@linkcode Store}. */
-export class FileStore implements Store, UploadHost {
+export class FileStore implements Store {
   readonly name = "store";
   readonly dir: string;
   readonly files: BlobFiles;
@@ -62,15 +51,14 @@ export class FileStore implements Store, UploadHost {
   readonly #db: Database;
   readonly #rows: Rows;
   readonly #readOnly: boolean;
-  readonly #verify: boolean;
+  readonly #contents: Contents;
   readonly #now: () => Date;
   readonly #remembered: Remembered;
   readonly #ballast: Ballast;
   /** So that a collector elsewhere knows of us. */
   readonly #leases: Leases;
   readonly #held = new Set<() => void>();
-  readonly #uploads = new Map<string, FileUpload>();
-  readonly #open = new Set<FileUpload>();
+  readonly #uploads: OpenUploads;
   /** Small blobs that were taken and not written yet, by whom a manifest comes that needs them. */
   readonly #following = new Map<Digest, Promise<void>>();
   /** Long blobs on their way in: each is read once, however many images want it (C-DL-09). */
@@ -90,8 +78,13 @@ export class FileStore implements Store, UploadHost {
     this.#leases = leases;
     this.#ballast = new Ballast(dir);
     this.#readOnly = options.readOnly ?? false;
-    this.#verify = options.verifyReads ?? true;
     this.#now = options.now ?? (() => new Date());
+    this.#contents = new Contents({
+      ...{ dir, db, rows: this.#rows, files: this.files, readOnly: this.#readOnly },
+      verify: options.verifyReads ?? true,
+      now: () => this.#time(),
+    });
+    this.#uploads = new OpenUploads(this.files, (...args) => this.#record(...args));
     this.#remembered = new Remembered(db, this.#readOnly, () => this.#time());
     this.memo = this.#remembered;
   }
@@ -135,23 +128,9 @@ export class FileStore implements Store, UploadHost {
   ): Promise<RawManifest | undefined> {
     const row = this.#rows.manifest(repository, reference, "c.bytes");
     if (row === undefined) return undefined;
-    await this.#touch(row);
-    const digest = row["digest"] as Digest;
-    const inline = row["bytes"] as Uint8Array<ArrayBuffer> | null;
-    let bytes: Uint8Array<ArrayBuffer>;
-    if (inline !== null) bytes = inline;
-    else {
-      const size = this.files.sizeOf(digest);
-      if (size === undefined) return undefined;
-      bytes = await readAll(fileSource(this.files.path(digest), size), size);
-    }
-    if (this.#verify && digestOf(bytes, algorithmOf(digest)) !== digest) {
-      throw new OciError(
-        "DIGEST_INVALID",
-        `Cannot read manifest ${digest} of ${repository}: its bytes have changed on the disk`,
-      );
-    }
-    return { mediaType: String(row["media_type"]), digest, bytes };
+    const bytes = await this.#contents.document(row, repository);
+    if (bytes === undefined) return undefined;
+    return { mediaType: String(row["media_type"]), digest: row["digest"] as Digest, bytes };
   }
 
   async stat(
@@ -163,7 +142,7 @@ export class FileStore implements Store, UploadHost {
     if (row === undefined) return undefined;
     const digest = row["digest"] as Digest;
     if ((row["inline"] ?? this.files.sizeOf(digest)) !== row["size"]) return undefined;
-    await this.#touch(row);
+    await this.#contents.touch(row);
     return { mediaType: String(row["media_type"]), digest, size: Number(row["size"]) };
   }
 
@@ -173,12 +152,12 @@ export class FileStore implements Store, UploadHost {
     options: CallOptions & { readonly verify?: boolean | undefined } = {},
   ): Promise<Source | undefined> {
     const row = this.#rows.blob(repository, digest);
-    return row && await this.#source(row, options.verify);
+    return row && await this.#contents.source(row, options.verify);
   }
 
   async content(digest: Digest): Promise<Source | undefined> {
     const row = this.#rows.content(digest);
-    return row && await this.#source(row);
+    return row && await this.#contents.source(row);
   }
 
   // deno-lint-ignore require-await
@@ -189,11 +168,11 @@ export class FileStore implements Store, UploadHost {
   async adopt(repository: string, digest: Digest): Promise<boolean> {
     checkName(repository);
     const row = this.#rows.content(digest);
-    if (row === undefined || !this.#present(row)) return false;
+    if (row === undefined || !this.#contents.isPresent(row)) return false;
     const adopted = this.#db.write(() => {
       // Looked up again: a collector may have been here since.
       const again = this.#rows.content(digest);
-      if (again === undefined || !this.#present(again)) return false;
+      if (again === undefined || !this.#contents.isPresent(again)) return false;
       this.#rows.touch(Number(again["id"]));
       this.#rows.addMember(repository, Number(again["id"]));
       return true;
@@ -235,7 +214,8 @@ export class FileStore implements Store, UploadHost {
     const elsewhere = this.#rows.content(digest);
     if (elsewhere?.["size"] === size && await this.adopt(repository, digest)) return "mounted";
     if (size < RESUMED_BYTES) {
-      const upload = this.#newUpload(repository, "push", algorithmOf(digest));
+      this.#mayWrite();
+      const upload = this.#uploads.begin(repository, algorithmOf(digest));
       await fillUpload(upload, descriptor, source, options);
       return "uploaded";
     }
@@ -274,8 +254,8 @@ export class FileStore implements Store, UploadHost {
     this.#mayWrite();
     const { digest } = descriptor;
     const algorithm = algorithmOf(digest);
-    const pull = new FileUpload(this, digest.replace(":", "-"), "pull", repository, algorithm);
-    const upload = await pull.takeUp() ? pull : this.#newUpload(repository, "push", algorithm); // another process is at it
+    const upload = await this.#uploads.takeUpPull(repository, digest, algorithm) ??
+      this.#uploads.begin(repository, algorithm);
     const resumed = upload.size > 0;
     try {
       await fillUpload(upload, descriptor, source, options);
@@ -290,38 +270,17 @@ export class FileStore implements Store, UploadHost {
     options: StoreUploadOptions = {},
   ): Promise<BlobUpload> {
     checkName(repository);
-    if (options.resumable === false) {
-      return this.#newUpload(repository, "push", options.algorithm);
-    }
-    const upload = this.#newUpload(repository, "upload", options.algorithm);
-    const oldest = this.#uploads.values().next().value;
-    if (this.#uploads.size >= MAX_UPLOADS) await oldest?.abort();
-    this.#uploads.set(upload.id, upload);
-    return upload;
+    this.#mayWrite();
+    return options.resumable === false
+      ? this.#uploads.begin(repository, options.algorithm)
+      : await this.#uploads.beginResumable(repository, options.algorithm);
   }
 
   async resumeUpload(repository: string, id: string): Promise<BlobUpload | undefined> {
-    if (!isUploadId(id, repository)) return undefined;
-    const known = this.#uploads.get(id);
-    if (known !== undefined) return known;
-    const upload = new FileUpload(this, id, "upload", repository);
-    if (!await upload.takeUp()) return undefined;
-    const faster = this.#uploads.get(id);
-    if (faster !== undefined) {
-      this.#open.delete(upload);
-      upload.park();
-      return faster;
-    }
-    this.#uploads.set(id, upload);
-    return upload;
+    return await this.#uploads.resume(repository, id);
   }
 
-  #newUpload(repository: string, kind: "upload" | "push", algorithm?: Algorithm): FileUpload {
-    this.#mayWrite();
-    return new FileUpload(this, newUploadId(repository), kind, repository, algorithm);
-  }
-
-  async record(
+  async #record(
     repository: string,
     { digest, size }: { readonly digest: Digest; readonly size: number },
     how: { readonly bytes: Uint8Array } | { readonly publish: () => void },
@@ -344,21 +303,6 @@ export class FileStore implements Store, UploadHost {
     bytes: Uint8Array,
   ): Promise<void> {
     await this.#db.together(() => this.#rows.addSmallBlob(repository, digest, size, bytes));
-  }
-
-  opened(upload: FileUpload): void {
-    this.#open.delete(upload);
-    this.#open.add(upload);
-    for (const oldest of this.#open) {
-      if (this.#open.size <= MAX_OPEN) break;
-      this.#open.delete(oldest);
-      oldest.park();
-    }
-  }
-
-  ended(upload: FileUpload): void {
-    this.#uploads.delete(upload.id);
-    this.#open.delete(upload);
   }
 
   async pushManifest(
@@ -500,7 +444,7 @@ export class FileStore implements Store, UploadHost {
   async findLayer(diffId: Digest): Promise<readonly Descriptor[]> {
     return (await this.findLayerAnywhere(diffId)).filter(({ digest, size }) => {
       const row = this.#rows.content(digest);
-      return row !== undefined && row["size"] === size && this.#present(row);
+      return row !== undefined && row["size"] === size && this.#contents.isPresent(row);
     });
   }
 
@@ -566,54 +510,12 @@ export class FileStore implements Store, UploadHost {
 
   /** Drops uploads that live in memory, closes every file. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const upload of this.#open) upload.park();
-    this.#open.clear();
-    this.#uploads.clear();
+    this.#uploads.park();
     await this.#db.close();
     for (const giveBack of this.#held) giveBack();
     this.#held.clear();
     this.#leases.close();
     if (!this.#readOnly && this.files.any()) await this.#ballast.take();
-  }
-
-  async #source(row: Row, verify = true): Promise<Source | undefined> {
-    if (!this.#present(row)) return undefined;
-    await this.#touch(row);
-    const digest = row["digest"] as Digest;
-    const bytes = row["bytes"] as Uint8Array | null;
-    const source = bytes === null
-      ? fileSource(this.files.path(digest), Number(row["size"]))
-      : bytesSource(bytes);
-    if (!this.#verify || !verify) return source;
-    const seen = bytes === null && !this.#readOnly ? this.files.stamp(digest) : undefined;
-    return verifiedSource(source, digest, this.dir, () => {
-      if (seen !== undefined) this.#putAside(digest, seen);
-    });
-  }
-
-  /** What was found to be wrong is as good as absent from now on, so that a push or a pull brings it back (R-12). */
-  #putAside(digest: Digest, seen: string): void {
-    try {
-      this.#db.write(() => {
-        // Whoever publishes does so inside a transaction: this is still the file that was read, or a better one.
-        if (this.files.stamp(digest) !== seen) return;
-        new Quarantine(this.dir).moveSync(this.files.path(digest));
-      });
-    } catch { /* the reader hears of the wrong bytes; fsck can do the rest */ }
-  }
-
-  /** A row whose file is gone or cut short says nothing: the blob is not there. */
-  #present(row: Row): boolean {
-    return row["bytes"] !== null || this.files.sizeOf(row["digest"] as Digest) === row["size"];
-  }
-
-  /** Before anybody is told of it: then no collector takes it in between. Many of one moment share a transaction. */
-  async #touch(row: Row): Promise<void> {
-    const now = this.#time();
-    if (this.#readOnly || now - Number(row["touched"]) < TOUCH_MS) return;
-    try {
-      await this.#db.together(() => this.#rows.touch(Number(row["id"])));
-    } catch { /* a full disk must not keep anyone from reading */ }
   }
 
   #mayWrite(): void {

@@ -1,7 +1,8 @@
 /** An OCI image layout in one tar: `oci-archive:`. */
+import { blobPath } from "../oci/blob_path.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isForeignLayerType, MediaType } from "../oci/media_type.ts";
-import { algorithmOf, type Digest, hexOf } from "../oci/digest.ts";
+import { algorithmOf, type Digest } from "../oci/digest.ts";
 import { encodeJson, type Image, type Layer } from "../image.ts";
 import type { CallOptions, RawManifest } from "../registry.ts";
 import { bytesSource, type Source } from "../source.ts";
@@ -181,8 +182,4 @@ export async function isLayoutArchive(file: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function blobPath(digest: Digest): string {
-  return `blobs/${algorithmOf(digest)}/${hexOf(digest)}`;
 }
