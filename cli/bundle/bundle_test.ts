@@ -138,6 +138,21 @@ Deno.test("bundle: the closure of a builder is found by itself, mirrors that are
   const text = await at.shell.ok("bundle", "inspect", "out.tar");
   match(text, /run +127\S+\/run:1 +\S+ \S+ +127\S+\/builder:1/);
   equal((await at.shell.wherry("bundle", "verify", "out.tar")).code, 0);
+  for (
+    const [words, message] of [
+      [
+        ["--builder", `${at.host}/run:1`],
+        /Cannot use \S+\/run:1: it is no builder, it has no label/,
+      ],
+      [
+        ["--builder", `${at.host}/builder:1`, "--platform", "linux/arm64"],
+        /Cannot take \S+\/builder:1 for linux\/arm64: it is one image, for linux\/amd64$/m,
+      ],
+    ] as const
+  ) {
+    const refused = await at.shell.wherry("bundle", "create", "no.tar", ...words);
+    match(refused.err, message);
+  }
 });
 
 Deno.test("bundle: the same images make the same bytes, and a broken creation goes on with what it has", async () => {

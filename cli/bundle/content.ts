@@ -1,14 +1,17 @@
 /** What a bundle is made of: all that was asked for, and what that needs. */
 import { dependenciesOf, type Dependency } from "../../lifecycle/platform/bundle_dependencies.ts";
 import { needsOf } from "../../lifecycle/platform/bundle_needs.ts";
+import { readBuilder } from "../../lifecycle/platform/package/builder.ts";
 import { type Closure, closureOf } from "../../registry/bundle/closure.ts";
 import type { LockedImage, Role } from "../../registry/bundle/lock.ts";
 import { readImage } from "../../registry/image.ts";
 import type { Descriptor, Platform } from "../../registry/oci/descriptor.ts";
-import { isOciError } from "../../registry/oci/error.ts";
+import { isOciError, OciError } from "../../registry/oci/error.ts";
+import { isIndexType } from "../../registry/oci/media_type.ts";
+import { formatPlatform } from "../../registry/oci/platform.ts";
 import { UsageError } from "../exit.ts";
 import { inStore, type Located, openForReading, readName, readPlace } from "../places.ts";
-import { machinePlatform } from "../platform.ts";
+import { machinePlatform, suits } from "../platform.ts";
 import { placeUnder, withStoreHint } from "../pull_policy.ts";
 import type { Session } from "../session.ts";
 import { bundleName } from "./names.ts";
@@ -56,6 +59,7 @@ export async function takeAll(
       () => closureOf(located, { platforms, signal, named: located.name }),
     );
     const { top, documents, blobs, absent } = closure;
+    if (!isIndexType(top.mediaType)) await refuseLone(located, name, platforms, signal);
     const others = [...documents.values()].filter(({ digest }) => digest !== top.digest)
       .map(describe);
     taken.set(reference, {
@@ -84,6 +88,7 @@ export async function takeAll(
         { signal },
       );
       if (image === undefined) continue;
+      if (role === "builder") readBuilder(image, name);
       if (flags.withDependencies) {
         const { found, skipped } = await dependenciesOf(image, name, platforms, signal);
         dependencies.push(...found);
@@ -128,6 +133,26 @@ export async function takeAll(
   for (const name of flags.app ?? []) await take(name, "app");
   for (const name of flags.package ?? []) await take(name, "package");
   return [...taken.values()];
+}
+
+/** An index is asked for its platforms; of a lone image only its config knows. */
+async function refuseLone(
+  { registry, repository, reference }: Located,
+  name: string,
+  platforms: readonly Platform[],
+  signal: AbortSignal,
+): Promise<void> {
+  const [platform] = platforms;
+  if (platform === undefined) return;
+  const image = await readImage(registry, repository, reference, platform, { signal });
+  const config = image?.config;
+  if (!config?.os || platforms.some((wanted) => suits(config, wanted))) return;
+  throw new OciError(
+    "MANIFEST_UNKNOWN",
+    `Cannot take ${name} for ${platforms.map(formatPlatform).join(", ")}: it is one image, for ${
+      formatPlatform(config)
+    }`,
+  );
 }
 
 /** The platforms to look at labels for. */
