@@ -31,6 +31,11 @@ export function depthOf(text: string | undefined): number {
   throw new UsageError(`Cannot use --depth ${JSON.stringify(text)}: want a number, -1 for all`);
 }
 
+/** A kind with its article. */
+export function aKind(kind: ModuleKind): string {
+  return kind === "extension" ? "an extension" : `a ${kind}`;
+}
+
 /** Shows a package. */
 export async function inspectModule(
   io: Io,
@@ -46,7 +51,9 @@ export async function inspectModule(
   const located = found.main.kind === kind ? found : undefined;
   if (located === undefined) {
     throw new UsageError(
-      `Cannot inspect ${name}: it is a package of an ${found.main.kind} (see: wherry ${found.main.kind} inspect)`,
+      `Cannot inspect ${name}: it is a package of ${
+        aKind(found.main.kind)
+      } (see: wherry ${found.main.kind} inspect)`,
     );
   }
   const { output } = flags;

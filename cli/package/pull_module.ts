@@ -11,6 +11,7 @@ import type { Io } from "../io.ts";
 import { fromRegistry, inRegistry, inStore, type Located, readName } from "../places.ts";
 import { machinePlatform } from "../platform.ts";
 import { Session } from "../session.ts";
+import { aKind } from "./inspect_module.ts";
 import { indexToWrite, openIndex } from "./open_index.ts";
 
 /** Flags of the three. */
@@ -30,9 +31,9 @@ export async function pullModule(
   const text = await imageName(session, name, flags);
   const reference = readName(text);
   const from = await fromRegistry(session, reference);
-  const { main } = readPackage(await published(session, from), text);
+  const { main } = readPackage(await published(session, from, "it is not there"), text);
   if (main.kind !== kind) {
-    throw new UsageError(`Cannot pull ${kind} ${text}: it is a package of an ${main.kind}`);
+    throw new UsageError(`Cannot pull ${kind} ${text}: it is a package of ${aKind(main.kind)}`);
   }
   const to = await inStore(session, reference);
   const { descriptor } = await copy(
@@ -60,11 +61,15 @@ async function imageName(session: Session, name: string, flags: IndexFlags): Pro
 }
 
 /** The package where everybody gets it: what only the store has is in no index, and pulled from nowhere. */
-async function published(session: Session, { registry, repository, reference, name }: Located) {
+async function published(
+  session: Session,
+  { registry, repository, reference, name }: Located,
+  why: string,
+) {
   const { signal } = session.ctx;
   const image = await readImage(registry, repository, reference, machinePlatform(), { signal });
   if (image !== undefined) return image;
-  throw new UsageError(`Cannot find ${name}: its registry has none (see: wherry push)`);
+  throw new UsageError(`Cannot find ${name}: ${why}`);
 }
 
 /** Adds a published package to an index, by its digest. */
@@ -73,7 +78,11 @@ export async function registerModule(io: Io, name: string, flags: IndexFlags): P
   const dir = await indexToWrite(session, flags.buildpackRegistry!);
   const reference = readName(name);
   const located = await inRegistry(session, reference);
-  const image = await published(session, located);
+  const image = await published(
+    session,
+    located,
+    "its registry has none (see: wherry push)",
+  );
   const { main } = readPackage(image, name);
   const { registry, repository, reference: wanted } = located;
   const there = await registry.stat(repository, wanted, { signal: session.ctx.signal });

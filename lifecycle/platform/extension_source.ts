@@ -141,7 +141,11 @@ async function resolveOne(
     return await fromPackage(text, request, add, ctx);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw absent(`no such directory, ${have}, and no package (${reason})`, cause);
+    // As with buildpacks: id@version is no name of an image.
+    const why = /@(?!sha256:)/.test(text) && !(cause instanceof LifecycleError)
+      ? ""
+      : ` (${reason})`;
+    throw absent(`no such directory, ${have}, and no package${why}`, cause);
   }
 }
 
