@@ -1,5 +1,4 @@
 /** Bills of materials: read in three formats, put together, valid by the schemas their makers publish. */
-import addFormats from "ajv-formats";
 import { Ajv } from "ajv";
 import { deepEqual, equal, match, ok, throws } from "node:assert/strict";
 import fc from "../../registry/oci/property_testing.ts";
@@ -7,6 +6,7 @@ import { mergeBom } from "./merge.ts";
 import { type BomDocument, type BomFormat, formatOfFile } from "./document.ts";
 import { isExpression, spdxId } from "./license.ts";
 import { mergePackages, packagesOf } from "./package.ts";
+import { cycloneValidator } from "./cyclone_schema_testing.ts";
 import { SYFT_SCHEMA } from "./syft_schema_testing.ts";
 
 const SUBJECT = {
@@ -165,31 +165,6 @@ Deno.test("licences: ids whatever their case, expressions, names", () => {
   equal(isExpression("House licence"), false);
   equal(isExpression("(".repeat(100_000)), false);
 });
-
-const SCHEMAS = new URL(
-  "../../node_modules/@cyclonedx/cyclonedx-library/res/schema/",
-  import.meta.url,
-);
-
-async function schema(name: string): Promise<Record<string, unknown>> {
-  return JSON.parse(await Deno.readTextFile(new URL(`${name}.SNAPSHOT.schema.json`, SCHEMAS)));
-}
-
-async function cycloneValidator() {
-  // deno-lint-ignore no-explicit-any -- ajv-formats is CommonJS, its types speak of the module
-  const formats = addFormats as any;
-  const ajv = new Ajv({ strict: false, allErrors: false });
-  formats(ajv);
-  ajv.addFormat("iri-reference", true);
-  ajv.addFormat("idn-email", true);
-  ajv.addSchema(
-    await schema("jsf-0.82"),
-    "http://cyclonedx.org/schema/jsf-0.82.SNAPSHOT.schema.json",
-  );
-  ajv.addSchema(await schema("spdx"), "http://cyclonedx.org/schema/spdx.SNAPSHOT.schema.json");
-  const validate = ajv.compile(await schema("bom-1.5"));
-  return (value: unknown) => ok(validate(value), JSON.stringify(validate.errors?.slice(0, 3)));
-}
 
 Deno.test("merged CycloneDX is valid by the official schema, names its buildpacks and keeps dependencies", async () => {
   const valid = await cycloneValidator();

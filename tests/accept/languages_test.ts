@@ -1,5 +1,6 @@
 /** The example buildpacks for languages: built from the app and started by crun; rebuilt without doing things twice. */
 import assert from "node:assert/strict";
+import { cycloneValidator } from "../../lifecycle/bom/cyclone_schema_testing.ts";
 import { tempDir } from "../../registry/temp_testing.ts";
 import { canMakeBase, writeLibraryBase } from "./base_image_testing.ts";
 import { answers, canRun, unpack } from "./container_testing.ts";
@@ -23,29 +24,39 @@ async function build(scene: Scene, app: string, name: string): Promise<Built> {
   ]);
 }
 
-/** Components of all bills of materials of the image, as `name@version licence`. */
+interface Component {
+  readonly name: string;
+  readonly version?: string;
+  readonly purl?: string;
+  readonly hashes?: readonly unknown[];
+  readonly licenses?: readonly {
+    readonly expression?: string;
+    readonly license?: { readonly name?: string; readonly id?: string };
+  }[];
+}
+
+const valid = await cycloneValidator();
+
+/**
+ * Components of all bills of materials of the image, as `name@version licence`. Each bill is valid as its buildpack wrote it;
+ * each component has a hash, and each that is a package somewhere a licence.
+ */
 async function components(scene: Scene): Promise<readonly string[]> {
-  const json = JSON.parse(
-    await scene.ok([
-      "sbom",
-      "show",
-      `oci:${scene.dir}/out:app`,
-      "--format",
-      "cyclonedx",
-      "--merge",
-    ]),
-  );
-  return json.components.map((
-    one: {
-      name: string;
-      version?: string;
-      licenses?: { license: { name?: string; id?: string } }[];
-    },
-  ) =>
-    `${one.name}@${one.version} ${
-      one.licenses?.[0]?.license?.name ?? one.licenses?.[0]?.license?.id
-    }`
-  );
+  const dir = `${scene.dir}/bills`;
+  await scene.ok(["sbom", "download", `oci:${scene.dir}/out:app`, "--output-dir", dir]);
+  const found: Component[] = [];
+  for (const path of (await tool("find", [dir, "-name", "sbom.cdx.json"])).trim().split("\n")) {
+    const bill = JSON.parse(await Deno.readTextFile(path));
+    valid(bill);
+    found.push(...bill.components as Component[]);
+  }
+  return found.map(({ name, version, purl, hashes = [], licenses = [] }) => {
+    const [first] = licenses;
+    const licence = first?.expression ?? first?.license?.name ?? first?.license?.id;
+    assert(hashes.length > 0, `${name} has no hash`);
+    assert(purl === undefined || licence !== undefined, `${name} has no licence`);
+    return `${name}@${version} ${licence}`;
+  });
 }
 
 const ready = canRun && canMakeBase();

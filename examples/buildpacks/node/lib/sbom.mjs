@@ -16,7 +16,12 @@ function runtime() {
 		purl: `pkg:generic/node@${version}`,
 		hashes: [{ alg: "SHA-256", content }],
 		licenses: [{ license: { id: "MIT" } }],
-	}];
+	}, ...JSON.parse(`[${(process.argv[4] ?? "").slice(1)}]`)];
+}
+
+// npm wants an SPDX expression there, or words that say that there is none.
+function licenceOf(text) {
+	return /^(SEE |UNLICENSED)|[^A-Za-z0-9.+() -]/.test(text) ? { license: { name: text } } : { expression: text };
 }
 
 function modules() {
@@ -37,7 +42,7 @@ function modules() {
 			...(names[alg] && sum
 				? { hashes: [{ alg: names[alg], content: Buffer.from(sum, "base64").toString("hex") }] }
 				: {}),
-			...(typeof licence === "string" ? { licenses: [{ license: { name: licence } }] } : {}),
+			...(typeof licence === "string" ? { licenses: [licenceOf(licence)] } : {}),
 		});
 	}
 	return found;

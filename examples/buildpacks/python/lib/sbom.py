@@ -13,7 +13,7 @@ def sha256(path):
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def runtime(path):
+def runtime(path, libraries):
     version = platform.python_version()
     return [{
         "type": "application",
@@ -22,7 +22,7 @@ def runtime(path):
         "purl": f"pkg:generic/python@{version}",
         "hashes": [{"alg": "SHA-256", "content": sha256(path)}],
         "licenses": [{"license": {"id": "PSF-2.0"}}],
-    }]
+    }] + json.loads("[" + libraries[1:] + "]")
 
 
 def packages(directory):
@@ -35,9 +35,15 @@ def packages(directory):
             "version": version,
             "purl": f"pkg:pypi/{re.sub('[-_.]+', '-', name).lower()}@{version}",
         }
-        licence = one.metadata.get("License-Expression") or one.metadata.get("License")
-        if licence:
-            entry["licenses"] = [{"license": {"name": licence.splitlines()[0]}}]
+        expression = one.metadata.get("License-Expression")
+        named = one.metadata.get("License") or next(
+            (line.split(" :: ")[-1] for line in one.metadata.get_all("Classifier", []) if line.startswith("License ::")),
+            None,
+        )
+        if expression:
+            entry["licenses"] = [{"expression": expression}]
+        elif named:
+            entry["licenses"] = [{"license": {"name": named.splitlines()[0]}}]
         record = one.read_text("RECORD")
         if record:
             # The list of its files with their hashes stands for the package.
@@ -47,5 +53,5 @@ def packages(directory):
     return sorted(found, key=lambda entry: entry["purl"])
 
 
-components = runtime(sys.argv[2]) if sys.argv[1] == "runtime" else packages(sys.argv[2])
+components = runtime(sys.argv[2], sys.argv[3]) if sys.argv[1] == "runtime" else packages(sys.argv[2])
 print(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": components}))
