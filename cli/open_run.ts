@@ -38,7 +38,7 @@ export async function openRun(
   if (asked === undefined && images.length === 0) {
     throw new LifecycleError(
       ExitCode.arguments,
-      "--run-image is required when there is no run metadata available: want a name, oci:DIR, or scratch",
+      "Cannot build: no run image is named; want --run-image NAME, oci:DIR, or scratch for none at all",
     );
   }
   const open = (name: string) => openNamed(session, name, flags, platform, stack);

@@ -117,4 +117,10 @@ Deno.test("an image on scratch has no base to bring up to date: nothing is to do
     equal(code, 0);
     match(out, /static:1 +no base +it stands on no run image$/m);
   }
+  const refused = await shop.wherry("rebase", "--publish", name, "--dry-run");
+  equal(refused.err, `ERROR: Cannot rebase ${name}: it stands on no run image\n`);
+  equal(refused.code, 72);
+  const scratch = await shop.wherry("rebase", "--publish", name, "--run-image", "scratch");
+  match(scratch.err, /^ERROR: Cannot rebase onto scratch: it is no image; want --run-image NAME$/m);
+  equal(scratch.code, 3);
 });

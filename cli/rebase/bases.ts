@@ -104,14 +104,14 @@ export class Bases {
     if (runImage !== undefined) return await this.#base(runImage, this.#mappedTo(runImage));
     const label = labelOf(app.config, METADATA_LABEL) ?? "";
     const { runImage: known, stack } = baseOf(label);
+    if (label !== "" && known.topLayer === "") {
+      throw new LifecycleError(ExitCode.rebase, "it stands on no run image");
+    }
     const names = known.image ? known : stack?.runImage;
     const all = [...new Set([names?.image ?? "", ...names?.mirrors ?? []])]
       .filter((name) => name !== "");
     if (all.length === 0) {
-      throw new LifecycleError(
-        ExitCode.arguments,
-        "--run-image is required when there is no run image metadata available",
-      );
+      throw new LifecycleError(ExitCode.arguments, "it names no run image: want --run-image");
     }
     const candidates = all.map((name) => ({ name: this.#mapped(name) ?? name, label: name }));
     const near = (name: string) => at.host !== undefined && hostOf(name) === at.host;
@@ -190,6 +190,9 @@ export class Bases {
   }
 
   async #place(name: string): Promise<BasePlace> {
+    if (name === "scratch") {
+      throw new UsageError("Cannot rebase onto scratch: it is no image; want --run-image NAME");
+    }
     const place = readPlace(name);
     switch (place.kind) {
       case "registry":

@@ -202,7 +202,10 @@ function cutOf(app: Image, topLayer: string, oldBase: Image | undefined): number
   }
   const first = ids.indexOf(topLayer);
   if (first < 0) {
-    throw refused("base layer", "rebase app image: could not find base layer in image", {
+    const why = topLayer === ""
+      ? "it stands on no run image"
+      : "could not find base layer in image";
+    throw refused("base layer", `rebase app image: ${why}`, {
       app: `no layer ${topLayer || '""'}`,
     });
   }

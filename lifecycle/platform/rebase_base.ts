@@ -168,6 +168,6 @@ export async function persistently<T>(
 
 /** Exit 1, as the lifecycle has it (RB-2). */
 function notFound({ name }: BasePlace): OciError {
-  const message = `Cannot find run image ${JSON.stringify(name)}`;
+  const message = `Cannot find run image ${JSON.stringify(name)}: it is not there`;
   return Object.assign(new OciError("MANIFEST_UNKNOWN", message), { exitCode: 1 });
 }
