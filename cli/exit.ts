@@ -84,7 +84,7 @@ function plainWords(text: string): string {
         `Cannot ${call} ${path}: ${first.toLowerCase()}${rest}`,
     )
     .replaceAll(
-      /: (\w)([^:]*) \(os error \d+\)(?:: \w+ '[^']*'(?: -> '[^']*')?)?/g,
+      /: ([A-Z])([^:]*) \(os error \d+\)(?:: \w+ '[^']*'(?: -> '[^']*')?)?/g,
       (_, first: string, rest: string) => `: ${first.toLowerCase()}${rest}`,
     );
 }

@@ -4,12 +4,20 @@ import { failureOf } from "./exit.ts";
 import { Interrupted, type Io, type Sink } from "./io.ts";
 import { lifecyclePhase } from "./lifecycle_call.ts";
 
-function sink(file: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean }): Sink {
+function sink(
+  file: { writeSync(bytes: Uint8Array): number; isTerminal(): boolean },
+  name: string,
+): Sink {
   const encoder = new TextEncoder();
   return {
     write(text) {
       let rest = typeof text === "string" ? encoder.encode(text) : text;
-      while (rest.byteLength > 0) rest = rest.subarray(file.writeSync(rest));
+      try {
+        while (rest.byteLength > 0) rest = rest.subarray(file.writeSync(rest));
+      } catch (cause) {
+        if (cause instanceof Deno.errors.BrokenPipe) throw cause;
+        throw new Error(`Cannot write to ${name}`, { cause });
+      }
     },
     isTerminal: file.isTerminal(),
     columns: () => {
@@ -47,8 +55,8 @@ async function main(): Promise<number> {
     cwd: Deno.cwd(),
     user: { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 },
     stdin: { isTerminal: Deno.stdin.isTerminal() },
-    stdout: sink(Deno.stdout),
-    stderr: sink(Deno.stderr),
+    stdout: sink(Deno.stdout, "stdout"),
+    stderr: sink(Deno.stderr, "stderr"),
     signal: interruptible(),
   };
   try {
@@ -80,7 +88,7 @@ async function main(): Promise<number> {
 // Work that waits for something that never comes ends the process when nothing else is left to do: no success.
 const asleep = () => {
   Deno.exitCode = 1;
-  sink(Deno.stderr).write(
+  sink(Deno.stderr, "stderr").write(
     "ERROR: Cannot go on: what was waited for never came, please report this\n",
   );
 };

@@ -4,6 +4,7 @@ import { parse as parseToml } from "smol-toml";
 import { parse as parseYaml } from "yaml";
 import { makeImage, pushContents } from "../registry/image.ts";
 import { appImage, bench, push } from "./command_testing.ts";
+import { makeShell } from "./shell_testing.ts";
 
 Deno.test("an image that is nowhere: one line with its whole name, exit 3, whichever command looks", async () => {
   await using shop = await bench();
@@ -293,6 +294,29 @@ Deno.test("what cannot be written is told without the words of the system call",
   const { code, err } = await shop.wherry("copy", name, "oci-archive:none/x.tar");
   equal(err, `ERROR: Cannot write archive ${shop.dir}/none/x.tar: no such file or directory\n`);
   equal(code, 1);
+});
+
+Deno.test("build --publish to a registry that is not there: what was asked, in one line, with the analysis' exit code", async () => {
+  await using shell = await makeShell();
+  await shell.write({
+    "app/x": "",
+    "bp/buildpack.toml": 'api = "0.10"\n[buildpack]\nid = "a/b"\nversion = "1"\n',
+    "bp/bin/detect": "#!/bin/sh\n",
+    "bp/bin/build": "#!/bin/sh\n",
+  });
+  const from = ["--path", "app", "--buildpack", "./bp", "--run-image", "scratch"];
+  const { code, err } = await shell.wherry("build", "127.0.0.1:1/x", "--publish", ...from);
+  equal(
+    err.split("\n").at(-2),
+    "ERROR: Cannot read 127.0.0.1:1/x:latest: 127.0.0.1:1: the connection was refused",
+  );
+  equal(code, 32);
+});
+
+Deno.test("results that nobody can take are told, whichever file they go to", async () => {
+  const full = `${program("version").map((word) => `'${word}'`).join(" ")} >/dev/full`;
+  const shown = await said("sh", ["-c", `'${Deno.execPath()}' ${full}`]);
+  equal(shown, "ERROR: Cannot write to stdout: no space left on device\n");
 });
 
 Deno.test("a list that is not there: no words of the system call", async () => {

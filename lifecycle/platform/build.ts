@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Context } from "../../registry/context.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
+import { OciError } from "../../registry/oci/error.ts";
 import type { Registry } from "../../registry/registry.ts";
 import type { Cache } from "../cache/cache.ts";
 import type { RunImageNames } from "../file/lifecycle_metadata.ts";
@@ -24,6 +25,7 @@ import type {
 import { noteLayers } from "../phase/layer_notes.ts";
 import { restore } from "../phase/restore.ts";
 import { platformCapabilities } from "../api.ts";
+import { LifecycleError } from "../error.ts";
 
 import { copySboms } from "./outputs.ts";
 
@@ -139,7 +141,7 @@ async function buildInSite(
     owner,
     layers: site.layers,
     access: request.access,
-  }, ctx);
+  }, ctx).catch(plainly);
   refuseTakenNames(request.destinations, analyzed.analyzed.runImage.image, request.runNames);
   await using enclosure = await site.enclose(targetOf(analyzed.analyzed.runImage.target));
   const { sandbox, input } = enclosure;
@@ -256,4 +258,13 @@ function closing(
   value: Cache | undefined,
 ): AsyncDisposable & { readonly value: Cache | undefined } {
   return { value, [Symbol.asyncDispose]: async () => await value?.close() };
+}
+
+/** A place that refuses is told in its own words: nobody called a phase by its name here. */
+function plainly(error: unknown): never {
+  if (error instanceof LifecycleError && error.cause instanceof OciError) {
+    const { exitCode, cause } = error;
+    throw new LifecycleError(exitCode, cause.message, { cause });
+  }
+  throw error;
 }
