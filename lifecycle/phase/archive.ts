@@ -5,10 +5,16 @@
 import type { Context } from "../../registry/context.ts";
 import { COMPRESS_BLOCK } from "../../registry/layer/compress_block.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
+import type { SeenTree } from "../../registry/layer/unchanged.ts";
 import { BLOCK, padded } from "../../registry/layer/tar_format.ts";
 import { messageOf } from "../error.ts";
 import type { Dir } from "../sandbox/executor.ts";
-import { type ArchivedLayer, type ArchiveOptions, archiveWith } from "../sandbox/archive.ts";
+import {
+  type ArchivedLayer,
+  type ArchiveOptions,
+  archiveWith,
+  lookWith,
+} from "../sandbox/archive.ts";
 
 /** A layer that is to be made. */
 export interface LayerToArchive {
@@ -39,6 +45,28 @@ export async function archiveLayer(
   } catch (error) {
     signal.throwIfAborted();
     log.debug(`Layer '${layer.id}' is made the long way: ${messageOf(error)}`);
+  }
+  return undefined;
+}
+
+/**
+ * Looks at a layer without reading its files.
+ *
+ * @returns `undefined` when it is for the walk in TypeScript.
+ * @throws The signal's reason.
+ */
+export async function lookAtLayer(
+  helper: string,
+  layer: LayerToArchive,
+  { log, signal }: Pick<Context, "log" | "signal">,
+): Promise<SeenTree | undefined> {
+  try {
+    const seen = await lookWith(helper, wordsOf(layer), signal);
+    if (!("why" in seen)) return seen;
+    log.debug(`Layer '${layer.id}' is looked at the long way: ${seen.why}`);
+  } catch (error) {
+    signal.throwIfAborted();
+    log.debug(`Layer '${layer.id}' is looked at the long way: ${messageOf(error)}`);
   }
   return undefined;
 }

@@ -2,18 +2,20 @@
 import assert from "node:assert/strict";
 import { gunzipSync } from "node:zlib";
 import { quietContext } from "../../registry/context.ts";
+import { FrameDigester } from "../../registry/layer/frame.ts";
 import { randomOf } from "../../registry/layer/fuzz_testing.ts";
 import { sliceTree } from "../../registry/layer/slices.ts";
 import { joined } from "../../registry/layer/tar_testing.ts";
 import type { TreeEntry } from "../../registry/layer/entry.ts";
 import { walkTree } from "../../registry/layer/tree.ts";
+import { isAsNoted, isUnchanged, noteTree } from "../../registry/layer/unchanged.ts";
 import { writeLayer } from "../../registry/layer/write_layer.ts";
 import { digestOf } from "../../registry/oci/digest.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { openDirCache } from "../cache/dir_cache.ts";
 import { compiledHelper } from "../sandbox/helper_testing.ts";
-import { archiveWith } from "../sandbox/archive.ts";
+import { archiveWith, lookWith } from "../sandbox/archive.ts";
 import { archiveLayer, isLarge, type LayerToArchive, wordsOf } from "./archive.ts";
 import { exportImage } from "./export.ts";
 import { exportInput, sampleBuild } from "./export_testing.ts";
@@ -269,4 +271,61 @@ Deno.test("X-17 an aborted layer ends the helper", async () => {
   };
   const options = { spool: await Deno.makeTempFile({ dir: dir.path }), signal: stop.signal };
   await assert.rejects(archiveWith(helper, words(), options), /enough/);
+});
+
+const TOUCHES: Readonly<Record<string, (at: string) => void>> = {
+  "the same bytes again, with the old times": (at) => {
+    const { atime, mtime } = Deno.statSync(`${at}/d/f`);
+    Deno.writeTextFileSync(`${at}/d/f`, "x".repeat(700));
+    Deno.utimeSync(`${at}/d/f`, atime!, mtime!);
+  },
+  "a mode": (at) => Deno.chmodSync(`${at}/d/f`, 0o600),
+  "a name": (at) => Deno.renameSync(`${at}/d/f`, `${at}/d/g`),
+  "an empty file more": (at) => Deno.writeTextFileSync(`${at}/d/more`, ""),
+  "a file less": (at) => Deno.removeSync(`${at}/empty`),
+  "a link to elsewhere": (at) => {
+    Deno.removeSync(`${at}/d/link`);
+    Deno.symlinkSync("g", `${at}/d/link`);
+  },
+  "another file with the same bytes": (at) => {
+    Deno.copyFileSync(`${at}/large`, `${at}/copy`);
+    Deno.renameSync(`${at}/copy`, `${at}/large`);
+  },
+  "a directory's mode": (at) => Deno.chmodSync(`${at}/d`, 0o711),
+};
+
+Deno.test("CA-3 the helper sees of a tree what the walk in TypeScript sees, and every touch", async () => {
+  await using dir = await tempDir();
+  const { signal } = quietContext();
+  const helper = await compiledHelper();
+  for (const [touch, act] of Object.entries(TOUCHES)) {
+    const outside = await Deno.makeTempDir({ dir: dir.path });
+    Deno.mkdirSync(`${outside}/d/deeper/${"n".repeat(200)}`, { recursive: true });
+    Deno.writeTextFileSync(`${outside}/d/f`, "x".repeat(700));
+    Deno.writeTextFileSync(`${outside}/empty`, "", { mode: 0o400 });
+    Deno.writeTextFileSync(`${outside}/large`, "y".repeat(600_000));
+    Deno.symlinkSync("../empty", `${outside}/d/link`);
+    const layer = layerOf(outside);
+    const frame = new FrameDigester();
+    for (const entry of layer.entries()) frame.addEntry(entry);
+    frame.addEnd();
+    const diffId = digestOf(new Uint8Array());
+    const note = await noteTree({
+      ...{ diffId, frame: frame.digest(), outside },
+      entries: layer.entries,
+    });
+    assert.ok(note, touch);
+    const same = async () => {
+      const seen = await lookWith(helper, wordsOf(layer), signal);
+      assert.ok("frame" in seen, JSON.stringify(seen));
+      assert.equal(isAsNoted(note, seen), isUnchanged(note, layer.entries()), touch);
+      return isAsNoted(note, seen);
+    };
+    assert.equal(await same(), true, touch);
+    act(outside);
+    assert.equal(await same(), false, touch);
+  }
+  const odd = layerOf(await Deno.makeTempDir({ dir: dir.path }));
+  await new Deno.Command("mkfifo", { args: [`${odd.tree!.outside}/pipe`] }).output();
+  assert.deepEqual(await lookWith(helper, wordsOf(odd), signal), { why: "kind" });
 });

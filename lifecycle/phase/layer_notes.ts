@@ -1,10 +1,10 @@
 /** Restored layers that nobody touched are not read again when they are exported. */
 import type { Context } from "../../registry/context.ts";
 import { type WalkOptions, walkTree } from "../../registry/layer/tree.ts";
-import { isUnchanged, noteTree, type TreeNote } from "../../registry/layer/unchanged.ts";
+import { isAsNoted, isUnchanged, noteTree, type TreeNote } from "../../registry/layer/unchanged.ts";
 import { hashLayer } from "../../registry/layer/write_layer.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
-import { archiveLayer, isLarge, type LayerToArchive } from "./archive.ts";
+import { archiveLayer, isLarge, type LayerToArchive, lookAtLayer } from "./archive.ts";
 import type { LayerNotes } from "./export_types.ts";
 import type { RestoredLayer } from "./restore_types.ts";
 
@@ -49,12 +49,14 @@ export async function diffIdOf(
 ): Promise<Digest> {
   const { id, entries } = layer;
   const note = notes?.get(id);
-  if (note !== undefined && isUnchanged(note, entries())) {
-    ctx.log.debug(`Layer '${id}' was not touched`);
-    return note.diffId;
+  const large = helper !== undefined && isLarge(entries()) ? helper : undefined;
+  if (note !== undefined) {
+    const seen = large === undefined ? undefined : await lookAtLayer(large, layer, ctx);
+    if (seen ? isAsNoted(note, seen) : isUnchanged(note, entries())) {
+      ctx.log.debug(`Layer '${id}' was not touched`);
+      return note.diffId;
+    }
   }
-  const archived = helper && isLarge(entries())
-    ? await archiveLayer(helper, layer, {}, ctx)
-    : undefined;
+  const archived = large === undefined ? undefined : await archiveLayer(large, layer, {}, ctx);
   return (archived ?? await hashLayer(entries(), { signal: ctx.signal })).diffId;
 }

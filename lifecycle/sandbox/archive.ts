@@ -1,5 +1,6 @@
-/** The verb `archive`: a tree becomes a layer, walked, hashed and compressed by the helper. */
+/** The verbs `archive` and `look`: a tree becomes a layer, walked, hashed and compressed by the helper, or is walked alone. */
 import { z } from "zod";
+import type { SeenTree } from "../../registry/layer/unchanged.ts";
 import type { Digest } from "../../registry/oci/digest.ts";
 import { complaintOf, helperDigest, kill, startHelper } from "./child.ts";
 
@@ -50,23 +51,62 @@ export async function archiveWith(
   words: Iterable<readonly (string | number)[]>,
   { blob = "-", spool = "-", onProgress, signal }: ArchiveOptions,
 ): Promise<ArchivedLayer | { readonly why: string }> {
+  let made: ArchivedLayer | { readonly why: string } | undefined;
+  let told = 0;
+  await tell(helper, ["archive", blob, spool], words, signal, (line) => {
+    const said = archiveLine.parse(JSON.parse(line));
+    if (!("tar" in said)) made = said;
+    const done = "tar" in said ? said.tar : "tarSize" in said ? said.tarSize : told;
+    onProgress?.(done - told);
+    told = done;
+  });
+  if (made !== undefined) return made;
+  throw new Error("Cannot archive: the helper said nothing");
+}
+
+const lookLine = z.lazy(() =>
+  z.union([
+    z.object({ frame: helperDigest, looks: helperDigest }),
+    z.object({ why: z.string() }),
+  ])
+);
+
+/**
+ * Looks at what would be a layer, as {@linkcode archiveWith} is told of it, and reads no file.
+ *
+ * @returns What was seen, or why the helper leaves it to others.
+ * @throws {Error} With the helper's reason, or what `words` threw. The signal's reason.
+ */
+export async function lookWith(
+  helper: string,
+  words: Iterable<readonly (string | number)[]>,
+  signal: AbortSignal,
+): Promise<SeenTree | { readonly why: string }> {
+  let seen: SeenTree | { readonly why: string } | undefined;
+  await tell(helper, ["look"], words, signal, (line) => {
+    seen = lookLine.parse(JSON.parse(line));
+  });
+  if (seen !== undefined) return seen;
+  throw new Error("Cannot look at a layer: the helper said nothing");
+}
+
+/** Tells a verb `words`, and `hear` each line of its answer. */
+async function tell(
+  helper: string,
+  verb: readonly string[],
+  words: Iterable<readonly (string | number)[]>,
+  signal: AbortSignal,
+  hear: (line: string) => void,
+): Promise<void> {
   signal.throwIfAborted();
-  const child = startHelper(helper, ["archive", blob, spool], {}, "piped", "piped");
+  const child = startHelper(helper, [...verb], {}, "piped", "piped");
   const end = () => kill(child, "SIGKILL");
   signal.addEventListener("abort", end, { once: true });
-  let made: ArchivedLayer | { readonly why: string } | undefined;
-  const hear = async () => {
-    let told = 0;
-    for await (const line of linesOf(child.stdout)) {
-      const said = archiveLine.parse(JSON.parse(line));
-      if (!("tar" in said)) made = said;
-      const done = "tar" in said ? said.tar : "tarSize" in said ? said.tarSize : told;
-      onProgress?.(done - told);
-      told = done;
-    }
+  const hearAll = async () => {
+    for await (const line of linesOf(child.stdout)) hear(line);
   };
   try {
-    const heard = Promise.all([hear(), child.stderr.text(), child.status]);
+    const heard = Promise.all([hearAll(), child.stderr.text(), child.status]);
     heard.catch(end);
     const writer = child.stdin.getWriter();
     try {
@@ -82,9 +122,9 @@ export async function archiveWith(
     await writer.close().catch(() => {});
     const [, complaint, { code, signal: killed }] = await heard;
     signal.throwIfAborted();
-    if (code === 0 && made !== undefined) return made;
+    if (code === 0) return;
     throw new Error(
-      complaintOf(complaint) || `Cannot archive: the helper ended with ${killed ?? code}`,
+      complaintOf(complaint) || `Cannot ${verb[0]}: the helper ended with ${killed ?? code}`,
     );
   } finally {
     signal.removeEventListener("abort", end);

@@ -89,6 +89,21 @@ export function isUnchanged(note: TreeNote, entries: Iterable<TreeEntry>): boole
   return stateOf(entries, look)?.state === note.state;
 }
 
+/** What somebody else saw of a tree without reading its files. */
+export interface SeenTree {
+  /** Of the tar that we would make of it. */
+  readonly frame: Digest;
+  /** As of {@linkcode TreeLooks}. */
+  readonly looks: Digest;
+}
+
+/** As {@linkcode isUnchanged}, of a tree that was seen since the note was taken. */
+export function isAsNoted(note: TreeNote, { frame, looks }: SeenTree): boolean {
+  using look = openExactLook();
+  if (look === undefined || wasSetBack(note.offset, look)) return false;
+  return stateDigest(frame, looks) === note.state;
+}
+
 /** What is known of a file at rest. */
 export interface FileMark {
   /** What the kernel said of it, in hex. */

@@ -67,7 +67,7 @@ static const char *put_known(struct blocks *b, char kind) {
   return kind == 'f' ? put_known_file(b, &entry) : archive_entry(b, &entry);
 }
 
-static const char *put_all(struct blocks *b) {
+const char *archive_words(struct blocks *b) {
   static const unsigned char end[2 * TAR_BLOCK];
   for (;;) {
     const char *why = NULL, *kind = word(0);
@@ -81,7 +81,7 @@ static const char *put_all(struct blocks *b) {
     }
     if (why) return why;
   }
-  blocks_put(b, end, sizeof end);
+  archive_bytes(b, end, sizeof end);
   return NULL;
 }
 
@@ -98,7 +98,7 @@ int archive(char **files) {
   struct blocks b;
   const int blob = open_for(files[0], O_TRUNC), spool = open_for(files[1], O_APPEND);
   if (!blocks_start(&b, blob, spool)) fail(EXIT_HELPER, "start", "threads", ENOMEM);
-  const char *why = put_all(&b);
+  const char *why = archive_words(&b);
   if (!blocks_end(&b) && !why) why = atomic_load(&b.why);
   if (why) {
     printf("{\"why\":\"%s\"}\n", why);

@@ -23,9 +23,15 @@ struct block {
   bool done;
 };
 
+/* What is made of a tar that is only looked at. */
+struct seen {
+  struct sha256 frame, looks;
+};
+
 /* The tar on its way: filled by one thread, compressed by others, written in order by whichever of
  * those is next. */
 struct blocks {
+  struct seen *seen; /* takes the place of all below when it is set */
   int blob, spool; /* -1 for none */
   struct block ring[MOST_BLOCKS];
   unsigned ring_size, compressors;
@@ -49,7 +55,10 @@ void blocks_put(struct blocks *b, const void *bytes, size_t length);
 bool blocks_end(struct blocks *b);
 
 /* NULL, or why it is for the writer in TypeScript. */
+const char *archive_words(struct blocks *b); /* all that standard input says, and the end */
 const char *archive_entry(struct blocks *b, const struct tar_made *entry);
+/* Bytes of the tar that are of no file. */
+void archive_bytes(struct blocks *b, const void *bytes, size_t length);
 /* A file that is open already and was looked at; closes it. */
 const char *archive_file(struct blocks *b, struct tar_made *entry, int fd);
 const char *archive_tree(struct blocks *b, const char *outside, const char *inside, uint64_t uid,

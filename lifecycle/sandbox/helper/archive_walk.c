@@ -10,20 +10,37 @@
 #include <unistd.h>
 
 #include "archive.h"
+#include "look.h"
 
 #define MOST_DEPTH 128
+
+void archive_bytes(struct blocks *b, const void *bytes, size_t length) {
+  if (b->seen) sha256_add(&b->seen->frame, bytes, length);
+  else blocks_put(b, bytes, length);
+}
 
 const char *archive_entry(struct blocks *b, const struct tar_made *entry) {
   unsigned char header[MOST_HEADER];
   const size_t length = tar_make(entry, header);
   if (length == 0) return "header";
-  blocks_put(b, header, length);
+  archive_bytes(b, header, length);
+  return NULL;
+}
+
+static const unsigned char zeros[TAR_BLOCK];
+
+/* The kernel's words in the place of a body. */
+static const char *put_look(struct blocks *b, int fd, uint64_t size) {
+  unsigned char look[LOOK_SIZE];
+  mode_t mode;
+  if (!look_at(fd, look, &mode)) return strerror(errno);
+  sha256_add(&b->seen->looks, look, sizeof look);
+  archive_bytes(b, zeros, (size_t)(-size & (TAR_BLOCK - 1)));
   return NULL;
 }
 
 /* A body of `left` bytes, no less and no more. */
 static const char *put_body(struct blocks *b, int fd, uint64_t left) {
-  static const unsigned char zeros[TAR_BLOCK];
   const size_t padding = (size_t)(-left & (TAR_BLOCK - 1));
   while (left > 0) {
     size_t room;
@@ -50,7 +67,8 @@ const char *archive_file(struct blocks *b, struct tar_made *entry, int fd) {
   entry->kind = '0';
   entry->link = "";
   const char *why = archive_entry(b, entry);
-  if (!why && entry->size > 0) why = put_body(b, fd, entry->size);
+  if (!why && b->seen) why = put_look(b, fd, entry->size);
+  else if (!why && entry->size > 0) why = put_body(b, fd, entry->size);
   close(fd);
   return why;
 }

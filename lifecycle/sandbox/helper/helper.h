@@ -120,5 +120,6 @@ int subids(char **words);
 int hold(char **words);
 int restore(char **words);
 int archive(char **words);
+int look(void);
 
 #endif

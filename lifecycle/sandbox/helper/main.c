@@ -7,6 +7,7 @@
  * helper subids MAPS -- PROGRAM ARG...   run one program as root of a user namespace with many ids
  * helper unpack --into DIR OPTIONS       make a root file system of entries on stdin
  * helper restore OWNER LAYER...          layers out of a cache, hashed on the way
+ * helper look                            a layer's frame and the kernel's words about its files
  * helper archive BLOB SPOOL              a layer of directories and files, hashed and compressed
  *
  * The environment of `run` is the environment of the program, exactly. */
@@ -244,6 +245,7 @@ int main(int argc, char **argv) {
   if (!strcmp(verb, "hold")) return hold(argv + 2);
   if (!strcmp(verb, "unpack")) return unpack(argv + 2);
   if (!strcmp(verb, "restore")) return restore(argv + 2);
+  if (!strcmp(verb, "look")) return look();
   if (!strcmp(verb, "archive")) return archive(argv + 2);
   fail(EXIT_HELPER, "understand", verb, EINVAL);
 }

@@ -9,12 +9,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "look.h"
 #include "plain_tar.h"
 
 #define BLOCK_SIZE (256 * 1024) /* stays in the processor's cache between hash and write */
 #define BLOCKS 8
 #define MOST_WRITERS 4
-#define LOOK_SIZE 84 /* of struct statx: as `libc.ts` keeps it */
 
 /* A directory files are made in; open as long as somebody needs it. */
 struct place {

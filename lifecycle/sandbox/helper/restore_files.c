@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct place *place_of(int fd, unsigned number) {
@@ -43,22 +42,12 @@ bool piece_add(struct block *block, struct file *file, uint32_t from, uint32_t l
   return true;
 }
 
-/* Owner, mode, inode, size, times of birth, change and contents, device. */
 static bool look(struct file *file) {
-  unsigned char about[256];
-  const unsigned basic_and_birth = 0xfff;
-  if (syscall(SYS_statx, file->fd, "", AT_EMPTY_PATH, basic_and_birth, about) != 0) return false;
-  unsigned short mode;
-  memcpy(&mode, about + 28, sizeof mode);
+  mode_t mode;
+  if (!look_at(file->fd, file->look, &mode)) return false;
   /* A default ACL has its own idea of modes. */
-  if ((mode & 07777) != file->mode) {
-    if (fchmod(file->fd, file->mode) != 0) return false;
-    if (syscall(SYS_statx, file->fd, "", AT_EMPTY_PATH, basic_and_birth, about) != 0) return false;
-  }
-  memcpy(file->look, about + 20, 28);
-  memcpy(file->look + 28, about + 80, 48);
-  memcpy(file->look + 76, about + 136, 8);
-  return true;
+  return mode == file->mode ||
+         (fchmod(file->fd, file->mode) == 0 && look_at(file->fd, file->look, &mode));
 }
 
 static const char *write_piece(struct file *file, const unsigned char *from, uint32_t length) {
