@@ -122,6 +122,11 @@ async function fromConfig(
   const asked = (flags.target ?? []).map(parseTarget);
   const platforms = platformsOf(asked.length > 0 ? asked : descriptor.targets);
   refuseSeveral(destination, platforms.length);
+  // What is missing for the last platform is told before anything is made for the first.
+  if (platforms.length > 1 && descriptor.lifecycle.uri === "") {
+    const own = (flags.lifecycle ?? []).map((one) => session.path(one));
+    for (const { platform } of platforms) ownLifecycle(platform.architecture, own);
+  }
   const images: Image[] = [];
   for (const { platform } of platforms) {
     images.push(await forPlatform(session, file, descriptor, platform, flags, stack));
