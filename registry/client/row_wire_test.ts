@@ -59,6 +59,21 @@ Deno.test("where the server closes behind an answer, the next of the row may be 
   await rejects(second, (error) => error instanceof TransportError && error.stale);
 });
 
+Deno.test("who stands in a row behind an answer that nobody reads to its end waits no longer than for any", async () => {
+  await using server = rawServer(async (connection) => {
+    await heads(connection, 1);
+    await say(connection, "HTTP/1.1 401 No\r\ncontent-length: 5\r\n\r\na");
+    await heads(connection, 1); // the client cuts it
+  });
+  await using transport = new Transport({ answerTimeoutMs: 100 });
+  const row = new Row();
+  const target = parseTarget(`http://${server.host}/1`);
+  const first = transport.exchange({ method: "GET", target, row });
+  const second = ask(transport, server.host, "2", row);
+  equal((await first).status, 401);
+  await rejects(second, (error) => error instanceof TransportError && error.fault === "timeout");
+});
+
 Deno.test("a client sends what its row has lost once more, alone", async () => {
   const bytes = new TextEncoder().encode('{"schemaVersion":2}');
   const mediaType = "application/x";

@@ -1,4 +1,5 @@
 /** Sends a request over a connection and reads the head of its answer. */
+import { orAborted } from "../abort.ts";
 import { OciError } from "../oci/error.ts";
 import type { RowPlace } from "../row.ts";
 import { joined } from "../source.ts";
@@ -48,18 +49,20 @@ export function isShort(body: RequestBody | undefined): boolean {
   return body === undefined || body.bytes !== undefined && body.size <= MAX_ROW;
 }
 
-/** Sends the request behind another, and reads the head of its answer behind the other's. */
+/** Sends the request behind another, and reads the head of its answer behind the other's; `over` ends it. */
 export async function ride(
   connection: Connection,
   before: RowPlace<Connection>,
   { request: { method, target, body }, headers, onSent }: Sending,
+  over: AbortSignal,
 ): Promise<Sent> {
   const first = requestHead(method, target.path, headers);
   const bytes = body?.bytes ?? new Uint8Array();
   try {
     await connection.write(together(first, bytes));
     onSent(bytes.byteLength);
-    if (!await before.answered) throw new Error("connection closed");
+    // Whoever has that answer may be long about it.
+    if (!await orAborted(before.answered, over)) throw new Error("connection closed");
     return { head: await connection.head(), whole: true };
   } catch (cause) {
     // Whatever it was, alone it may go well.

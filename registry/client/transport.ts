@@ -1,5 +1,5 @@
 /** One HTTP exchange at a time over connections that are kept: nothing followed, nothing decoded. */
-import { reasonOf } from "../abort.ts";
+import { orAborted, reasonOf } from "../abort.ts";
 import type { Row } from "../row.ts";
 import { isLoopbackName, type Nearness, nearnessOf } from "./address.ts";
 import { countedBy, Counter } from "./counter.ts";
@@ -89,7 +89,7 @@ export class Transport implements AsyncDisposable {
     };
     try {
       watch.start(this.#options.connectTimeoutMs ?? CONNECT_MS, "connection");
-      const ahead = await place?.before?.left;
+      const ahead = place?.before && await orAborted(place.before.left, opening.signal);
       const rides = ahead?.closed === false;
       if (rides && why === undefined) connection = ahead;
       connection ??= this.#idle.take(way.key) ?? await this.#dialer.open(way, opening.signal);
@@ -109,7 +109,7 @@ export class Transport implements AsyncDisposable {
         },
       };
       const { head, whole } = rides
-        ? await ride(line, place!.before!, sending)
+        ? await ride(line, place!.before!, sending, opening.signal)
         : await talk(line, sending);
       const body = connection.body(head, method);
       // What is left of an unsent body would be read as the next request.
