@@ -174,11 +174,16 @@ export class Bases {
     const place = await this.#place(name);
     const pinned = this.#pins.get(sameName(name));
     const known = this.#known;
+    const { signedBy } = this.#policy;
     const base = await openBase(
       { ...place, alsoKnownAs, ...(pinned === undefined ? {} : { reference: pinned }) },
       this.#session.ctx,
       { early, known: known && ((digest) => known.document(digest)) },
     );
+    if (signedBy.length > 0) {
+      const { demandSignature } = await import("./signed.ts");
+      await demandSignature(name, base, signedBy, this.#session.ctx.signal);
+    }
     return known === undefined ? base : {
       ...base,
       image: async (platform) => {

@@ -36,7 +36,10 @@ export function addBaseFlags(command: Command, looks = false): Command {
       )
         .choices(["always", "if-not-present", "never"]),
     )
-    .option("--policy <file>", "a TOML file: run-images, frozen, opt-out-label");
+    .option(
+      "--policy <file>",
+      "a TOML file: which run images, and what may be moved when (see docs/rebase.md)",
+    );
 }
 
 /** Flags of a run over many images. */

@@ -152,6 +152,8 @@ export interface FleetWork {
   readonly publish: boolean;
   /** Each was named by somebody who wants to hear of it. */
   readonly named?: boolean | undefined;
+  /** Why no image may be moved now. */
+  readonly halt?: (() => string | undefined) | undefined;
   /** Does one. */
   readonly act: (item: RebaseItem, worker: number) => Promise<Outcome>;
   /** Reads what all images need, first. */
@@ -217,6 +219,7 @@ export async function runWork(
   const end = await runFleet<RebaseItem>({
     ...settings,
     items: todo,
+    halt: work.halt,
     signal: session.ctx.signal,
     act: async (item, worker) => {
       const result = afterIntent(

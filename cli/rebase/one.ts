@@ -15,6 +15,8 @@ import { sameName } from "../../lifecycle/platform/same_name.ts";
 import { tallyOf } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
+import type { Platform } from "../../registry/oci/descriptor.ts";
+import { formatPlatform } from "../../registry/oci/platform.ts";
 import type { Place, Reference } from "../../registry/oci/reference.ts";
 import type { Memo } from "../../registry/store/store.ts";
 import { UsageError } from "../exit.ts";
@@ -23,7 +25,7 @@ import type { Session } from "../session.ts";
 import type { AppPlace, Bases } from "./bases.ts";
 import type { Known } from "../known.ts";
 import { describeFailure, type Said, Skip, type Stage, statesOf } from "./outcome.ts";
-import { frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
+import { asksNothing, frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
 import { fillTag, isSource, isStore, namesOf, targetsOf } from "./targets.ts";
 
 /** One image to rebase. */
@@ -89,6 +91,7 @@ export class Rebaser implements AsyncDisposable {
   readonly #signals: AbortSignal[] = [];
   readonly #layouts = new Map<string, Promise<Writable>>();
   readonly #notes = new Set<Promise<void>>();
+  readonly #olds = new Map<string, Promise<Image | undefined>>();
   /** How often each was said, whichever image it was of. */
   readonly #warnings = new Map<string, number>();
   #ahead: NewBase | undefined;
@@ -246,6 +249,10 @@ export class Rebaser implements AsyncDisposable {
           return base;
         },
         oldBase: (of, platform) => this.#bases.old(of, platform, at),
+        judge: asksNothing(this.#policy) ? undefined : async (candidate) => {
+          const { judge } = await import("./judge.ts");
+          await judge(this.#policy.asks, candidate, source, this.#oldBases(at), signal);
+        },
         force: how.force,
         normalize: sameName,
         known: documents && ((digest) => documents.document(digest)),
@@ -290,6 +297,16 @@ export class Rebaser implements AsyncDisposable {
     return { decision: "rebased", tags: namesOf(target, targets) };
   }
 
+  /** Bases that images stand on, each read once: only a policy asks for them. */
+  #oldBases(at: AppPlace): (reference: string, platform: Platform) => Promise<Image | undefined> {
+    return (reference, platform) => {
+      const key = `${at.host} ${formatPlatform(platform)} ${reference}`;
+      const reading = this.#olds.get(key) ?? this.#bases.old(reference, platform, at);
+      this.#olds.set(key, reading);
+      return reading;
+    };
+  }
+
   /** What another thread made of an image of the store: of a fleet that only gives its images another base. */
   async #computed(
     target: Writable,
@@ -299,7 +316,8 @@ export class Rebaser implements AsyncDisposable {
     const { from, tags = [], tagTemplate, backupTag, dryRun, single, force } = this.#how;
     const base = this.#ahead;
     const plain = from === undefined && tags.length === 0 && tagTemplate === undefined &&
-      backupTag === undefined && !dryRun && this.#policy.optOut === undefined;
+      backupTag === undefined && !dryRun && this.#policy.optOut === undefined &&
+      asksNothing(this.#policy);
     if (!plain || single || base === undefined || !isStore(target)) return undefined;
     if (reference === undefined || reference.digest !== undefined) return undefined;
     if (this.#inStore++ < ALONE || THREADS < 1) return undefined;

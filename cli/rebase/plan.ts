@@ -28,7 +28,7 @@ import {
 } from "./images.ts";
 import { keepAt, keptAt, textOf } from "./kept.ts";
 import { type RebaseItem, Rebaser } from "./one.ts";
-import { readPolicy } from "./policy.ts";
+import { frozenNow, readPolicy, refuseFrozen } from "./policy.ts";
 import { checkTemplates } from "./targets.ts";
 
 /** Exit code of a plan some of whose images cannot be rebased or read. */
@@ -45,6 +45,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   if (flags.out !== undefined) keepAt(flags.out);
   checkTemplates(flags.tagTemplate);
   const policy = await readPolicy(session, flags.policy);
+  refuseFrozen(session, frozenNow(policy, session.ctx.now()), true);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
   const items = inPlace(
@@ -170,6 +171,8 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
     `To be rebased by the plan: ${planned.length} of ${count(results.length, "image")}`,
   );
   const policy = await readPolicy(session, flags.policy);
+  const halt = () => frozenNow(policy, session.ctx.now());
+  refuseFrozen(session, halt(), false);
   const known = session.known();
   const pins = new Map(Object.entries(header.run_images));
   const of = { ...header.flags, pullPolicy: flags.pullPolicy ?? "always" } as const;
@@ -201,6 +204,7 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
     publish: header.flags.publish ?? false,
     identity: formatPlan({ header, results: planned }),
     open: () => rebaser.open(),
+    halt,
     act: (item, worker) => rebaser.rebase(item, worker),
     onJournal: (file) => journal = file,
   });

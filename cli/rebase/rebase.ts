@@ -8,7 +8,7 @@ import type { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
-import { readPolicy } from "./policy.ts";
+import { frozenNow, readPolicy, refuseFrozen } from "./policy.ts";
 import { checkTemplates } from "./targets.ts";
 
 /** With one of these, one image is a fleet too. */
@@ -64,6 +64,8 @@ export async function rebase(
   settingsOf(flags, 1, 1);
   checkTemplates(flags.tagTemplate, flags.backupTag);
   const policy = await readPolicy(session, flags.policy);
+  const halt = () => frozenNow(policy, session.ctx.now());
+  refuseFrozen(session, halt(), flags.dryRun ?? false);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
   const how: RebaseHow = {
@@ -103,6 +105,7 @@ export async function rebase(
     publish: flags.publish ?? items.some(({ published }) => published),
     identity: items.map(({ name }) => name).join("\n"),
     open: () => rebaser.open(),
+    halt: flags.dryRun ? undefined : halt,
     act: (item, worker) => rebaser.rebase(item, worker),
     onJournal: (file) => journal = file,
   });

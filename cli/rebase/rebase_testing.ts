@@ -27,6 +27,8 @@ export interface Shape {
   readonly run?: string;
   /** Distro version of the base. */
   readonly distro?: string;
+  /** When it was made. */
+  readonly created?: string;
 }
 
 const DISTRO = "io.buildpacks.base.distro.";
@@ -52,7 +54,7 @@ function family(docker: boolean | undefined): Image | undefined {
 
 /** A run image of five layers. */
 export function madeBase(version: string, shape: Shape = {}): Image {
-  const { layers = 5, arch = "amd64", labels = {}, docker, distro = "12" } = shape;
+  const { layers = 5, arch = "amd64", labels = {}, docker, distro = "12", created } = shape;
   const made = Array.from(
     { length: layers },
     (_, at) => layerOf(`base ${version} ${arch} layer ${at}`, docker),
@@ -70,6 +72,7 @@ export function madeBase(version: string, shape: Shape = {}): Image {
         },
       },
       history: made.map((_, at) => ({ created_by: `base ${at}` })),
+      ...(created === undefined ? {} : { created }),
       rootfs,
     },
     made,

@@ -17,6 +17,8 @@ export interface FleetRun<T> {
   readonly between?: ((wave: number, done: Counts) => Promise<void>) | undefined;
   /** More failures than this end the run; those under way are finished. */
   readonly maxFailures?: number | undefined;
+  /** Why no further image may be begun, if that is so; those under way are finished. */
+  readonly halt?: (() => string | undefined) | undefined;
   /** Ends the run. */
   readonly signal: AbortSignal;
 }
@@ -43,12 +45,14 @@ export async function runFleet<T>(run: FleetRun<T>): Promise<FleetEnd> {
   let [good, bad, at] = [0, 0, 0];
   const counts = (): Counts => ({ total: items.length, good, bad });
   const tooMany = () => run.maxFailures !== undefined && bad > run.maxFailures;
+  let halted: string | undefined;
   const sizes = [...run.waves ?? []];
   for (let wave = 1; at < items.length; wave++) {
     const end = Math.min(items.length, at + (sizes.shift() ?? items.length));
     const work = async (worker: number) => {
       while (at < end && !tooMany()) {
         signal.throwIfAborted();
+        if ((halted ??= run.halt?.()) !== undefined) return;
         const result = await run.act(items[at++]!, worker);
         if (isGood(result)) good++;
         else bad++;
@@ -64,6 +68,7 @@ export async function runFleet<T>(run: FleetRun<T>): Promise<FleetEnd> {
         stopped: `${bad} images failed, and --max-failures is ${run.maxFailures}`,
       };
     }
+    if (halted !== undefined) return { ...counts(), stopped: halted };
     if (at < items.length) {
       try {
         await run.between?.(wave, counts());

@@ -28,7 +28,9 @@ export type RebaseCheck =
   | "mixins"
   | "run image name"
   | "base layer"
-  | "metadata label";
+  | "metadata label"
+  | "base date"
+  | "bill of materials";
 
 /** An obstacle in the words of people: the check, and what it saw on both sides. */
 export function saidBy({ check, app, base, why }: Omit<RebaseObstacle, "overridable">): string {
@@ -41,6 +43,9 @@ export function saidBy({ check, app, base, why }: Omit<RebaseObstacle, "overrida
     case "base layer":
     case "metadata label":
       return `${check}: ${why.replace(/^(?:rebase app image|get image metadata): /, "")}`;
+    case "base date":
+      return `${check}: the new base is of ${theirs}, ${why}`;
+    case "bill of materials":
     case "mixins":
       return `${check}: the image has ${ours}, the new base ${theirs} (${why})`;
     default:

@@ -39,6 +39,8 @@ export interface RebaseChoices {
   readonly chooseBase: (app: Image) => Promise<NewBase>;
   /** Reads the base an image stands on; only to tell where its layers end, and only when they do not tell (RB-7). */
   readonly oldBase: (reference: string, platform: Platform) => Promise<Image | undefined>;
+  /** What else is asked of an image and its new base; throws when it is not so. */
+  readonly judge?: ((candidate: RebaseCandidate) => Promise<void>) | undefined;
   /** What is questionable is a warning. */
   readonly force: boolean;
   /** Makes two spellings of one image name equal. */
@@ -51,6 +53,18 @@ export interface RebaseChoices {
   readonly log: Log;
   /** Ends the reading. */
   readonly signal: AbortSignal;
+}
+
+/** An image that could be put on another base. */
+export interface RebaseCandidate {
+  /** As it is. */
+  readonly app: Image;
+  /** What it would stand on. */
+  readonly base: Image;
+  /** The base it stands on, in its label's words. */
+  readonly oldBase: string;
+  /** Where the new base lies. */
+  readonly chosen: NewBase;
 }
 
 /** One image, before and after. */
@@ -241,11 +255,13 @@ async function prepareImage(
   const chosen = await choices.chooseBase(app);
   const platform = platformOf(app);
   const base = await chosen.image(platform);
+  const oldName = runImage.reference;
+  await choices.judge?.({ app, base, oldBase: oldName, chosen });
   const { place } = chosen;
   const { digest } = base.raw;
   const reference = place.repositoryName === "" ? digest : `${place.repositoryName}@${digest}`;
   const oldBase = needsOldBase(app, runImage.topLayer)
-    ? await choices.oldBase(runImage.reference, platform)
+    ? await choices.oldBase(oldName, platform)
     : undefined;
   const made = rebaseImage({
     app,
@@ -259,9 +275,8 @@ async function prepareImage(
     alsoKnownAs: place.alsoKnownAs,
     codec: choices.codec,
   }, choices.log);
-  const [oldName, newName] = [runImage.reference, reference];
   const asked = known === undefined;
-  const image = { old: app, made, base, oldBase: oldName, newBase: newName, asked };
+  const image = { old: app, made, base, oldBase: oldName, newBase: reference, asked };
   return { image, base: chosen };
 }
 
