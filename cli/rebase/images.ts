@@ -2,6 +2,7 @@
 import { parseDigest } from "../../registry/oci/digest.ts";
 import { afterIntent, type JournalFile } from "../../lifecycle/fleet/journal.ts";
 import { type FleetResult, isGood, outcomeOf } from "../../lifecycle/fleet/result.ts";
+import { saidOfWaiting } from "../../lifecycle/fleet/report.ts";
 import { parsePause, runFleet, wavesOf } from "../../lifecycle/fleet/run.ts";
 import { isPattern } from "../../lifecycle/fleet/pattern.ts";
 import { isInShard, parseShard, type Shard, shardFromEnv } from "../../lifecycle/fleet/shard.ts";
@@ -211,7 +212,7 @@ export async function runWork(
     ? undefined
     : await openReport(session, flags.report, stack);
   const counts = new Map<string, number>();
-  const total = { requests: 0, bytes: 0 };
+  const total = { requests: 0, bytes: 0, throttled: 0, waited: 0 };
   const live = stack.use(liveLine(io.stderr, log, todo.length, flags.quiet ?? false));
   const all: FleetResult[] = [];
   const settings = settingsOf(flags, todo.length, work.publish ? 32 : IN_STORE);
@@ -234,6 +235,8 @@ export async function runWork(
       counts.set(result.decision, (counts.get(result.decision) ?? 0) + 1);
       total.requests += result.requests;
       total.bytes += result.bytes;
+      total.throttled += result.throttled ?? 0;
+      total.waited += result.waited_ms ?? 0;
       journal?.copy?.tick();
       report?.(result);
       if (work.named && flags.output === "human" && isGood(result)) tellNamed(session, result);
@@ -265,7 +268,7 @@ export async function runWork(
   log.info(
     `${count(end.total, "image")} in ${seconds.toFixed(1)} s (${rate.toFixed(0)}/s): ${
       said.join(", ") || "nothing to do"
-    }; ${count(total.requests, "request")}, ${formatSize(total.bytes)}`,
+    }; ${count(total.requests, "request")}, ${formatSize(total.bytes)}${saidOfWaiting(total)}`,
   );
   if (end.stopped !== undefined) log.error(`Stopped: ${end.stopped}`);
   await journal?.copy?.push();

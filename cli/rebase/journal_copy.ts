@@ -127,10 +127,11 @@ export class JournalCopy implements AsyncDisposable {
   async #push(signal: AbortSignal): Promise<void> {
     if (this.#lost !== undefined) throw this.#lost;
     await this.#file?.durable();
-    const bytes = await Deno.readFile(this.path);
     const anew = (this.#kept?.parts.length ?? 0) >= MAX_PARTS;
-    const added = anew ? bytes : bytes.subarray(this.#length);
-    if (bytes.byteLength === this.#length) return;
+    // What was pushed is not read again: a journal of thirty thousand images is tens of megabytes.
+    const added = await readFrom(this.path, anew ? 0 : this.#length);
+    const length = added.byteLength + (anew ? 0 : this.#length);
+    if (length === this.#length) return;
     const before = anew ? [] : this.#kept?.parts ?? [];
     const { registry, repository, reference: tag } = this.#at;
     const is = this.#kept === undefined ? "absent" : [this.#kept.digest];
@@ -143,7 +144,7 @@ export class JournalCopy implements AsyncDisposable {
         signal,
       );
       this.#kept = { ...pushed, bytes: new Uint8Array() };
-      this.#length = bytes.byteLength;
+      this.#length = length;
       this.#next = Date.now() + this.#pause(Date.now());
     } catch (error) {
       if (!isOciError(error, "PRECONDITION_FAILED")) throw error;
@@ -167,6 +168,19 @@ export class JournalCopy implements AsyncDisposable {
       this.#session.log.error(`${why}what this run did is in ${this.path}`);
     }
   }
+}
+
+/** The bytes of a file that only grows, from `offset` to its end as it is now. */
+async function readFrom(path: string, offset: number): Promise<Uint8Array<ArrayBuffer>> {
+  using file = await Deno.open(path);
+  const { size } = await file.stat();
+  const bytes = new Uint8Array(Math.max(0, size - offset));
+  await file.seek(offset, Deno.SeekMode.Start);
+  let at = 0;
+  for (let got: number | null = 0; got !== null && at < bytes.byteLength; at += got ?? 0) {
+    got = await file.read(bytes.subarray(at));
+  }
+  return bytes.subarray(0, at);
 }
 
 function pathOf(session: Session, name: string): string {

@@ -6,11 +6,11 @@ import {
   type JournalFile,
   parseJournal,
 } from "../../lifecycle/fleet/journal.ts";
-import { goodAndBad, mergeJournals } from "../../lifecycle/fleet/report.ts";
+import { goodAndBad, mergeJournals, saidOfWaiting } from "../../lifecycle/fleet/report.ts";
 import type { FleetResult } from "../../lifecycle/fleet/result.ts";
 import { outcomeOf } from "../../lifecycle/fleet/result.ts";
 import { ExitCode } from "../../lifecycle/error.ts";
-import { tallyOf } from "../../registry/client/counter.ts";
+import { beginTally } from "../../registry/client/counter.ts";
 import type { UnmetDetail } from "../../registry/expectation.ts";
 import { isDigest } from "../../registry/oci/digest.ts";
 import { isOciError } from "../../registry/oci/error.ts";
@@ -25,6 +25,7 @@ import type { FleetFlags } from "./flags.ts";
 import { runWork, SOME_FAILED } from "./images.ts";
 import { expandKept, keptAt, textOf } from "./kept.ts";
 import { formatMetrics } from "./metrics.ts";
+import { sentBy } from "./outcome.ts";
 
 /** Flags of `wherry rebase report`. */
 export interface ReportFlags extends FleetFlags {
@@ -46,20 +47,22 @@ export async function report(
     named.push({ name: file, journal: await readJournal(session, file) });
   }
   const merged = mergeJournals(named);
-  const { results, counts, gaps, total, requests, bytes } = merged;
+  const { results, counts, gaps, total, requests, bytes, throttled, waited } = merged;
   if (flags.metrics !== undefined) {
     await writeMetrics(session.path(flags.metrics), formatMetrics(merged));
   }
   if (flags.output === "csv") io.stdout.write(formatCsv(results));
   else if (flags.output === "json") {
     for (const result of results) io.stdout.write(JSON.stringify(result) + "\n");
-    io.stdout.write(JSON.stringify({ total, counts, requests, bytes, gaps }) + "\n");
+    io.stdout.write(
+      JSON.stringify({ total, counts, requests, bytes, throttled, waited_ms: waited, gaps }) + "\n",
+    );
   } else {
     for (const [what, count] of Object.entries(counts)) io.stdout.write(`${count} ${what}\n`);
     io.stdout.write(
       `${results.length} of ${count(total, "image")}; ${count(requests, "request")}, ${
         formatSize(bytes)
-      }\n`,
+      }${saidOfWaiting(merged)}\n`,
     );
   }
   for (const gap of gaps) session.log.error(gap);
@@ -164,7 +167,7 @@ class Rollback {
   async one(name: string, worker: number): Promise<FleetResult> {
     const started = performance.now();
     const signal = this.#signals[worker] ??= AbortSignal.any([this.#session.ctx.signal]);
-    const tally = Object.assign(tallyOf(signal), { requests: 0, bytes: 0 });
+    const tally = beginTally(signal);
     const { old, new: made } = this.#moved.get(name)!;
     let said: Pick<FleetResult, "decision" | "reason">;
     try {
@@ -187,8 +190,7 @@ class Rollback {
       ...(said.decision === "rolled back" || said.decision === "would roll back"
         ? { new: { digest: old, base: "" } }
         : {}),
-      requests: tally.requests,
-      bytes: tally.bytes,
+      ...sentBy(tally),
       ms: Math.round(performance.now() - started),
     };
   }

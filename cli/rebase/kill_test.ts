@@ -1,5 +1,5 @@
 /** Fleets whose processes, registries and tokens do not live as long as they do. */
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
 import { readImage } from "../../registry/image.ts";
 import { memoryRegistry } from "../../registry/memory.ts";
 import { freePort } from "../../registry/port_testing.ts";
@@ -125,11 +125,21 @@ Deno.test("demand 30: a storm of 429, and a registry that ends and comes back: e
     `${it.host}/run:2`,
     "--concurrency",
     "8",
+    "--journal",
+    "journal",
   ]);
   equal(code, 0, stderr);
   ok(storm >= 60, `${storm} times busy`);
   for (const name of names) equal(await topOf(it, name), next.layers[0]!.diffId, name);
   equal(Math.max(...moves(it).values()), 1);
+  // What was asked for the base is no image's.
+  const [, times = ""] = /; answered (\d+) times with 429, images waited [\d.]+ s/.exec(stderr)!;
+  ok(Number(times) > 50 && Number(times) <= storm, `${times} of ${storm}`);
+  const report = await it.wherry(["rebase", "report", "journal", "--metrics", "metrics"]);
+  match(report.stdout, new RegExp(`; answered ${times} times with 429, images waited `));
+  const metrics = await Deno.readTextFile(`${it.dir}/metrics`);
+  match(metrics, new RegExp(`^wherry_rebase_throttled ${times}$`, "m"));
+  match(metrics, /^wherry_rebase_waited_seconds [\d.]+$/m);
 });
 
 Deno.test("demand 30: a registry that is gone fails its images, and the next run does the rest", async () => {

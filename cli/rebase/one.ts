@@ -12,7 +12,7 @@ import {
 import { BaseLayers, isRemote } from "../../lifecycle/platform/rebase_layers.ts";
 import { writeRebase } from "../../lifecycle/platform/rebase_write.ts";
 import { sameName } from "../../lifecycle/platform/same_name.ts";
-import { tallyOf } from "../../registry/client/counter.ts";
+import { beginTally } from "../../registry/client/counter.ts";
 import type { RegistryClient } from "../../registry/client/options.ts";
 import type { Image } from "../../registry/image.ts";
 import type { Platform } from "../../registry/oci/descriptor.ts";
@@ -24,7 +24,7 @@ import { inRegistry, inStore, layout, readPlace, type Writable } from "../places
 import type { Session } from "../session.ts";
 import type { AppPlace, Bases } from "./bases.ts";
 import type { Known } from "../known.ts";
-import { describeFailure, type Said, Skip, type Stage, statesOf } from "./outcome.ts";
+import { describeFailure, type Said, sentBy, Skip, type Stage, statesOf } from "./outcome.ts";
 import { asksNothing, frozenBy, optedOut, type RebasePolicy } from "./policy.ts";
 import { fillTag, isSource, isStore, namesOf, targetsOf } from "./targets.ts";
 
@@ -155,9 +155,7 @@ export class Rebaser implements AsyncDisposable {
   async rebase(item: RebaseItem, worker = 0): Promise<Outcome> {
     const started = performance.now();
     const signal = this.#signalOf(worker);
-    const tally = tallyOf(signal);
-    tally.requests = 0;
-    tally.bytes = 0;
+    const tally = beginTally(signal);
     let decision: Decision;
     let said: Partial<FleetResult> = {};
     let error: unknown;
@@ -182,8 +180,7 @@ export class Rebaser implements AsyncDisposable {
           ? {}
           : { new: made }),
         ...said,
-        requests: tally.requests,
-        bytes: tally.bytes,
+        ...sentBy(tally),
         ms: Math.round(performance.now() - started),
       },
     };

@@ -10,6 +10,7 @@ import {
   type PreparedRebase,
 } from "../../lifecycle/platform/rebase_read.ts";
 import type { ComputedRebase } from "../../lifecycle/platform/rebase_pool.ts";
+import type { Tally } from "../../registry/client/counter.ts";
 import type { Image } from "../../registry/image.ts";
 import type { UnmetDetail } from "../../registry/expectation.ts";
 import { labelOf } from "../../registry/oci/config.ts";
@@ -29,6 +30,18 @@ export interface Stage {
 export type Said = Pick<FleetResult, "decision" | "reason" | "check" | "tags"> & {
   readonly old?: ImageState;
 };
+
+/** What was sent for an act, for its result. */
+export function sentBy(
+  { requests, bytes, throttled, waited }: Tally,
+): Pick<FleetResult, "requests" | "bytes" | "throttled" | "waited_ms"> {
+  return {
+    requests,
+    bytes,
+    ...(throttled > 0 ? { throttled } : {}),
+    ...(waited > 0 ? { waited_ms: Math.round(waited) } : {}),
+  };
+}
 
 /** The image itself says that it is to be left alone. */
 export class Skip extends Error {}

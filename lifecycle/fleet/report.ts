@@ -24,6 +24,10 @@ export interface MergedReport {
   readonly requests: number;
   /** Bytes of all. */
   readonly bytes: number;
+  /** Answers of 429 to all. */
+  readonly throttled: number;
+  /** How long all together waited since registries wanted that, in milliseconds; many do so at once. */
+  readonly waited: number;
 }
 
 /** Merges the journals of one fleet. */
@@ -80,6 +84,8 @@ export function mergeJournals(journals: readonly NamedJournal[]): MergedReport {
     gaps,
     requests: results.reduce((sum, one) => sum + one.requests, 0),
     bytes: results.reduce((sum, one) => sum + one.bytes, 0),
+    throttled: results.reduce((sum, one) => sum + (one.throttled ?? 0), 0),
+    waited: results.reduce((sum, one) => sum + (one.waited_ms ?? 0), 0),
   };
 }
 
@@ -89,4 +95,13 @@ export function goodAndBad(
 ): { readonly good: number; readonly bad: number } {
   const good = results.filter(isGood).length;
   return { good, bad: results.length - good };
+}
+
+/** What a summary says of a registry that wanted to be left alone; empty where none did. */
+export function saidOfWaiting(
+  { throttled, waited }: Pick<MergedReport, "throttled" | "waited">,
+): string {
+  if (throttled === 0) return "";
+  const seconds = (waited / 1000).toFixed(1);
+  return `; answered ${throttled} times with 429, images waited ${seconds} s altogether`;
 }

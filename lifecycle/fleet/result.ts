@@ -55,6 +55,10 @@ export interface FleetResult {
   readonly requests: number;
   /** Bytes of bodies, both ways. */
   readonly bytes: number;
+  /** Answers of 429 among them; left out where there was none. */
+  readonly throttled?: number | undefined;
+  /** How long it waited since a registry wanted that, in milliseconds; left out where it did not. */
+  readonly waited_ms?: number | undefined;
   /** From its turn to its end, in milliseconds. */
   readonly ms: number;
 }

@@ -6,21 +6,28 @@ export interface Tally {
   requests: number;
   /** Bytes of bodies, both ways. */
   bytes: number;
+  /** Answers of 429. */
+  throttled: number;
+  /** Milliseconds that were waited because an answer said "not now", to this act or another, or did not come. */
+  waited: number;
 }
+
+/** Of an act that has sent nothing yet. */
+const NOTHING: Readonly<Tally> = { requests: 0, bytes: 0, throttled: 0, waited: 0 };
 
 const tallies = new WeakMap<AbortSignal, Tally>();
 
 /**
- * Counts all that is sent with `signal` from now on. A signal goes with each request of an act already, down to the
+ * Counts all that is sent with `signal` from now on, from nothing. A signal goes with each request of an act already, down to the
  * connection, so nothing else need be handed through. What several acts share, such as a token, is nobody's.
  */
-export function tallyOf(signal: AbortSignal): Tally {
-  const known = tallies.get(signal) ?? { requests: 0, bytes: 0 };
-  tallies.set(signal, known);
-  return known;
+export function beginTally(signal: AbortSignal): Tally {
+  const tally = Object.assign(tallies.get(signal) ?? {}, NOTHING);
+  tallies.set(signal, tally);
+  return tally;
 }
 
-/** The same, where somebody counts. */
+/** What is counted, where somebody counts. */
 export function countedBy(signal: AbortSignal | undefined): Tally | undefined {
   return signal && tallies.get(signal);
 }

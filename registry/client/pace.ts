@@ -1,4 +1,5 @@
 /** How one registry may be pressed: how many requests at once, how often, not now, and not any more. */
+import { countedBy } from "./counter.ts";
 import type { ClientOptions } from "./options.ts";
 import { Governor, ownPause, type Release, waitFor } from "./retry.ts";
 import { TransportError } from "./transport_error.ts";
@@ -92,8 +93,14 @@ export class Pace {
     await this.pause(ownPause(attempt, this.#options.retry), signal);
   }
 
-  /** Pauses for `ms` milliseconds. */
+  /** Pauses for `ms` milliseconds, since the registry said so or did not answer. */
   async pause(ms: number, signal?: AbortSignal): Promise<void> {
+    const tally = countedBy(signal);
+    if (tally !== undefined) tally.waited += ms;
+    await this.#wait(ms, signal);
+  }
+
+  async #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
     await (this.#options.retry?.wait ?? waitFor)(ms, signal);
   }
 
@@ -115,7 +122,7 @@ export class Pace {
     const now = this.#now();
     const turn = Math.max(now, this.#nextTurn);
     this.#nextTurn = turn + 1000 / perSecond;
-    if (turn > now) await this.pause(turn - now, signal);
+    if (turn > now) await this.#wait(turn - now, signal);
   }
 
   /** Waits while the registry wants to be left alone, whichever request it said that to. */

@@ -2,6 +2,7 @@
 import { orAborted } from "../abort.ts";
 import { type Answer, type ApiRequest, discard } from "./api_request.ts";
 import { Authorizer, type Grant } from "./auth.ts";
+import { countedBy } from "./counter.ts";
 import { Follower } from "./follow.ts";
 import { locationOf } from "./location.ts";
 import { noticesOf } from "./notices.ts";
@@ -183,6 +184,8 @@ export class Session {
         }
         const busy = isRetryableStatus(answer.status);
         const asked = askedPause(answer.headers, this.now());
+        const tally = countedBy(signal);
+        if (answer.status === 429 && tally !== undefined) tally.throttled++;
         if (busy) this.pace.press(asked ?? 0);
         if (!busy || attempt >= tries || (asked ?? 0) > (retry.maxAskedMs ?? 300_000)) {
           const asker = grant === undefined ? undefined : await this.#auth.asker(request);
