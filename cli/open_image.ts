@@ -3,7 +3,7 @@ import { describeIndex, type IndexInfo } from "../lifecycle/platform/image_info.
 import { type Image, readImage } from "../registry/image.ts";
 import type { Descriptor, Platform } from "../registry/oci/descriptor.ts";
 import { choosePlatform, formatPlatform } from "../registry/oci/platform.ts";
-import { familiarName, type Reference } from "../registry/oci/reference.ts";
+import { familiarName, HUB, type Reference } from "../registry/oci/reference.ts";
 import { alsoNotInStore, UsageError } from "./exit.ts";
 import { fromRegistry, imagePlace, inStore, type Located, openForReading } from "./places.ts";
 import { machinePlatform, readPlatform } from "./platform.ts";
@@ -53,7 +53,10 @@ export async function openImage(
   if (!which.remote && await hasStore(session)) {
     const located = await inStore(session, place.reference);
     const found = await imageAt(session, located, which);
-    if (found !== undefined) return { ...found, located, where: "store" };
+    if (found !== undefined) {
+      if (place.reference.registry !== HUB) tellStore(session, located.name);
+      return { ...found, located, where: "store" };
+    }
   }
   const located = await fromRegistry(session, place.reference);
   const found = await imageAt(session, located, which).catch((cause) => {
@@ -62,6 +65,11 @@ export async function openImage(
   });
   if (found !== undefined) return { ...found, located, where: "registry" };
   throw await nowhere(session, place.reference, which.remote);
+}
+
+/** The registry may have a newer one by this name, and is not asked: whoever named a registry should know. */
+function tellStore({ log }: Session, name: string): void {
+  log.info(`${name} is the one in the store; --remote looks at the one in its registry`);
 }
 
 /**

@@ -80,7 +80,10 @@ Exits with 3 when some image cannot be rebased or read, else with 0.`,
 
   const apply = sub("apply", "Do what a plan says, to images that are still as it says")
     .argument("<plan>", "a file, - for standard input, or oci:REFERENCE").usage("PLAN [FLAGS]")
-    .option("--policy <file>", "a TOML file: which run images, and what may be moved when (see docs/rebase.md)");
+    .option(
+      "--policy <file>",
+      "a TOML file: which run images, and what may be moved when (see docs/rebase.md)",
+    );
   addOutput(apply);
   addCommonFlags(addRegistryFlags(addRunFlags(apply))).action(async (file: string) => {
     const { apply: act } = await import("../rebase/plan.ts");

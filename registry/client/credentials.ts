@@ -221,14 +221,19 @@ async function readConfigs(world: CredentialWorld): Promise<readonly ConfigFile[
   const found: ConfigFile[] = [];
   for (const path of paths) {
     if (!path) continue;
-    const config = await readConfig(path, world);
+    const config = await readConfig(path, world).catch((error) => {
+      // Who names a file means it. The others may hold nothing for this registry, and the image may be public: as docker has it.
+      if (path === env["REGISTRY_AUTH_FILE"] || !(error instanceof TypeError)) throw error;
+      world.log?.warn(`${error.message}; going on without its credentials`);
+      return undefined;
+    });
     if (config !== undefined) found.push({ path, config });
   }
   return found;
 }
 
 /**
- * Reads one file. A file that is broken is an error: to go on without it would be to push or pull as somebody else.
+ * Reads one file.
  *
  * @throws {TypeError} Naming the file, and nothing from it.
  */

@@ -143,7 +143,7 @@ Deno.test("N-10 broken secrets are not repeated in messages", async () => {
     );
   }
   const broken = credentialsFrom({
-    env: { HOME: "/h" },
+    env: { REGISTRY_AUTH_FILE: "/h/.docker/config.json" },
     readFile: () => Promise.resolve('{"auths":{"r.io":{"auth":["hush"]}}}'),
   });
   await assert.rejects(() => broken("r.io", "x"), (error: Error) => {
@@ -153,6 +153,26 @@ Deno.test("N-10 broken secrets are not repeated in messages", async () => {
     );
     return !error.message.includes("hush");
   });
+});
+
+Deno.test("C-CRED-01 a file of docker's or podman's that is broken is warned of once, and the next one asked", async () => {
+  const said: string[] = [];
+  const ask = credentialsFrom({
+    env: { HOME: "/h", XDG_CONFIG_HOME: "/h/.config" },
+    readFile: (path) =>
+      Promise.resolve(
+        {
+          "/h/.docker/config.json": `{"auths":{"r.io":{"auth":"hush`,
+          "/h/.config/containers/auth.json": `{"auths":{"r.io":{"username":"u","password":"p"}}}`,
+        }[path],
+      ),
+    log: { debug() {}, info() {}, error() {}, warn: (line) => void said.push(line) },
+  });
+  assert.equal((await ask("r.io", "x"))?.kind, "basic");
+  assert.equal(await ask("public.io", "x"), undefined);
+  assert.deepEqual(said, [
+    "Cannot read /h/.docker/config.json: it is not JSON; going on without its credentials",
+  ]);
 });
 
 Deno.test("C-CRED-03 helper of the host, then what is written, then the store", async () => {
