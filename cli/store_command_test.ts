@@ -64,6 +64,7 @@ Deno.test("store df, gc and rm: what is removed is free at once", async () => {
     "uploads",
     "trees",
     "tree_bytes",
+    "waiting_bytes",
   ]);
   equal((await made.wherry("store", "gc", "--grace", "soon")).code, 3);
   equal((await made.wherry("store", "fsck", "--bogus")).code, 3);
@@ -75,7 +76,14 @@ Deno.test("store gc --dry-run says what would go, and removes nothing", async ()
     await using store = await openStore(made.dir);
     ok(await store.deleteManifest("app", "v1"));
   }
+  for (const words of [[], ["--dry-run"], ["--grace", "7200"]]) {
+    // Whose disk is full hears what the hour keeps.
+    const early = await made.wherry("store", "gc", ...words);
+    match(early.out, /0 blobs \(0 B\)/);
+    match(early.err, /^101 KB more wait, since .* within the last \w+( seconds)?; --grace 0 /m);
+  }
   const dry = await made.wherry("store", "gc", "--grace", "0", "--dry-run");
+  equal(dry.err, "");
   match(dry.out, /^Would remove 1 manifest, 3 blobs \(101 KB\) and 0 uploads\n$/);
   const gone = await made.wherry("store", "gc", "--grace", "0");
   equal(gone.out, dry.out.replace("Would remove", "Removed"));

@@ -25,9 +25,13 @@ export async function collect(
   const report = await store.gc({ graceMs, dryRun, signal: session.ctx.signal });
   // Afterwards: an image that is gone wants no tree.
   const unpacked = dryRun ? { trees: 0, bytes: 0 } : await collectUnpacked(store, graceMs);
+  // With a full disk it matters what a grace of nothing would give.
+  const all = graceMs === 0 ? report : await store.gc({ graceMs: 0, dryRun: true });
+  const waiting = Math.max(0, all.bytes - (dryRun || graceMs === 0 ? report.bytes : 0));
   if (format === "json") {
     const { trees, bytes } = unpacked;
-    io.stdout.write(JSON.stringify({ ...report, trees, tree_bytes: bytes }, null, 2) + "\n");
+    const value = { ...report, trees, tree_bytes: bytes, waiting_bytes: waiting };
+    io.stdout.write(JSON.stringify(value, null, 2) + "\n");
   } else {
     const { manifests, blobs, bytes, uploads } = report;
     io.stdout.write(
@@ -35,6 +39,14 @@ export async function collect(
         count(blobs, "blob")
       } (${formatSize(bytes)}) and ${count(uploads, "upload")}\n`,
     );
+    if (waiting > 0) {
+      const within = graceMs === undefined ? "the last hour" : `the last ${flags.grace} seconds`;
+      session.log.info(
+        `${
+          formatSize(waiting)
+        } more wait, since they were pushed or looked at within ${within}; --grace 0 removes them now`,
+      );
+    }
     if (unpacked.trees > 0) {
       io.stdout.write(
         `Removed ${count(unpacked.trees, "unpacked image")} (${formatSize(unpacked.bytes)})\n`,
