@@ -28,7 +28,7 @@ import {
 } from "./images.ts";
 import { keepAt, keptAt, textOf } from "./kept.ts";
 import { type RebaseItem, Rebaser } from "./one.ts";
-import { frozenNow, readPolicy, refuseFrozen } from "./policy.ts";
+import { readPolicy, refuseFrozen } from "./policy.ts";
 import { checkTemplates } from "./targets.ts";
 
 /** Exit code of a plan some of whose images cannot be rebased or read. */
@@ -45,7 +45,7 @@ export async function plan(io: Io, names: readonly string[], flags: PlanFlags): 
   if (flags.out !== undefined) keepAt(flags.out);
   checkTemplates(flags.tagTemplate);
   const policy = await readPolicy(session, flags.policy);
-  refuseFrozen(session, frozenNow(policy, session.ctx.now()), true);
+  refuseFrozen(session, policy.frozenAt(session.ctx.now()), true);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
   const items = inPlace(
@@ -171,7 +171,7 @@ export async function apply(io: Io, file: string, flags: FleetFlags): Promise<nu
     `To be rebased by the plan: ${planned.length} of ${count(results.length, "image")}`,
   );
   const policy = await readPolicy(session, flags.policy);
-  const halt = () => frozenNow(policy, session.ctx.now());
+  const halt = () => policy.frozenAt(session.ctx.now());
   refuseFrozen(session, halt(), false);
   const known = session.known();
   const pins = new Map(Object.entries(header.run_images));

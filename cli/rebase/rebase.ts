@@ -8,7 +8,7 @@ import type { Session } from "../session.ts";
 import { Bases } from "./bases.ts";
 import { isOfRegistry, memoOf, rebaseOne, runWork, settingsOf, shardOf } from "./images.ts";
 import { type RebaseHow, type RebaseItem, Rebaser } from "./one.ts";
-import { frozenNow, readPolicy, refuseFrozen } from "./policy.ts";
+import { readPolicy, refuseFrozen } from "./policy.ts";
 import { checkTemplates } from "./targets.ts";
 
 /** With one of these, one image is a fleet too. */
@@ -64,7 +64,7 @@ export async function rebase(
   settingsOf(flags, 1, 1);
   checkTemplates(flags.tagTemplate, flags.backupTag);
   const policy = await readPolicy(session, flags.policy);
-  const halt = () => frozenNow(policy, session.ctx.now());
+  const halt = () => policy.frozenAt(session.ctx.now());
   refuseFrozen(session, halt(), flags.dryRun ?? false);
   const known = session.known();
   const bases = new Bases(session, flags, policy, { known });
