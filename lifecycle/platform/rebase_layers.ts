@@ -36,6 +36,8 @@ type BaseWay = "believed" | "mounted" | "sent";
 /** Which repositories have which base: of many images in one repository the first brings it. One for each run. */
 export class BaseLayers {
   readonly #there = new Map<string, Promise<void>>();
+  /** By place, repository and digest. */
+  readonly #configs = new Map<string, Promise<unknown>>();
   /** How they came to be there. */
   readonly #ways = new Map<string, BaseWay>();
   readonly #places = new Map<Registry, number>();
@@ -96,6 +98,28 @@ export class BaseLayers {
     how.onLeft?.();
   }
 
+  /**
+   * Pushes a config, unless that was done a moment ago or is being done: an image with several tags has one. Debian's docker-registry
+   * refuses a manifest while somebody else pushes what it needs once more.
+   */
+  async config(
+    to: Registry,
+    repository: string,
+    digest: Digest,
+    push: () => Promise<unknown>,
+    onLeft: () => void,
+  ): Promise<void> {
+    const key = `${this.#placeOf(to)} ${repository} ${digest}`;
+    const before = this.#configs.get(key);
+    if (await before?.then(() => true, () => false)) return onLeft();
+    const pushing = push();
+    this.#configs.set(key, pushing);
+    pushing.catch(() => this.#configs.delete(key));
+    const [oldest] = this.#configs.keys();
+    if (this.#configs.size > MAX_CONFIGS) this.#configs.delete(oldest!);
+    await pushing;
+  }
+
   /** How they got there; `undefined` when they did not. */
   way(to: Registry, repository: string, base: Image): BaseWay | undefined {
     return this.#ways.get(this.#key(to, repository, base));
@@ -105,6 +129,7 @@ export class BaseLayers {
   forget(to: Registry, repository: string, base: Image): void {
     this.#ways.delete(this.#key(to, repository, base));
     this.#there.delete(this.#key(to, repository, base));
+    this.#configs.clear(); // they may be gone as well
     if (isRemote(to)) this.#known?.remove(`${to.name}/${repository}`, base.raw.digest);
   }
 
@@ -122,11 +147,18 @@ export class BaseLayers {
   }
 
   #key(to: Registry, repository: string, base: Image): string {
+    return `${this.#placeOf(to)} ${repository} ${base.raw.digest}`;
+  }
+
+  #placeOf(to: Registry): number {
     let place = this.#places.get(to);
     if (place === undefined) this.#places.set(to, place = this.#places.size);
-    return `${place} ${repository} ${base.raw.digest}`;
+    return place;
   }
 }
+
+/** So many are remembered: tags of one image come one soon after the other. */
+const MAX_CONFIGS = 1000;
 
 /** It is asked over a wire. */
 export function isRemote(to: Registry): to is RegistryClient {

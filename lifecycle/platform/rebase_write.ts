@@ -227,17 +227,22 @@ async function pushImage(
   const own = { ...made, layers: made.layers.slice(base.layers.length) };
   let left = home ? 2 : 3;
   const part = { signal, row, onLeft: () => --left === 0 && onLeft?.() };
-  const acts = [
-    bases.ensure(to, repository, base, { ...part, onBase }),
-    ...(home ? [] : [pushAll(own, own.layers.length, to, repository, part)]),
-    // Made this moment, so nobody has it.
+  const onConfigLeft = once(part.onLeft);
+  // Made this moment, so nobody has it.
+  const pushConfig = () =>
     to.pushBlob(repository, made.manifest.config, bytesSource(made.rawConfig), {
       ...part,
       row: configRow,
-      onLeft: once(part.onLeft),
+      onLeft: onConfigLeft,
       fresh: true,
       manifestFollows: true,
-    }),
+    });
+  const acts = [
+    bases.ensure(to, repository, base, { ...part, onBase }),
+    ...(home ? [] : [pushAll(own, own.layers.length, to, repository, part)]),
+    isRemote(to)
+      ? bases.config(to, repository, made.manifest.config.digest, pushConfig, onConfigLeft)
+      : pushConfig(),
   ];
   const done = await Promise.allSettled(acts);
   for (const result of done) if (result.status === "rejected") throw result.reason;
