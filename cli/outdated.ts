@@ -85,7 +85,7 @@ export async function outdated(
     force: false,
     dryRun: true,
   });
-  const items = await readFleet(session, { names, from: flags.from });
+  const items = await readFleet(session, { names, from: flags.from, running: true });
   if (items.length === 0) throw new UsageError("Cannot look at nothing: no image is named");
   await rebaser.open();
   const workers = workersOf(flags.concurrency);

@@ -1,6 +1,6 @@
 /** The images of a fleet, as a command line names them: `--from FILE|-`, names and patterns. */
 import { expandPattern, isPattern, parsePattern } from "../lifecycle/fleet/pattern.ts";
-import { type FleetItem, parseFleet } from "../lifecycle/fleet/source.ts";
+import { type FleetItem, keyOf, parseFleet } from "../lifecycle/fleet/source.ts";
 import { collect } from "../registry/source.ts";
 import { displayName } from "../registry/store/name.ts";
 import { fileFault, UsageError } from "./exit.ts";
@@ -15,6 +15,8 @@ export interface FleetWords {
   readonly names: readonly string[];
   /** A file with more of them, or `-` for standard input. */
   readonly from?: string | undefined;
+  /** One name that a cluster runs by two digests is two images: for who looks at what runs. Else it is one. */
+  readonly running?: boolean | undefined;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function readFleet(
     const [text, from] = await readText(session, words.from);
     given.push(...parseFleet(text, from));
   }
-  if (!given.some(({ name }) => isPattern(name))) return unique(given);
+  if (!given.some(({ name }) => isPattern(name))) return unique(given, words);
   const all: FleetItem[] = [];
   for (const item of given) {
     if (!isPattern(item.name)) {
@@ -43,13 +45,19 @@ export async function readFleet(
     for await (const name of expand(session, item.name)) all.push({ name, where: item.where });
     if (all.length === before) session.log.warn(`No image matches ${item.name}`);
   }
-  return unique(all);
+  return unique(all, words);
 }
 
-function unique(items: readonly FleetItem[]): readonly FleetItem[] {
-  const byName = new Map<string, FleetItem>();
-  for (const item of items) if (!byName.has(item.name)) byName.set(item.name, item);
-  return [...byName.values()];
+function unique(
+  items: readonly FleetItem[],
+  { running }: Pick<FleetWords, "running">,
+): readonly FleetItem[] {
+  const byKey = new Map<string, FleetItem>();
+  for (const item of items) {
+    const key = running ? keyOf(item) : item.name;
+    if (!byKey.has(key)) byKey.set(key, item);
+  }
+  return [...byKey.values()];
 }
 
 async function* expand(session: Session, text: string): AsyncGenerator<string> {

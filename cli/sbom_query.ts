@@ -40,7 +40,7 @@ export async function querySboms(
   }
   await using session = new Session(io, flags);
   await using stack = new AsyncDisposableStack();
-  const items = await readFleet(session, { names, from: flags.from });
+  const items = await readFleet(session, { names, from: flags.from, running: true });
   // What came before in a pipe may have failed: nothing found would sound like good news.
   if (items.length === 0) throw new UsageError("Cannot query nothing: no image is named");
   await session.lendStore();

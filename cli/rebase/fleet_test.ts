@@ -456,6 +456,25 @@ Deno.test("a list that is only looked at is one of images in registries: plan an
   match(again.stderr, /2 images: 2 current/);
 });
 
+Deno.test("a tag that a cluster runs by two digests is looked at twice by outdated, and rebased once", async () => {
+  await using it = await fleet(1);
+  const [name = ""] = it.names;
+  const moved = madeApp(next, "app 0", { run: `${it.host}/run:2` });
+  const before = (await it.place.stat("team/app-0", "v0"))!.digest;
+  await put(it.place, "team/app-0", "v1", moved);
+  const items = [before, moved.raw.digest].map((digest, at) => ({
+    metadata: { name: `p${at}` },
+    spec: { containers: [{ name: "web", image: name }] },
+    status: { containerStatuses: [{ name: "web", imageID: `${name}@${digest}` }] },
+  }));
+  await Deno.writeTextFile(`${it.dir}/pods`, JSON.stringify({ kind: "List", items }));
+  const words = ["--from", "pods", "--run-image", `${it.host}/run:2`];
+  const drift = await it.wherry(["outdated", ...words]);
+  match(drift.stderr, /^2 images: 1 outdated, 1 current$/m);
+  const plan = await it.wherry(["rebase", "plan", ...words]);
+  match(plan.stderr, /^1 image: 1 would rebase$/m);
+});
+
 Deno.test("demand 31, demand 33: of images that somebody named each is told of, and its digest printed; of a list only the sum", async () => {
   await using it = await fleet(2);
   const [one = "", two = ""] = it.names;

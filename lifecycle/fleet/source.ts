@@ -20,17 +20,20 @@ export class FleetSourceError extends Error {
 /**
  * Reads a fleet. What it is in is seen from its first character: the JSON of `kubectl get pods -A -o json` (or any
  * other object or list of objects with containers in it), an array of names, JSON lines (`{"reference": "..."}`), or
- * names, one a line, where `#` starts a comment. A name that comes twice counts once, where it came first.
+ * names, one a line, where `#` starts a comment. A name that comes twice counts once, where it came first; what a cluster runs under
+ * one name by two digests, as in the middle of a rollout, is two images.
  *
  * @param from For messages: the file, or `standard input`.
  * @throws {FleetSourceError} Naming the line and what was wanted.
  */
 export function parseFleet(text: string, from: string): readonly FleetItem[] {
-  const found = new Map<string, { digest?: string | undefined; where: string[] }>();
+  const found = new Map<string, { name: string; digest?: string | undefined; where: string[] }>();
   const add = (name: string, digest?: string, where?: string) => {
-    const known = found.get(name);
-    if (known === undefined) found.set(name, { digest, where: where === undefined ? [] : [where] });
-    else if (where !== undefined) known.where.push(where);
+    const key = keyOf({ name, digest });
+    const known = found.get(key);
+    if (known === undefined) {
+      found.set(key, { name, digest, where: where === undefined ? [] : [where] });
+    } else if (where !== undefined) known.where.push(where);
   };
   const start = text.trimStart();
   const whole = start.startsWith("{") || start.startsWith("[") ? parsed(start) : undefined;
@@ -47,7 +50,7 @@ export function parseFleet(text: string, from: string): readonly FleetItem[] {
       );
     }
   } else {
-    text.split("\n").forEach((line, at) => {
+    text.split(/\r?\n/).forEach((line, at) => {
       const words = line.replace(/(^|\s)#.*$/, "").trim();
       if (words === "") return;
       const where = `${from}:${at + 1}`;
@@ -66,11 +69,16 @@ export function parseFleet(text: string, from: string): readonly FleetItem[] {
       add(words);
     });
   }
-  return [...found].map(([name, { digest, where }]) => ({
+  return [...found.values()].map(({ name, digest, where }) => ({
     name,
     where,
     ...(digest === undefined ? {} : { digest }),
   }));
+}
+
+/** What makes an item the same as another: its name, and which image that is where this is known. */
+export function keyOf({ name, digest = "" }: Pick<FleetItem, "name" | "digest">): string {
+  return `${name} ${digest}`;
 }
 
 type Json = Readonly<Record<string, unknown>>;

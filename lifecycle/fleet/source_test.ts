@@ -15,6 +15,7 @@ Deno.test("demand 30: a fleet is a list of names, JSON lines or an array", () =>
     "b",
     "c",
   ]);
+  deepEqual(names("# of Windows\r\na # one\r\n\r\nb\r\n"), ["a", "b"]);
   deepEqual(names('["a", {"name":"b"}]'), ["a", "b"]);
   deepEqual(names('{"reference":"only"}'), ["only"]);
   deepEqual(names(""), []);
@@ -62,6 +63,19 @@ Deno.test("what a cluster runs: pods, and what makes pods, with their digests", 
     { name: "r.example/app:1", digest, where: ["shop/one/web", "shop/two/web"] },
     { name: "r.example/job", where: ["nightly/job"] },
   ]);
+  const rolling = [digest, `sha256:${"b".repeat(64)}`].map((one, at) => ({
+    ...pod(`p${at}`, "r.example/app:1"),
+    spec: { containers: [{ name: "web", image: "r.example/app:1" }] },
+    status: { containerStatuses: [{ name: "web", imageID: `r.example/app@${one}` }] },
+  }));
+  deepEqual(
+    parseFleet(JSON.stringify({ items: rolling }), "-").map(({ digest, where }) => [
+      digest?.slice(0, 8),
+      where,
+    ]),
+    [["sha256:a", ["shop/p0/web"]], ["sha256:b", ["shop/p1/web"]]],
+    "in a rollout both run",
+  );
 });
 
 Deno.test("patterns of repositories and tags", async () => {
