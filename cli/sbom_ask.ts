@@ -1,16 +1,17 @@
 /** One image asked for packages: which of its layers say what is in it, and what was read of them before. */
-import { bomLayer, readBomLayer } from "../lifecycle/bom/document.ts";
+import { type BomDocument, bomLayer, readBomLayer } from "../lifecycle/bom/document.ts";
 import { type BomPackage, mergePackages } from "../lifecycle/bom/package.ts";
+import { attachedBoms, readAttachedBom } from "../lifecycle/bom/referrer.ts";
 import type { PackageQuery } from "../lifecycle/bom/query.ts";
 import type { FleetItem } from "../lifecycle/fleet/source.ts";
 import { readMetadata } from "../lifecycle/platform/image_info.ts";
 import { harmless } from "../registry/client/refusal.ts";
 import { type Image, NoImageError } from "../registry/image.ts";
-import type { Digest } from "../registry/oci/digest.ts";
+import { type Digest, digestOf } from "../registry/oci/digest.ts";
 import { hasStore, imageAt, type OpenedImage } from "./open_image.ts";
 import { fromRegistry, inStore, type Located, openForReading, readPlace } from "./places.ts";
 import type { PlatformImage, SbomCache } from "./sbom_cache.ts";
-import type { SbomFlags } from "./sbom_read.ts";
+import { canList, type SbomFlags } from "./sbom_read.ts";
 import type { Session } from "./session.ts";
 
 /** A package that was found; of an index, with the platforms whose images hold it. */
@@ -153,7 +154,7 @@ export class Asker {
   ): Promise<readonly BomPackage[] | undefined> {
     const manifest = located.reference;
     const known = await this.#cache.layerOf(manifest);
-    if (known === "") return undefined;
+    if (known === "") return await this.#besideIt(item, located);
     if (known !== undefined) {
       const found = await (this.#asked.get(known) ?? this.#fromCache(known));
       if (found !== undefined) return found;
@@ -164,20 +165,48 @@ export class Asker {
     const blob = layer?.descriptor.digest ?? "";
     if (layer === undefined || blob === "") {
       await this.#cache.rememberLayer(manifest, "");
-      return undefined;
+      return await this.#besideIt(item, located);
     }
-    const packages = await this.#once(blob, async () => {
-      const cached = await this.#cache.packages(blob);
-      if (cached !== undefined) return cached;
-      const read = mergePackages(
-        await readBomLayer(layer, metadata, this.#session.ctx.signal),
-        ({ message }) => this.#session.log.warn(`${harmless(item.name)}: ${message}`),
-      );
-      await this.#cache.remember(blob, read);
-      return read;
-    });
+    const read = () => readBomLayer(layer, metadata, this.#session.ctx.signal);
+    const packages = await this.#readOnce(item, blob, read);
     await this.#cache.rememberLayer(manifest, blob);
     return packages;
+  }
+
+  /** What lies beside an image without the layer. Anybody may attach more at any time, so the list is asked for each time. */
+  async #besideIt(
+    item: FleetItem,
+    { registry, repository, reference }: Located,
+  ): Promise<readonly BomPackage[] | undefined> {
+    if (!canList(registry)) return undefined;
+    const { signal } = this.#session.ctx;
+    const beside = await attachedBoms(registry, repository, reference as Digest, signal);
+    if (beside.length === 0) return undefined;
+    const names = beside.map(({ digest }) => digest).sort().join("\n");
+    return await this.#readOnce(item, digestOf(new TextEncoder().encode(names)), async () => {
+      const found = await Promise.all(
+        beside.map((one) => readAttachedBom(registry, repository, one, signal)),
+      );
+      return found.filter((document) => document !== undefined);
+    });
+  }
+
+  /** The packages of some documents, which are read where the cache has none under `key`. */
+  async #readOnce(
+    item: FleetItem,
+    key: Digest,
+    read: () => Promise<readonly BomDocument[]>,
+  ): Promise<readonly BomPackage[]> {
+    return await this.#once(key, async () => {
+      const cached = await this.#cache.packages(key);
+      if (cached !== undefined) return cached;
+      const packages = mergePackages(
+        await read(),
+        ({ message }) => this.#session.log.warn(`${harmless(item.name)}: ${message}`),
+      );
+      await this.#cache.remember(key, packages);
+      return packages;
+    });
   }
 
   async #fromCache(layer: Digest): Promise<readonly BomPackage[] | undefined> {
