@@ -111,7 +111,7 @@ export class BaseLayers {
   ): Promise<void> {
     const key = `${this.#placeOf(to)} ${repository} ${digest}`;
     const before = this.#configs.get(key);
-    if (await before?.then(() => true, () => false)) return onLeft();
+    if (before !== undefined && await before.then(() => true, () => false)) return onLeft();
     const pushing = push();
     this.#configs.set(key, pushing);
     pushing.catch(() => this.#configs.delete(key));
