@@ -48,7 +48,7 @@ export async function inspectImage(
         fromRegistry(session, place.reference).then((at) => recalling(at, session.known())),
         session.known(),
       ),
-      await look(inStore(session, place.reference)),
+      flags.remote ? {} : await look(inStore(session, place.reference)),
     ]
     : [{}, await look(openForReading(session, place, stack))];
   if (format !== "human") {
@@ -63,15 +63,20 @@ export async function inspectImage(
   } else if (remote.info !== undefined || local.info !== undefined) {
     const width = io.stdout.isTerminal ? io.stdout.columns() : undefined;
     const parts = place.kind === "registry"
-      ? [`REMOTE:\n${show(remote, width)}`, `LOCAL:\n${show(local, width)}`]
+      ? [
+        `REMOTE:\n${show(remote, width)}`,
+        ...(flags.remote ? [] : [`LOCAL:\n${show(local, width)}`]),
+      ]
       : [show(local, width)];
     io.stdout.write(`Inspecting image: '${harmless(name)}'\n\n${parts.join("\n")}`);
   }
   if (remote.info === undefined && local.info === undefined) {
     const failed = remote.cause !== undefined ? remote : local;
-    if (failed.cause !== undefined) throw failure(failed, place.kind === "registry", local);
+    if (failed.cause !== undefined) {
+      throw failure(failed, place.kind === "registry" && !flags.remote, local);
+    }
     throw place.kind === "registry"
-      ? await nowhere(session, place.reference)
+      ? await nowhere(session, place.reference, flags.remote)
       : new UsageError(`Cannot find ${name}: it is not there`);
   }
 }

@@ -76,6 +76,36 @@ Deno.test("an index without this machine's platform is looked at all the same", 
   match(wrong.err, /it has linux\/riscv64; the store has none$/m);
 });
 
+Deno.test("a name that is in the store and in its registry: the store's is looked at and that is said; --remote looks at the other", async () => {
+  await using shop = await bench();
+  const there = await push(appImage(), shop.registry, "app", "1");
+  const name = `${shop.host}/app:1`;
+  equal((await shop.wherry("pull", name)).code, 0);
+  const newer = await push(
+    appImage({ sboms: { "a/b/sbom.cdx.json": {} } }),
+    shop.registry,
+    "app",
+    "1",
+  );
+  const digest = async (...words: readonly string[]) => {
+    const { out, err } = await shop.wherry("verify", name, "-o", "json", ...words);
+    return [
+      JSON.parse(out).images[0].digest,
+      /^\S+app:1 is the one in the store; --remote /m.test(err),
+    ];
+  };
+  deepEqual(await digest(), [there.raw.digest, true]);
+  deepEqual(await digest("--remote"), [newer.raw.digest, false]);
+  const both = await shop.wherry("inspect", name);
+  match(both.out, /^REMOTE:\nDigest: (\S+)[^]*^LOCAL:\nDigest: (?!\1)/m);
+  const remote = await shop.wherry("inspect", name, "--remote");
+  equal(remote.out.includes("LOCAL"), false);
+  equal(
+    JSON.parse((await shop.wherry("inspect", name, "--remote", "-o", "json")).out).local_info,
+    null,
+  );
+});
+
 Deno.test("inspect says run images, distro, who made each layer, launcher and the fixed date", async () => {
   await using shop = await bench();
   await push(
