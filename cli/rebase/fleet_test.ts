@@ -84,23 +84,6 @@ Deno.test("demand 30: a fleet from a list: base read once, mounted once a reposi
   match(again.stderr, /30 current; 30 requests/);
 });
 
-Deno.test("demand 30: tags of one image share its config, however many are under way", async () => {
-  await using it = await fleet(0);
-  const image = madeApp(old, "same", { run: `${it.host}/run:2` });
-  const tags = Array.from({ length: 20 }, (_, at) => `v${at}`);
-  for (const tag of tags) await put(it.place, "team/same", tag, image);
-  const names = tags.map((tag) => `${it.host}/team/same:${tag}`);
-  await Deno.writeTextFile(`${it.dir}/list`, names.join("\n"));
-  const { code, stderr } = await it.wherry([...it.rebase, "--from", "list"]);
-  equal(code, 0, stderr);
-  for (const name of names) ok(await it.isDone(name), name);
-  equal(
-    it.seen.filter(({ kind }) => kind === "startUpload").length,
-    5 + 1,
-    "mounts and one config",
-  );
-});
-
 Deno.test("demand 30: plan, then apply just that: the base is pinned, and what somebody moved is left alone", async () => {
   await using it = await fleet(6);
   await put(it.place, "team/app-0", "old", madeBase("not CNB"));
