@@ -145,7 +145,11 @@ export async function openForReading(
     case "store":
       return await inStore(session, place.reference);
     case "oci":
-      return await inLayout(await layout(session, place, false));
+      return await inLayout(
+        await layout(session, place, false),
+        session.path(place.path),
+        place.tag,
+      );
     case "oci-archive": {
       const { readOciArchive } = await import("../registry/store/oci_archive.ts");
       const archive = stack.use(await readOciArchive(session.path(place.path)));
@@ -186,11 +190,16 @@ export async function layout(
   };
 }
 
-/** The layout is there; that its tag is not is told with the tags that are. */
-async function inLayout(located: Writable): Promise<Located> {
+/** The layout in `dir` is there; that its tag is not is told with the tags that are. One image that has no tag needs none. */
+async function inLayout(located: Writable, dir: string, tag?: string): Promise<Located> {
   const { registry, repository, reference, repositoryName } = located;
   if (await registry.stat(repository, reference) !== undefined) return located;
   const have = await Array.fromAsync(registry.tags(repository));
+  if (have.length === 0 && tag === undefined) {
+    const { onlyManifest } = await import("../registry/store/layout.ts");
+    const only = await onlyManifest(dir);
+    if (only !== undefined) return { ...located, reference: only };
+  }
   throw new UsageError(
     `Cannot find ${reference} in ${repositoryName}: it has ${have.join(", ") || "no tags"}`,
   );

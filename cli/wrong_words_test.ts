@@ -319,6 +319,24 @@ Deno.test("results that nobody can take are told, whichever file they go to", as
   equal(shown, "ERROR: Cannot write to stdout: no space left on device\n");
 });
 
+Deno.test("a layout whose only image has no tag, as other tools write it, is read without one", async () => {
+  await using shop = await bench();
+  const name = `${shop.host}/app:1`;
+  await push(appImage(), shop.registry, "app", "1");
+  equal((await shop.wherry("copy", name, "oci:dir:1")).code, 0);
+  const path = `${shop.dir}/dir/index.json`;
+  const index = JSON.parse(await Deno.readTextFile(path));
+  delete index.manifests[0].annotations;
+  await Deno.writeTextFile(path, JSON.stringify(index));
+  for (const words of [["inspect", "oci:dir"], ["copy", "oci:dir", `${shop.host}/again:1`]]) {
+    const { code, err } = await shop.wherry(...words);
+    equal(code, 0, err);
+  }
+  const { code, err } = await shop.wherry("inspect", "oci:dir:2");
+  equal(err, "ERROR: Cannot find 2 in oci:dir: it has no tags\n");
+  equal(code, 3);
+});
+
 Deno.test("a list that is not there: no words of the system call", async () => {
   await using shop = await bench();
   for (

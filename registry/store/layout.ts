@@ -50,6 +50,12 @@ export async function openLayout(dir: string, options: LayoutOptions = {}): Prom
   return new Layout(path, files);
 }
 
+/** The only manifest of the layout in `dir`, when there is one: many tools write theirs without a tag. */
+export async function onlyManifest(dir: string): Promise<Digest | undefined> {
+  const { manifests } = await readLayoutIndex(layoutFiles(resolve(dir)));
+  return manifests.length === 1 ? manifests[0]!.digest : undefined;
+}
+
 async function mustExist(dir: string): Promise<void> {
   try {
     await Deno.stat(dir);
