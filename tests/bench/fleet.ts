@@ -8,8 +8,9 @@ import { connectRegistry } from "../../registry/client/client.ts";
 import { startDockerRegistry } from "../../registry/client/docker_registry_testing.ts";
 import { openStore } from "../../registry/store/store.ts";
 import { CRANE, GO_LIFECYCLE, goTool } from "../go_tool.ts";
+import { chart } from "./chart.ts";
 import { makeFleet } from "./fleet_testing.ts";
-import { lookAt, Places } from "./registry_testing.ts";
+import { lookAt, Places, startServe } from "./registry_testing.ts";
 
 /** Options of {@linkcode benchFleet}. */
 export interface FleetBenchOptions {
@@ -78,7 +79,7 @@ export async function benchFleet(options: FleetBenchOptions): Promise<void> {
     `\nRebased (${navigator.hardwareConcurrency} processors, server and client on one machine)`,
   );
   {
-    await using server = await serve(program!, script, store, port);
+    await using server = await startServe(program!, script, store, port);
     const crane = await goTool(CRANE);
     if ("file" in crane) {
       const rate = await peers(forPeers, (name) => [
@@ -325,56 +326,6 @@ async function timed(
     throw new Error(`Cannot measure wherry: ${new TextDecoder().decode(stderr).slice(-2000)}`);
   }
   return { seconds: (performance.now() - start) / 1000, peak };
-}
-
-async function serve(
-  program: string,
-  script: readonly string[],
-  store: string,
-  port: number,
-): Promise<{ readonly pid: number } & AsyncDisposable> {
-  const process = new Deno.Command(program, {
-    args: [...script, "serve", "--listen", `127.0.0.1:${port}`, "--store", store],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "null",
-  }).spawn();
-  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let said = "";
-  while (!said.includes("\n")) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error("Cannot start wherry serve: it ended");
-    said += value;
-  }
-  return {
-    pid: process.pid,
-    async [Symbol.asyncDispose]() {
-      process.kill("SIGTERM");
-      await process.status;
-      await reader.cancel();
-    },
-  };
-}
-
-/** Bars, one a row; widths are of the logarithm, since a linear scale would show one bar. */
-function chart(rows: readonly Row[]): string {
-  const [left, width, height] = [330, 430, 26];
-  const most = Math.log10(Math.max(...rows.map(({ rate }) => rate)) * 1.5);
-  const bars = rows.map(({ what, rate }, at) => {
-    const y = 44 + at * height;
-    const long = Math.max(2, Math.log10(Math.max(rate, 1)) / most * width);
-    const fill = what.startsWith("wherry") ? "#2f6f4f" : "#9a9a9a";
-    return `<text x="${left - 8}" y="${y + 13}" text-anchor="end">${what}</text>` +
-      `<rect x="${left}" y="${y}" width="${long.toFixed(1)}" height="18" fill="${fill}"/>` +
-      `<text x="${(left + long + 6).toFixed(1)}" y="${y + 13}">${rate.toFixed(0)}</text>`;
-  });
-  const tall = 60 + rows.length * height;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 ${tall}" font-family="sans-serif" font-size="12">
-<rect width="860" height="${tall}" fill="#fff"/>
-<text x="12" y="24" font-size="15">Images rebased a second, one machine with ${navigator.hardwareConcurrency} processors (logarithmic)</text>
-${bars.join("\n")}
-</svg>
-`;
 }
 
 if (import.meta.main) {

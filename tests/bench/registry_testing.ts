@@ -1,5 +1,6 @@
 /** What the registry's benchmark needs: our server as a process, files of noise, a look at a process's memory. */
 import { Digester } from "../../registry/oci/digest.ts";
+import { tempDir } from "../../registry/temp_testing.ts";
 
 /** A server as a process of its own. */
 export interface Server {
@@ -9,13 +10,20 @@ export interface Server {
   readonly pid: number;
 }
 
-/** Starts `wherry serve` over a fresh store, on a free port; ended and removed with the scope. */
-export async function startOurs(wherry: string | undefined): Promise<Server & AsyncDisposable> {
-  const dir = await Deno.makeTempDir({ prefix: "wherry-bench-store-" });
-  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
-  const script = wherry === undefined ? ["run", "-A", "--no-check", main] : [];
-  const process = new Deno.Command(wherry ?? Deno.execPath(), {
-    args: [...script, "serve", "--listen", "127.0.0.1:0", "--store", `${dir}/store`],
+/**
+ * Starts `wherry serve` over `store`; ended with the scope.
+ *
+ * @param words In front of `serve`: what the program wants where it is not wherry itself.
+ * @param port 0 for a free one.
+ */
+export async function startServe(
+  program: string,
+  words: readonly string[],
+  store: string,
+  port: number,
+): Promise<Server & AsyncDisposable> {
+  const process = new Deno.Command(program, {
+    args: [...words, "serve", "--listen", `127.0.0.1:${port}`, "--store", store],
     stdin: "null",
     stdout: "piped",
     stderr: "null",
@@ -24,7 +32,7 @@ export async function startOurs(wherry: string | undefined): Promise<Server & As
   let said = "";
   while (!said.includes("\n")) {
     const { done, value } = await reader.read();
-    if (done) throw new Error(`Cannot start ${wherry ?? "wherry serve"}: it ended`);
+    if (done) throw new Error(`Cannot start ${program} serve: it ended`);
     said += value;
   }
   return {
@@ -34,7 +42,21 @@ export async function startOurs(wherry: string | undefined): Promise<Server & As
       process.kill("SIGTERM");
       await process.status;
       await reader.cancel();
-      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** The same over a fresh store, which is removed with the scope, on a free port. */
+export async function startOurs(wherry: string | undefined): Promise<Server & AsyncDisposable> {
+  const dir = await tempDir();
+  const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+  const words = wherry === undefined ? ["run", "-A", "--no-check", main] : [];
+  const server = await startServe(wherry ?? Deno.execPath(), words, `${dir.path}/store`, 0);
+  return {
+    ...server,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
     },
   };
 }
