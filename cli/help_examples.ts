@@ -156,6 +156,7 @@ export const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "CNB_PLATFORM_API=0.13 wherry lifecycle detect -help",
   ],
   "doctor": ["wherry doctor", "wherry doctor -o json"],
+  "report": ["wherry report", "wherry report --explicit -o json"],
   "version": ["wherry version", "wherry version -o json"],
   "licenses": ["wherry licenses"],
 };

@@ -178,6 +178,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     group: "wherry itself:",
     load: () => import("./command/doctor.ts"),
   },
+  report: {
+    summary: "Print versions and settings, for a question or a bug report",
+    group: "wherry itself:",
+    load: () => import("./command/report.ts"),
+  },
   version: {
     summary: "Print the version and what this file was made of",
     group: "wherry itself:",

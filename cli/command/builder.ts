@@ -8,7 +8,7 @@ import {
   subcommands,
 } from "../common.ts";
 import type { Io } from "../io.ts";
-import { anyOutputFlag, outputFlag } from "../output.ts";
+import { anyOutputFlag, outputFlag, type OutputFormat } from "../output.ts";
 import { addSourceFlags } from "./buildpack.ts";
 
 /** `wherry builder ...`. */
@@ -69,10 +69,11 @@ A builder.toml, as small as it can be:
 
   defineInspect(sub("inspect", "Say what a builder holds", "NAME [FLAGS]"), io);
 
-  const suggest = sub("suggest", "Name builders that are known", "[FLAGS]");
-  addCommonFlags(suggest).action(async () => {
+  const suggest = sub("suggest", "Name builders that are known", "[FLAGS]")
+    .addOption(outputFlag());
+  addCommonFlags(suggest).action(async ({ output }: { readonly output: OutputFormat }) => {
     const { suggestions } = await import("../package/suggest.ts");
-    io.stdout.write(suggestions());
+    io.stdout.write(suggestions(output));
   });
 }
 

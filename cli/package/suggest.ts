@@ -1,3 +1,4 @@
+import type { OutputFormat } from "../output.ts";
 import { formatTable } from "../ui/table.ts";
 
 const KNOWN: readonly (readonly [string, string])[] = [
@@ -10,7 +11,11 @@ const KNOWN: readonly (readonly [string, string])[] = [
 ];
 
 /** What others publish, and how to make one's own. */
-export function suggestions(): string {
+export function suggestions(format: OutputFormat): string {
+  if (format === "json") {
+    const builders = KNOWN.map(([builder, description]) => ({ builder, description }));
+    return JSON.stringify(builders, null, 2) + "\n";
+  }
   return `Builders that others publish:\n${formatTable(["BUILDER", "FOR"], KNOWN, "  ")}
 Without any of them: wherry build --buildpack DIR uses this machine as it is,
 and wherry builder create makes one of your own.\n`;
