@@ -1,6 +1,7 @@
 /** The images of a fleet, as a command line names them: `--from FILE|-`, names and patterns. */
 import { expandPattern, isPattern, parsePattern } from "../lifecycle/fleet/pattern.ts";
 import { type FleetItem, keyOf, parseFleet } from "../lifecycle/fleet/source.ts";
+import { sameName } from "../lifecycle/platform/same_name.ts";
 import { collect } from "../registry/source.ts";
 import { displayName } from "../registry/store/name.ts";
 import { fileFault, UsageError } from "./exit.ts";
@@ -48,14 +49,20 @@ export async function readFleet(
   return unique(all, words);
 }
 
+/** Two spellings of one name are one image, under the first of them; it runs wherever either does. */
 function unique(
   items: readonly FleetItem[],
   { running }: Pick<FleetWords, "running">,
 ): readonly FleetItem[] {
   const byKey = new Map<string, FleetItem>();
   for (const item of items) {
-    const key = running ? keyOf(item) : item.name;
-    if (!byKey.has(key)) byKey.set(key, item);
+    const name = sameName(item.name);
+    const key = running ? keyOf({ ...item, name }) : name;
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, item);
+    else if (item.where.length > 0) {
+      byKey.set(key, { ...known, where: [...known.where, ...item.where] });
+    }
   }
   return [...byKey.values()];
 }
