@@ -120,7 +120,13 @@ Deno.test("an image on scratch has no base to bring up to date: nothing is to do
   const refused = await shop.wherry("rebase", "--publish", name, "--dry-run");
   equal(refused.err, `ERROR: Cannot rebase ${name}: it stands on no run image\n`);
   equal(refused.code, 72);
-  const scratch = await shop.wherry("rebase", "--publish", name, "--run-image", "scratch");
-  match(scratch.err, /^ERROR: Cannot rebase onto scratch: it is no image; want --run-image NAME$/m);
-  equal(scratch.code, 3);
+  const onto = ["--run-image", "scratch"];
+  const mapped = ["--run-image-map", `${shop.host}/run=scratch`];
+  for (const words of [["rebase", ...onto], ["rebase", ...mapped], ["outdated", ...onto]]) {
+    const scratch = await shop.wherry(...words, "--publish", "nobody.invalid/asked");
+    deepEqual([scratch.code, scratch.err], [
+      3,
+      "ERROR: Cannot rebase onto scratch: it is no image; want --run-image NAME\n",
+    ]);
+  }
 });

@@ -61,6 +61,9 @@ export class Bases {
     const targets = this.#map.map(([, to]) => to);
     const allowed = (policy.runImages ?? []).map((pattern) => pattern.split("/")[0]!);
     const asked = flags.runImage === undefined ? [] : [flags.runImage];
+    if ([...targets, ...asked].includes("scratch")) {
+      throw new UsageError("Cannot rebase onto scratch: it is no image; want --run-image NAME");
+    }
     this.#named = new Set([
       ...[...targets, ...asked].map(hostOf),
       ...allowed.filter((host) => !/[*?{]/.test(host)).map((host) => hostOf(`${host}/x`)),
@@ -195,9 +198,6 @@ export class Bases {
   }
 
   async #place(name: string): Promise<BasePlace> {
-    if (name === "scratch") {
-      throw new UsageError("Cannot rebase onto scratch: it is no image; want --run-image NAME");
-    }
     const place = readPlace(name);
     switch (place.kind) {
       case "registry":
