@@ -178,7 +178,7 @@ async function keep(session: Session, response: TransportResponse, shown: string
   await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
   const path = join(dir, `new-${crypto.randomUUID()}`);
   const meter = session.ctx.meter(
-    `Downloading ${shown}`,
+    `Downloading ${shown.slice(shown.lastIndexOf("/") + 1) || shown}`,
     Number.isSafeInteger(said) ? said : undefined,
   );
   const hash = new Digester();
