@@ -31,11 +31,6 @@ interface Note {
 /** Files by address. A command asks for each once. */
 const asked = new WeakMap<Session, Map<string, Promise<string>>>();
 
-/** Whether `text` is the address of a file on a web server. */
-export function isAddress(text: string): boolean {
-  return /^https?:\/\//i.test(text);
-}
-
 /**
  * The file behind `url`, on this machine. Nobody is sent a password; http is for this machine and `--insecure-registry`.
  *

@@ -1,10 +1,12 @@
 /** `wherry report`: what somebody who helps wants to know first, without what is nobody else's business. */
 import { parse, stringify } from "smol-toml";
 import { BUILDPACK_APIS, PLATFORM_APIS } from "../lifecycle/api.ts";
+import { formatPlatform } from "../registry/oci/platform.ts";
 import type { CommonFlags } from "./common.ts";
 import { fileFault, UsageError } from "./exit.ts";
 import type { Io } from "./io.ts";
 import type { OutputFormat } from "./output.ts";
+import { machinePlatform } from "./platform.ts";
 import { settingsPath } from "./registry_settings.ts";
 import { Session } from "./session.ts";
 import { shown } from "./ui/shown.ts";
@@ -34,7 +36,7 @@ export function report(
   const env = Object.entries(io.env).filter(([name]) => TELLING.test(name)).toSorted();
   const found = {
     version: VERSION,
-    platform: `${Deno.build.os}/${Deno.build.arch === "aarch64" ? "arm64" : "amd64"}`,
+    platform: formatPlatform(machinePlatform()),
     deno: Deno.version.deno,
     v8: Deno.version.v8,
     kernel: Deno.osRelease(),

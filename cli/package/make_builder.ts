@@ -19,7 +19,8 @@ import {
 } from "../../lifecycle/platform/package/locate.ts";
 import { keyOf, type ModuleKind } from "../../lifecycle/platform/package/module.ts";
 import { type Destination, readDestination, refuseSeveral } from "../destination.ts";
-import { downloadFile, isAddress } from "../download.ts";
+import { isAddress } from "../../lifecycle/platform/address.ts";
+import { downloadFile } from "../download.ts";
 import { UsageError } from "../exit.ts";
 import type { Io } from "../io.ts";
 import { readPlace } from "../places.ts";

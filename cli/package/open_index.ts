@@ -1,7 +1,8 @@
 /** `--buildpack-registry`: an index in a directory, in a (compressed) tar, or on a web server. */
 import { directoryIndex, type RegistryIndex } from "../../lifecycle/platform/package/index_dir.ts";
 import { readTar } from "../../registry/layer/tar_reader.ts";
-import { downloadFile, downloadText, isAddress } from "../download.ts";
+import { isAddress } from "../../lifecycle/platform/address.ts";
+import { downloadFile, downloadText } from "../download.ts";
 import { UsageError } from "../exit.ts";
 import type { PullPolicy } from "../pull_policy.ts";
 import type { Session } from "../session.ts";

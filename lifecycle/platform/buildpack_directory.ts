@@ -9,6 +9,7 @@ import {
 import { escapeId } from "../file/module.ts";
 import { parsePackageToml } from "../file/package_toml.ts";
 import type { Buildpack, Extension } from "../phase/detect_types.ts";
+import { isAddress } from "./address.ts";
 import { refuseLinksOut, unpackArchive } from "./archive_root.ts";
 import { readModuleFile } from "./module_file.ts";
 import { findTree, layTree, type TreePlatform, treesOf } from "./platform_tree.ts";
@@ -123,7 +124,7 @@ export async function fetchedFile(
   text: string,
   { download }: Pick<Means, "download">,
 ): Promise<string | undefined> {
-  if (!/^https?:\/\//i.test(text)) return undefined;
+  if (!isAddress(text)) return undefined;
   if (download !== undefined) return await download(text);
   throw new LifecycleError(
     ExitCode.arguments,
